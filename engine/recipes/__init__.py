@@ -1,0 +1,1 @@
+"""The kinds of training, a folder each; `engine.catalogue` lists them."""
