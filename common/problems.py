@@ -1,0 +1,103 @@
+"""Problems on the API: RFC 9457 problem details, with a hint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from common.errors import ForbiddenError, InvalidInputError, NotFoundError, ProblemError, UnavailableError
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def details(error: ProblemError, instance: str) -> dict[str, Any]:
+    """The body of a problem. `errors` maps fields to messages, only where the input was at fault."""
+    body: dict[str, Any] = {
+        "type": f"about:blank#{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.message,
+        "hint": error.hint,
+        "code": error.code,
+        "instance": instance,
+    }
+    if error.fields:
+        body["errors"] = error.fields
+    return body | error.extra
+
+
+def problem_response(request: HttpRequest, error: ProblemError) -> HttpResponse:
+    """For places that REST framework does not reach, such as middleware."""
+    return JsonResponse(details(error, request.path), status=error.status, content_type=CONTENT_TYPE)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """REST framework's hook. None lets unknown errors through, to the server's own handling."""
+    problem = _as_problem(error)
+    if problem is None:
+        return None
+    set_rollback()
+    headers = {}
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait) + 1)
+    if challenge := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = challenge
+    return Response(
+        details(problem, context["request"].path), problem.status, headers=headers, content_type=CONTENT_TYPE
+    )
+
+
+def _as_problem(error: Exception) -> ProblemError | None:
+    match error:
+        case ProblemError():
+            return error
+        case Http404():
+            return NotFoundError("There is nothing at this address for you.", "Check the id in the address.")
+        case PermissionDenied():
+            return ForbiddenError("You may not do this.", "Ask an administrator.")
+        case OperationalError() | InterfaceError():
+            return UnavailableError("The database can't be reached.", "Try again in a few seconds.")
+        case exceptions.ValidationError():
+            fields = _fields(error.detail)
+            first = next((f"{name}: {texts[0]}" for name, texts in fields.items() if texts), "See errors.")
+            return InvalidInputError(first, "Correct the named fields and send the request again.", fields=fields)
+        case exceptions.APIException():
+            return _from_api(error)
+    return None
+
+
+def _from_api(error: exceptions.APIException) -> ProblemError:
+    hints = {
+        400: "Check the body: JSON, in UTF-8, with Content-Type application/json.",
+        401: "Send 'Authorization: Bearer <token>'. Get a token from POST /api/v1/auth/token or the settings page.",
+        403: "Ask an administrator, or send the CSRF token when you use a session.",
+        404: "Check the page number and the id in the address.",
+        405: "See /api/v1/docs for the methods of this address.",
+        406: "This API answers in JSON.",
+        415: "Send JSON with Content-Type application/json, or multipart/form-data where files are expected.",
+        429: "Wait, then try again; see Retry-After.",
+    }
+    problem = ProblemError(str(error.detail), hints.get(error.status_code, "See /api/v1/docs."))
+    problem.status, problem.code = error.status_code, str(error.default_code)
+    problem.title = str(error.default_detail)
+    return problem
+
+
+def _fields(detail: Any, prefix: str = "") -> dict[str, list[str]]:
+    if isinstance(detail, dict):
+        found: dict[str, list[str]] = {}
+        for name, inner in detail.items():
+            found |= _fields(inner, f"{prefix}.{name}" if prefix else str(name))
+        return found
+    if isinstance(detail, list) and any(isinstance(inner, dict | list) for inner in detail):
+        found = {}
+        for index, inner in enumerate(detail):
+            found |= _fields(inner, f"{prefix}.{index}")
+        return found
+    return {prefix or "request": [str(text) for text in (detail if isinstance(detail, list) else [detail])]}

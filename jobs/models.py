@@ -1,0 +1,382 @@
+"""What runs: jobs and their attempts, the nodes and slots that run them, and what they report."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from datasets.models import DatasetVersion, Subject
+from jobs.states import ACTIVE, TERMINAL, Phase, Request, Status
+from registry.models import Model, ModelVersion
+
+
+class Node(models.Model):
+    """A machine with workers."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Active"
+        DRAINING = "draining", "Draining"
+        STOPPED = "stopped", "Stopped"
+
+    name = models.CharField(max_length=100, unique=True)
+    host = models.CharField(max_length=200)
+    boot_id = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    version = models.CharField(max_length=40, blank=True)
+    devices = models.JSONField(default=list)
+    figures = models.JSONField(default=dict, help_text="Latest use of the machine and its devices.")
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has been heard of lately."""
+        fresh = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
+        return self.state != self.State.STOPPED and self.heartbeat_at > fresh
+
+
+class Slot(models.Model):
+    """A place on a node that runs one job at a time: a GPU, or a share of the CPU."""
+
+    node = models.ForeignKey(Node, models.CASCADE, related_name="slots")
+    index = models.PositiveSmallIntegerField()
+    device = models.CharField(max_length=20, help_text="cpu, cuda:0 …")
+    queue = models.CharField(max_length=150, unique=True, help_text="The name of its django-q2 queue.")
+    enabled = models.BooleanField(default=True)
+    answered_at = models.DateTimeField(null=True, help_text="When a worker last answered a knock.")
+
+    class Meta:
+        ordering = ["node", "index"]
+        constraints = [models.UniqueConstraint(fields=["node", "index"], name="slot_once_per_node")]
+
+    def __str__(self) -> str:
+        return f"{self.node} / {self.device} #{self.index}"
+
+
+class Job(models.Model):
+    """One request to run a recipe. Its status is changed by `jobs.lifecycle` alone."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="jobs")
+    name = models.CharField(max_length=200)
+    recipe = models.CharField(max_length=50)
+    config = models.JSONField(default=dict, help_text="The recipe's complete, validated configuration.")
+    seed = models.BigIntegerField(default=0)
+    dataset_version = models.ForeignKey(DatasetVersion, models.PROTECT, null=True, blank=True, related_name="jobs")
+    subject = models.ForeignKey(Subject, models.PROTECT, null=True, blank=True, related_name="jobs")
+    model = models.ForeignKey(Model, models.PROTECT, null=True, blank=True, related_name="jobs")
+    base_version = models.ForeignKey(ModelVersion, models.PROTECT, null=True, blank=True, related_name="+")
+    resources = models.JSONField(default=dict, blank=True, help_text='{"device": "cpu" | "cuda" | "any"}')
+
+    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    phase = models.CharField(max_length=12, choices=Phase, default=Phase.NONE, blank=True)
+    waiting_for = models.CharField(max_length=300, blank=True)
+    request = models.CharField(max_length=10, choices=Request, default=Request.NONE, blank=True)
+    requested_at = models.DateTimeField(null=True, blank=True)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+
+    priority = models.SmallIntegerField(default=0, help_text="Higher runs first.")
+    position = models.FloatField(default=0, help_text="Order within a priority; lower runs first.")
+    interrupted = models.BooleanField(default=False, help_text="Lost its worker; goes before all others.")
+    not_before = models.DateTimeField(null=True, blank=True)
+
+    # The fence: an attempt whose number is not this one can write nothing.
+    attempt_number = models.PositiveIntegerField(default=0)
+    attempts_since_progress = models.PositiveIntegerField(default=0)
+
+    current_step = models.PositiveBigIntegerField(default=0)
+    total_steps = models.PositiveBigIntegerField(null=True, blank=True)
+    current_epoch = models.FloatField(null=True, blank=True)
+    total_epochs = models.FloatField(null=True, blank=True)
+    current_loss = models.FloatField(null=True, blank=True)
+    validation_loss = models.FloatField(null=True, blank=True)
+    rate = models.FloatField(null=True, blank=True, help_text="Examples per second.")
+    step_seconds = models.FloatField(null=True, blank=True, help_text="Smoothed seconds per step.")
+    figures = models.JSONField(default=dict, blank=True, help_text="Latest use of device, CPU and memory.")
+    sample = models.TextField(blank=True, help_text="The latest text that the model made.")
+    progress_at = models.DateTimeField(null=True, blank=True)
+    spent_seconds = models.FloatField(default=0, help_text="Running time of attempts that have ended.")
+
+    failure_code = models.CharField(max_length=40, blank=True)
+    failure_message = models.TextField(blank=True)
+    failure_hint = models.TextField(blank=True)
+    failure_traceback = models.TextField(blank=True)
+    metrics = models.JSONField(default=dict, blank=True)
+    environment = models.JSONField(default=dict, blank=True)
+    model_version = models.OneToOneField(ModelVersion, models.PROTECT, null=True, blank=True, related_name="job")
+
+    idempotency_key = models.CharField(max_length=200, blank=True)
+    request_digest = models.CharField(max_length=64, blank=True)
+    log_lines = models.PositiveIntegerField(default=0)
+    event_count = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    queued_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True, help_text="Start of the first attempt.")
+    attempt_started_at = models.DateTimeField(null=True, blank=True, help_text="Start of the running attempt.")
+    completed_at = models.DateTimeField(null=True, blank=True, help_text="When it ended, however it ended.")
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=TERMINAL, completed_at__isnull=False)
+                | Q(status__in=ACTIVE, completed_at__isnull=True),
+                name="job_ended_has_time",
+            ),
+            models.CheckConstraint(
+                condition=(Q(status="running") & ~Q(phase="") & Q(attempt_started_at__isnull=False))
+                | (~Q(status="running") & Q(phase="") & Q(attempt_started_at__isnull=True)),
+                name="job_running_has_phase_and_attempt",
+            ),
+            models.CheckConstraint(
+                condition=(Q(status="failed") & ~Q(failure_code="")) | (~Q(status="failed") & Q(failure_code="")),
+                name="job_failed_has_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="running") | Q(request=""), name="job_request_only_while_running"
+            ),
+            models.CheckConstraint(
+                condition=Q(model_version__isnull=True) | Q(status="completed"), name="job_version_only_when_completed"
+            ),
+            models.CheckConstraint(
+                condition=Q(total_steps__isnull=True) | Q(current_step__lte=F("total_steps")),
+                name="job_step_within_total",
+            ),
+            models.UniqueConstraint(
+                fields=["model"], condition=Q(status__in=ACTIVE, model__isnull=False), name="job_one_active_per_model"
+            ),
+            models.UniqueConstraint(
+                fields=["recipe", "subject"],
+                condition=Q(status__in=ACTIVE, subject__isnull=False),
+                name="job_one_active_per_recipe_and_subject",
+            ),
+            models.UniqueConstraint(
+                fields=["owner", "idempotency_key"], condition=~Q(idempotency_key=""), name="job_request_once"
+            ),
+        ]
+        indexes = [
+            # The claim: interrupted jobs first, then priority, then position.
+            models.Index(
+                F("interrupted").desc(), F("priority").desc(), "position", "id",
+                condition=Q(status="queued"), name="job_claim_order",
+            ),
+            models.Index(fields=["owner", "-created_at", "-id"], name="job_owner_newest"),
+            models.Index(fields=["status", "-created_at"], name="job_status_newest"),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in ACTIVE
+
+    @property
+    def progress(self) -> float:
+        """Percent of the steps done, 0–100, with one decimal. 100 only for a completed job."""
+        if self.status == Status.COMPLETED:
+            return 100.0
+        if not self.total_steps:
+            return 0.0
+        return min(99.9, round(100 * self.current_step / self.total_steps, 1))
+
+    def elapsed_seconds(self, now: datetime | None = None) -> float:
+        """Running time over all attempts, without waiting and pauses."""
+        running = 0.0
+        if self.attempt_started_at:
+            running = max(0.0, ((now or timezone.now()) - self.attempt_started_at).total_seconds())
+        return self.spent_seconds + running
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """Time left at the present speed; None while it is not known or the job does not run."""
+        if self.status != Status.RUNNING or not self.total_steps or not self.step_seconds:
+            return None
+        return max(0.0, (self.total_steps - self.current_step) * self.step_seconds)
+
+
+class Attempt(models.Model):
+    """One time that a worker took a job up. It holds a lease that its supervisor renews."""
+
+    class Outcome(models.TextChoices):
+        COMPLETED = "completed", "Completed"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+        PAUSED = "paused", "Paused"
+        STOPPED = "stopped", "Stopped with its node"
+        CRASHED = "crashed", "Trainer died"
+        LOST = "lost", "Worker lost"
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    slot = models.ForeignKey(Slot, models.SET_NULL, null=True, related_name="attempts")
+    # Who supervises it: enough to tell on the same host, at once, that they are gone.
+    host = models.CharField(max_length=200)
+    boot_id = models.CharField(max_length=64)
+    supervisor_pid = models.PositiveIntegerField()
+    supervisor_start = models.BigIntegerField(help_text="Clock ticks since boot: tells a reused pid.")
+    trainer_pid = models.PositiveIntegerField(null=True)
+    trainer_start = models.BigIntegerField(null=True)
+    first_step = models.PositiveBigIntegerField(null=True, help_text="The step that it resumed from.")
+    started_at = models.DateTimeField()
+    lease_until = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=10, choices=Outcome, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["job", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="attempt_number_once"),
+            models.UniqueConstraint(
+                fields=["job"], condition=Q(ended_at__isnull=True), name="attempt_one_active_per_job"
+            ),
+            models.UniqueConstraint(
+                fields=["slot"],
+                condition=Q(ended_at__isnull=True, slot__isnull=False),
+                name="attempt_one_active_per_slot",
+            ),
+            models.CheckConstraint(
+                condition=(Q(ended_at__isnull=True) & Q(outcome="")) | (Q(ended_at__isnull=False) & ~Q(outcome="")),
+                name="attempt_ended_has_outcome",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["lease_until"], condition=Q(ended_at__isnull=True), name="attempt_lease"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Job {self.job_id}, attempt {self.number}"
+
+
+class JobEvent(models.Model):
+    """Who did what to a job, when, from which state to which. Append-only; `sequence` has no gaps."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="events")
+    sequence = models.PositiveIntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=30)  # created, queued, started, checkpoint, pause_requested, …
+    from_status = models.CharField(max_length=10, choices=Status, blank=True)
+    to_status = models.CharField(max_length=10, choices=Status, blank=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    attempt_number = models.PositiveIntegerField(null=True)
+    message = models.CharField(max_length=500, blank=True)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["job", "sequence"]
+        constraints = [models.UniqueConstraint(fields=["job", "sequence"], name="job_event_sequence_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of job {self.job_id}"
+
+
+class MetricSeries(models.Model):
+    """One metric of one job, such as train/loss."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="series")
+    name = models.CharField(max_length=100)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["job", "name"], name="metric_series_once")]
+        verbose_name_plural = "metric series"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProgressRow(models.Model):
+    """The value of one metric at one step. Written by COPY, in batches; each step once."""
+
+    pk = models.CompositePrimaryKey("series_id", "step")
+    series = models.ForeignKey(MetricSeries, models.CASCADE, related_name="rows", db_index=False)
+    step = models.BigIntegerField()
+    value = models.FloatField(null=True, help_text="Null where the value was not a finite number.")
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["series", "step"]
+
+
+class ProgressSummary(models.Model):
+    """Extremes of a metric over 512 steps, kept beside the rows, so that a chart of a million points opens at once."""
+
+    pk = models.CompositePrimaryKey("series_id", "bucket")
+    series = models.ForeignKey(MetricSeries, models.CASCADE, related_name="summaries", db_index=False)
+    bucket = models.BigIntegerField(help_text="step // 512")
+    rows = models.PositiveIntegerField()
+    low_step = models.BigIntegerField()
+    low = models.FloatField()
+    high_step = models.BigIntegerField()
+    high = models.FloatField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["series", "bucket"]
+
+
+class LogLine(models.Model):
+    """A line that a trainer or its supervisor wrote. `number` counts from 1 over all attempts."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="logs", db_index=False)
+    number = models.PositiveIntegerField()
+    at = models.DateTimeField()
+    level = models.CharField(max_length=10, default="info")
+    text = models.TextField()
+
+    class Meta:
+        ordering = ["job", "number"]
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="log_line_number_once")]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Checkpoint(models.Model):
+    """A checkpoint that a trainer reported. The file itself lies in the job's work folder."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="checkpoints")
+    step = models.PositiveBigIntegerField()
+    attempt_number = models.PositiveIntegerField()
+    name = models.CharField(max_length=100)
+    bytes = models.BigIntegerField()
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["job", "-step"]
+        constraints = [models.UniqueConstraint(fields=["job", "step"], name="checkpoint_step_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OutboxMessage(models.Model):
+    """Something that a higher room must know. Written in the transaction of what happened, taken up later."""
+
+    topic = models.CharField(max_length=40)  # run_ended
+    job = models.ForeignKey(Job, models.CASCADE, related_name="+")
+    attempt_number = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    processed_at = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["topic", "job", "attempt_number"], name="outbox_message_once")]
+        indexes = [
+            models.Index(fields=["topic", "id"], condition=Q(processed_at__isnull=True), name="outbox_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} of job {self.job_id}"

@@ -1,0 +1,298 @@
+"""All settings, from the environment. `docs/operations.md` lists the variables."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import warnings
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from common.paths import home, run_folder
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+TRAINHUB_VERSION = "0.1.0"
+TRAINHUB_HOME = home()
+TRAINHUB_PORT = int(os.environ.get("TRAINHUB_PORT", "8000"))
+# Where people reach the hub. An https address switches every production protection on.
+TRAINHUB_URL = os.environ.get("TRAINHUB_URL", f"http://127.0.0.1:{TRAINHUB_PORT}").rstrip("/")
+SECURE = TRAINHUB_URL.startswith("https://")
+DEBUG = os.environ.get("TRAINHUB_DEBUG", "") == "1"
+
+
+def _secret_key() -> str:
+    """TRAINHUB_SECRET_KEY, else one that is made at the first start and kept in a private file."""
+    given = os.environ.get("TRAINHUB_SECRET_KEY", "")
+    if given:
+        if len(given) < 50:
+            raise ImproperlyConfigured("TRAINHUB_SECRET_KEY is too short: use at least 50 random characters.")
+        return given
+    if SECURE:
+        raise ImproperlyConfigured("Set TRAINHUB_SECRET_KEY to at least 50 random characters, the same on every node.")
+    path = TRAINHUB_HOME / "secret_key"
+    try:
+        TRAINHUB_HOME.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(64))
+    return path.read_text(encoding="ascii").strip()
+
+
+SECRET_KEY = _secret_key()
+SECRET_KEY_FALLBACKS = [key for key in os.environ.get("TRAINHUB_SECRET_KEY_FALLBACKS", "").split(",") if key]
+
+
+def _hosts() -> list[str]:
+    extra = [host for host in os.environ.get("TRAINHUB_ALLOWED_HOSTS", "").split(",") if host]
+    own = urlsplit(TRAINHUB_URL).hostname or "127.0.0.1"
+    local = [] if SECURE else ["127.0.0.1", "localhost", "[::1]"]
+    return [*dict.fromkeys([own, *local, *extra])]
+
+
+ALLOWED_HOSTS = _hosts()
+CSRF_TRUSTED_ORIGINS = [TRAINHUB_URL] if SECURE else []
+
+INSTALLED_APPS = [
+    "trainhub.admin_app.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "django_htmx",
+    "django_q",
+    "django_filters",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "common",
+    "accounts",
+    "datasets",
+    "registry",
+    "jobs",
+    "history",
+    "performance",
+    "trainhub",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "common.middleware.DatabaseAwayMiddleware",
+    "common.middleware.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "common.middleware.ProblemMiddleware",
+]
+
+ROOT_URLCONF = "trainhub.urls"
+ASGI_APPLICATION = "trainhub.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "trainhub.context.hub",
+            ],
+        },
+    },
+]
+
+
+def _database() -> dict[str, object]:
+    """PostgreSQL from DATABASE_URL, or the embedded server of TRAINHUB_HOME."""
+    options: dict[str, object] = {
+        "connect_timeout": 5,
+        "options": "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
+    }
+    settings: dict[str, object] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": options,
+    }
+    url = os.environ.get("DATABASE_URL", "")
+    if url:
+        parts = urlsplit(url)
+        if parts.scheme not in {"postgres", "postgresql"} or len(parts.path) < 2:
+            raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/name")
+        query = dict(parse_qsl(parts.query))
+        settings |= {
+            "NAME": unquote(parts.path[1:]),
+            "USER": unquote(parts.username or query.pop("user", "")),
+            "PASSWORD": unquote(parts.password or ""),
+            "HOST": query.pop("host", None) or parts.hostname or "",
+            "PORT": parts.port or "",
+        }
+        query.pop("user", None)
+        options |= query
+    else:
+        settings |= {"NAME": "trainhub", "USER": "trainhub", "HOST": str(run_folder(TRAINHUB_HOME) / "pg")}
+    # A pool runs threads of its own, so only the web process, which never forks, may have one.
+    if os.environ.get("TRAINHUB_ROLE") == "web":
+        options["pool"] = {"min_size": 1, "max_size": 12, "timeout": 5, "max_idle": 120}
+    else:
+        settings["CONN_MAX_AGE"] = 600
+    return settings
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# django-q2 warns at each start that no time limit is set for tasks; ours is the supervisor's business.
+warnings.filterwarnings("ignore", message="Retry and timeout are misconfigured")
+
+# One task a slot at a time, and tasks carry no job: see docs/architecture.md, 'Queue'.
+# `retry` lies far beyond any job, since a lost knock is sent again by the sweep.
+Q_CLUSTER = {
+    "name": "trainhub",
+    "orm": "default",
+    "broker_class": "jobs.broker.KnockBroker",
+    "workers": 1,
+    "timeout": None,
+    "retry": 10 * 365 * 86400,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "scheduler": False,
+    "save_limit": 250,
+    "poll": 1,
+    "log_level": "WARNING",
+    "cpu_affinity": 0,
+    "recycle": 0,
+    "guard_cycle": 0.5,
+    "label": "Background work",
+}
+
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "dashboard"
+LOGOUT_REDIRECT_URL = "login"
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static_root"
+# Only the files that pages use, never whole packages of node_modules.
+_ASSETS = BASE_DIR / "node_modules"
+STATICFILES_DIRS = [
+    BASE_DIR / "static",
+    ("tabler/css", _ASSETS / "@tabler/core/dist/css"),
+    ("tabler/js", _ASSETS / "@tabler/core/dist/js"),
+    ("uplot", _ASSETS / "uplot/dist"),
+]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "common.static.AssetStorage"},
+}
+SILENCED_SYSTEM_CHECKS = ["staticfiles.W004"]  # before the assets are fetched; `make run` fetches them
+
+# Uploads are streamed to disk below the home; what may come in is limited by datasets.limits.
+FILE_UPLOAD_TEMP_DIR = str(TRAINHUB_HOME / "uploads")
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_PERMISSIONS = 0o640
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+DATA_UPLOAD_MAX_NUMBER_FILES = 20_000
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_COOKIE_HTTPONLY = False
+if SECURE:
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    SESSION_COOKIE_NAME = "__Host-sessionid"
+    CSRF_COOKIE_SECURE = True
+    CSRF_COOKIE_NAME = "__Host-csrftoken"
+    if os.environ.get("TRAINHUB_BEHIND_PROXY") == "1":
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+else:
+    # Two hubs on one host name share its cookies unless the names differ.
+    SESSION_COOKIE_NAME = f"sessionid_{TRAINHUB_PORT}"
+    CSRF_COOKIE_NAME = f"csrftoken_{TRAINHUB_PORT}"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.authentication.TokenAuthentication",
+        "accounts.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "common.pagination.Pages",
+    "PAGE_SIZE": 50,
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "common.problems.exception_handler",
+    "DEFAULT_THROTTLE_CLASSES": [],
+    "DEFAULT_THROTTLE_RATES": {"sign_in": "10/min"},
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "TrainHub API",
+    "DESCRIPTION": "Data in, a watched training run, a model version out.",
+    "VERSION": TRAINHUB_VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "common.logs.JsonFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("TRAINHUB_LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "uvicorn.access": {"level": "WARNING"},
+        "django-q": {"level": "WARNING"},
+    },
+}
+
+# How a node and its jobs behave; seconds.
+TRAINHUB_SLOTS = os.environ.get("TRAINHUB_SLOTS", "")  # empty: one a GPU, or one CPU slot
+TRAINHUB_NODE = os.environ.get("TRAINHUB_NODE", "")  # empty: the host's name
+LEASE_SECONDS = float(os.environ.get("TRAINHUB_LEASE_SECONDS", "30"))
+HEARTBEAT_SECONDS = LEASE_SECONDS / 3
+CHECKPOINT_SECONDS = float(os.environ.get("TRAINHUB_CHECKPOINT_SECONDS", "30"))
+MAX_ATTEMPTS = 5
