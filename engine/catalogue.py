@@ -60,7 +60,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="simulate",
             title="Simulator",
-            summary="Trains nothing: behaves like a job of a chosen length, to try out queue, pages and failures.",
+            summary="Trains nothing: acts like a job of a chosen length, to try queue, pages and failures.",
             modality=None,
             config="engine.recipes.simulate.config.SimulateConfig",
             trainer="engine.recipes.simulate.trainer.build",
@@ -108,7 +108,7 @@ def explain(error: ValidationError) -> str:
         field = str(problem["loc"][0]) if problem["loc"] else ""
         reason = problem["msg"].removeprefix("Value error, ")
         parts.append(f"{field}: {reason}" if field else reason)
-    return "; ".join(dict.fromkeys(parts))
+    return "; ".join(dict.fromkeys(parts)).rstrip(".")
 
 
 def load(dotted: str) -> Any:

@@ -14,9 +14,7 @@ Failure = Literal["none", "error", "crash", "kill", "not_finite", "out_of_memory
 class SimulateConfig(RecipeConfig):
     """A job that trains nothing: it waits, reports, and fails when told to."""
 
-    steps: int = setting(
-        100, "Steps", "How many steps the job pretends to take.", "Pace", ge=1, le=10_000_000
-    )
+    steps: int = setting(100, "Steps", "How many steps the job pretends to take.", "Pace", ge=1, le=10_000_000)
     step_seconds: float = setting(
         0.1, "Seconds per step", "How long a step takes; 0 for as fast as possible.", "Pace", ge=0, le=3600
     )
@@ -59,9 +57,7 @@ class SimulateConfig(RecipeConfig):
         ge=0,
         le=1000,
     )
-    memory: int = setting(
-        0, "Memory in MiB", "Memory that the job holds while it runs.", "Advanced", ge=0, le=65_536
-    )
+    memory: int = setting(0, "Memory in MiB", "Memory that the job holds while it runs.", "Advanced", ge=0, le=65_536)
     sample_every: int = setting(
         0, "Sample every", "Steps between two pretended samples; 0 for none.", "Advanced", ge=0, le=1_000_000
     )

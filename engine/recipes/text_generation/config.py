@@ -46,9 +46,7 @@ class TextGenerationConfig(RecipeConfig):
         ge=8,
         le=8192,
     )
-    steps: int = setting(
-        2000, "Steps", "How many times the weights are updated.", "Training", ge=1, le=10_000_000
-    )
+    steps: int = setting(2000, "Steps", "How many times the weights are updated.", "Training", ge=1, le=10_000_000)
     batch_size: int = setting(
         12,
         "Batch size",

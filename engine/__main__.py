@@ -1,0 +1,54 @@
+"""`python -m engine spec.json`: train without the hub; events go to standard output, one a line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+import sys
+from pathlib import Path
+
+from engine.isolation import block_hub_packages
+
+
+def main() -> int:
+    arguments = _parse()
+    block_hub_packages()
+    from engine.run import start
+
+    events = arguments.events_fd
+    if events is None:
+        # Standard output belongs to the events; what libraries print goes where errors go.
+        events = os.dup(1)
+        os.dup2(2, 1)
+    control = None if arguments.no_control else arguments.control_fd
+    if control is None and not arguments.no_control and _is_stream(0):
+        control = 0
+    return start(arguments.spec, events, control)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m engine", description=__doc__)
+    parser.add_argument("spec", type=Path, help="JSON file, see engine.protocol.Spec")
+    parser.add_argument("--events-fd", type=int, help="file descriptor for events (default: standard output)")
+    parser.add_argument(
+        "--control-fd",
+        type=int,
+        help="file descriptor to read commands from; its end kills the run (default: standard input when "
+        "it is a pipe or socket)",
+    )
+    parser.add_argument("--no-control", action="store_true", help="take no commands, whatever standard input is")
+    return parser.parse_args()
+
+
+def _is_stream(fd: int) -> bool:
+    """Whether a supervisor may hold the other end; a terminal, a file or nothing is none."""
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

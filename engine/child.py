@@ -1,0 +1,143 @@
+"""What a process forked from the warm server does before it becomes a trainer or a model process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import select
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from engine.processes import die_with_parent, set_name
+
+CRASHED = 70  # exit code of an error outside of the run itself
+_ABOVE = 100  # descriptors are moved above this number, out of the way of their new places
+
+
+def begin(server: int, body: Callable[[], NoReturn]) -> NoReturn:
+    """Become a process of its own: leader of a session, dead when the server is, first victim for memory.
+
+    Never returns into the server's code. The server's sockets stay referenced by frames that never end, so
+    no destructor closes a descriptor whose number means something else here.
+    """
+    code = CRASHED
+    try:
+        os.setsid()
+        die_with_parent()
+        if os.getppid() != server:  # it died before the kernel was asked to tell us
+            os._exit(CRASHED)
+        _forget_signals()
+        random.seed()
+        _prefer_as_victim()
+        body()
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else CRASHED
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        leave(code)
+
+
+def train(
+    spec: Path, environment: Mapping[str, str | None], *, control: int, events: int, output: int
+) -> NoReturn:
+    """Carry out a spec, and end with the engine's exit code."""
+    set_name("trainhub-train")
+    control, events = _arrange(output, (control, events))
+    if _hung_up(control):  # the supervisor gave up before we began, and may have started another
+        os._exit(CRASHED)
+    _apply(environment)
+    _use_threads(environment, default=_physical_cores())
+    sys.argv = ["engine", str(spec)]
+    from engine.run import start
+
+    leave(start(spec, events, control))
+
+
+def serve(artifact: Path, recipe: str, environment: Mapping[str, str | None], channel: int) -> NoReturn:
+    """Load an artifact and answer the connections that arrive through the channel."""
+    set_name("trainhub-model")
+    (channel,) = _arrange(2, (channel,))
+    _apply(environment)
+    _use_threads({}, default=1)
+    from engine.serve import serve_channel
+
+    leave(serve_channel(artifact, recipe, channel))
+
+
+def leave(code: int) -> NoReturn:
+    """End without running what the server registered for its own exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # nobody reads the output any more
+    os._exit(code)
+
+
+def _forget_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _prefer_as_victim() -> None:
+    """When memory runs out, a run is what can be taken up again."""
+    Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+
+
+def _arrange(output: int, kept: tuple[int, ...]) -> tuple[int, ...]:
+    """Put output on 1 and 2, nothing on 0, `kept` on 3 and up, and close all else. Returns the new numbers."""
+    output = fcntl.fcntl(output, fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+    moved = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for fd in kept]
+    nothing = fcntl.fcntl(os.open(os.devnull, os.O_RDONLY), fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+    os.dup2(nothing, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    for place, fd in enumerate(moved, 3):
+        os.dup2(fd, place, inheritable=False)
+    os.closerange(3 + len(kept), os.sysconf("SC_OPEN_MAX"))
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    return tuple(range(3, 3 + len(kept)))
+
+
+def _hung_up(fd: int) -> bool:
+    """Whether nobody holds the other end."""
+    poll = select.poll()
+    poll.register(fd, 0)
+    return bool(poll.poll(0))
+
+
+def _apply(environment: Mapping[str, str | None]) -> None:
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _use_threads(environment: Mapping[str, str | None], default: int) -> None:
+    """The number of threads that torch would have chosen in a process of its own."""
+    import torch
+
+    chosen = environment.get("OMP_NUM_THREADS") or ""
+    torch.set_num_threads(int(chosen) if chosen.isdecimal() and int(chosen) > 0 else default)
+
+
+def _physical_cores() -> int:
+    """Cores that this process may use; two threads of one core count once, as torch counts them."""
+    cores = set()
+    for cpu in os.sched_getaffinity(0):
+        try:
+            siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+            cores.add(siblings.read_text(encoding="ascii"))
+        except OSError:
+            cores.add(str(cpu))
+    return len(cores)

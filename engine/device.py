@@ -1,0 +1,101 @@
+"""Which device a run uses, and in which number format it calculates there."""
+
+from __future__ import annotations
+
+import platform
+import random
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.config import Precision
+from engine.protocol import EngineError, FailureCode, Spec
+
+DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device and the number format for it."""
+
+    torch: torch.device
+    dtype: torch.dtype | None  # of autocast; None: float32 throughout
+
+    @property
+    def scales(self) -> bool:
+        """Whether gradients must be scaled, because float16 would lose the small ones."""
+        return self.dtype is torch.float16
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Mixed precision for a forward pass. One object serves any number of `with` blocks in a row."""
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self.torch.type, dtype=self.dtype)
+
+
+def choose(requested: str, precision: Precision) -> Device:
+    """The device for `requested` ('auto', 'cpu', 'cuda', 'cuda:1'); EngineError BAD_CONFIG when it can't be."""
+    device = _torch_device(requested)
+    if precision == "auto":
+        return Device(device, _best_dtype(device))
+    if precision == "float16" and device.type == "cpu":
+        raise EngineError(
+            FailureCode.BAD_CONFIG,
+            "Precision float16 needs a GPU, and this run has none.",
+            "Set precision to 'auto' or 'float32'.",
+        )
+    return Device(device, DTYPES[precision])
+
+
+def prepare(spec: Spec) -> dict[str, Any]:
+    """Fix threads and random states before anything is calculated; facts about where the run takes place."""
+    if spec.threads is not None:
+        torch.set_num_threads(spec.threads)
+    seed_everything(spec.seed)
+    return {
+        "torch": torch.__version__,
+        "device": describe(_torch_device(spec.device)),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def seed_everything(seed: int) -> None:
+    """Set all global random states, whatever the size or sign of the seed."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed % 2**63)
+
+
+def describe(device: torch.device) -> str:
+    """The device's name for people."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU ({platform.machine()})"
+
+
+def _torch_device(requested: str) -> torch.device:
+    if requested == "auto":
+        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    try:
+        device = torch.device(requested)
+    except RuntimeError as error:
+        raise EngineError(
+            FailureCode.BAD_CONFIG, f"There is no device '{requested}'.", "Use 'auto', 'cpu' or 'cuda'."
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EngineError(
+            FailureCode.BAD_CONFIG,
+            f"Device '{requested}' is not there: {torch.cuda.device_count()} GPUs are visible.",
+            "Check the driver, or set the device to 'auto'.",
+        )
+    return device
+
+
+def _best_dtype(device: torch.device) -> torch.dtype | None:
+    """Mixed precision on a GPU only: on CPUs bfloat16 was slower than float32."""
+    if device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

@@ -1,0 +1,200 @@
+"""The training loop: restore, then step after step until the plan is done or somebody says stop.
+
+Between two steps everything is at rest, so that is where evaluations, samples, checkpoints and commands
+have their place. What a step does is the task's business.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.checkpoint import Checkpoint, Checkpoints
+from engine.control import Control, Interrupted
+from engine.events import Sink, finite
+from engine.files import remove_leftovers, sha256, write_folder
+from engine.protocol import Command, Event, Exit
+from engine.task import Task
+
+SMOOTHING = 0.1  # weight of the newest step in the reported examples per second
+
+
+class Loop:
+    """One run of a task."""
+
+    def __init__(
+        self,
+        task: Task,
+        checkpoints: Checkpoints,
+        sink: Sink,
+        control: Control,
+        checkpoint_seconds: float,
+        artifact: Path,
+    ) -> None:
+        self.task = task
+        self.plan = task.plan
+        self.checkpoints = checkpoints
+        self.sink = sink
+        self.control = control
+        self.checkpoint_seconds = checkpoint_seconds
+        self.artifact = artifact
+        self.done = 0  # steps that were taken
+        self.saved: int | None = None  # the step of the last checkpoint
+        self.observed = 0  # the step after which evaluation and sample were last looked after
+        self.latest: dict[str, float] = {}  # newest value of each metric
+        self.best: dict[str, float] = {}  # lowest validation loss so far, and its step
+        self.seconds_per_example = 0.0
+
+    def run(self, checkpoint: Checkpoint | None) -> Exit:
+        """Train to the end of the plan, from the checkpoint on if there is one."""
+        self.restore(checkpoint)
+        self.announce()
+        while True:
+            self.observe_when_due()
+            self.save_when_due()
+            if (ending := self.obey()) is not None:
+                return ending
+            if self.done >= self.plan.total_steps:
+                break
+            self.train_one_step()
+        return self.finish()
+
+    def restore(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is not None:
+            self.task.restore(checkpoint.files)
+            self.done = self.saved = checkpoint.step
+            self.observed = checkpoint.progress["observed"]
+            self.latest = checkpoint.progress["latest"]
+            self.best = checkpoint.progress["best"]
+        self.saved_at = self.stepped_at = time.monotonic()
+
+    def announce(self) -> None:
+        plan = self.plan
+        self.sink.emit(
+            Event.PLAN,
+            total_steps=plan.total_steps,
+            steps_per_epoch=plan.steps_per_epoch,
+            parameters=plan.parameters,
+            train_items=plan.train_items,
+            validation_items=plan.validation_items,
+        )
+        self.sink.emit(Event.PHASE, phase="training")
+
+    def train_one_step(self) -> None:
+        try:
+            metrics, examples = self.task.step(self.done)
+        except Interrupted:
+            return  # the step was not taken; the command is carried out at the safe point
+        self.done += 1
+        now = time.monotonic()
+        taken = (now - self.stepped_at) / examples
+        self.stepped_at = now
+        old = self.seconds_per_example
+        self.seconds_per_example = taken if not old else old + SMOOTHING * (taken - old)
+        self.latest.update(metrics)
+        self.sink.step(
+            self.done, self.done / self.plan.steps_per_epoch, metrics, 1 / max(self.seconds_per_example, 1e-9)
+        )
+
+    def observe_when_due(self) -> None:
+        """Evaluate and sample, once per step even when the run is interrupted right after."""
+        if self.observed == self.done or self.done == 0:
+            return
+        try:
+            # The end of the run has an evaluation of its own.
+            if _due(self.done, self.plan.evaluate_every) and self.done < self.plan.total_steps:
+                self.evaluate(final=False)
+            if _due(self.done, self.plan.sample_every):
+                self.sample()
+        except Interrupted:
+            return  # not observed: done again after the resume
+        self.observed = self.done
+
+    def evaluate(self, final: bool) -> None:
+        metrics = self.task.evaluate(final)
+        self.latest.update(metrics)
+        loss = metrics.get("validation/loss")
+        if loss is not None and loss < self.best.get("best/validation/loss", float("inf")):
+            self.best = {"best/validation/loss": loss, "best/step": self.done}
+        shown = {name: finite(value) for name, value in metrics.items()}
+        self.sink.emit(Event.EVALUATION, step=self.done, time=time.time(), metrics=shown)
+        self.stepped_at = time.monotonic()  # throughput is that of training
+
+    def sample(self) -> None:
+        made = self.task.sample(self.done)
+        if made is not None:
+            self.sink.emit(Event.SAMPLE, step=self.done, kind=made[0], text=made[1])
+        self.stepped_at = time.monotonic()
+
+    def save_when_due(self) -> None:
+        """By wall time, and at the end, so that nothing is trained twice when the finish is cut short."""
+        ended = self.done >= self.plan.total_steps
+        if ended or (self.done and time.monotonic() - self.saved_at >= self.checkpoint_seconds):
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint, unless this step has one."""
+        if self.saved == self.done:
+            return
+        progress = {
+            "observed": self.observed,
+            "latest": _finite_only(self.latest),
+            "best": _finite_only(self.best),
+        }
+        self.checkpoints.save(self.done, progress, self.task.state())
+        self.saved = self.done
+        self.saved_at = self.stepped_at = time.monotonic()
+
+    def obey(self) -> Exit | None:
+        """Carry out the waiting command; the way the run ends by it, or None when it goes on."""
+        command = Command.STOP if self.sink.broken else self.control.pending and self.control.take()
+        match command:
+            case None:
+                return None
+            case Command.CHECKPOINT:
+                self.save()
+                return None
+            case Command.CANCEL:
+                return self.leave(Event.CANCELLED, Exit.CANCELLED)
+            case Command.PAUSE:
+                self.save()
+                return self.leave(Event.PAUSED, Exit.PAUSED)
+            case Command.STOP:
+                self.save()
+                return self.leave(Event.STOPPED, Exit.STOPPED)
+
+    def leave(self, event: Event, code: Exit) -> Exit:
+        self.sink.emit(event, step=self.done)
+        return code
+
+    def finish(self) -> Exit:
+        """The last evaluation and the result; a command that ends the run still counts until it is there."""
+        try:
+            self.sink.emit(Event.PHASE, phase="evaluating")
+            self.evaluate(final=True)
+            self.sink.emit(Event.PHASE, phase="saving")
+            self.control.breathe()
+        except Interrupted:
+            ending = self.obey()
+            if ending is not None:
+                return ending
+        metrics = _finite_only({**self.latest, **self.best})
+        listing = write_artifact(self.artifact, self.task.artifact(metrics))
+        self.sink.emit(Event.COMPLETED, step=self.done, metrics=metrics, artifact=listing)
+        return Exit.COMPLETED
+
+
+def write_artifact(folder: Path, files: dict[str, bytes]) -> list[dict[str, Any]]:
+    """Put the result in place, whole or not at all, and list it as `completed` does."""
+    remove_leftovers(folder.parent)
+    write_folder(folder, files)
+    return [{"name": n, "sha256": sha256(data), "bytes": len(data)} for n, data in files.items()]
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+def _finite_only(values: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if finite(value) is not None}

@@ -1,0 +1,143 @@
+"""One attempt from its spec to its exit code; whatever goes wrong ends as a `failed` event with a reason."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.catalogue import check_config, load, recipe
+from engine.checkpoint import Checkpoint, Checkpoints, fingerprint
+from engine.control import Control
+from engine.events import Sink, StreamSink
+from engine.files import disk_full, is_disk_full
+from engine.loop import Loop
+from engine.protocol import PROTOCOL, Command, EngineError, Event, Exit, FailureCode, Spec
+from engine.task import ARTIFACT, Context
+
+TRACEBACK_CHARACTERS = 20_000
+
+
+def start(spec_path: Path, events_fd: int, control_fd: int | None) -> Exit:
+    """What a process that was made for one attempt does, whether started fresh or forked from a warm one.
+
+    SIGTERM and SIGINT ask for a stop at the next safe point. The caller exits with the returned code.
+    """
+    sink = StreamSink(events_fd)
+    control = Control(control_fd)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: control.request(Command.STOP))
+    try:
+        spec = Spec.read(spec_path)
+    except (ValidationError, OSError) as error:
+        sink.emit(Event.FAILED, **_failed(_bad_spec(error), error))
+        code = Exit.FAILED
+    else:
+        code = run(spec, sink, control)
+    sink.close()
+    return code
+
+
+def run(spec: Spec, sink: Sink, control: Control) -> Exit:
+    """Carry out one attempt. Never raises for a failure of the run: it is reported and returned."""
+    try:
+        return _train(spec, sink, control)
+    except Exception as error:
+        # The one place where everything ends: recorded as a failure with its reason.
+        failure = _failed(explain(error), error)
+        print(failure["traceback"], file=sys.stderr, flush=True)
+        sink.emit(Event.FAILED, **failure)
+        return Exit.FAILED
+
+
+def _train(spec: Spec, sink: Sink, control: Control) -> Exit:
+    if spec.protocol != PROTOCOL:
+        raise EngineError(
+            FailureCode.BAD_CONFIG,
+            f"The spec speaks protocol {spec.protocol}, this engine speaks {PROTOCOL}.",
+            "Restart the hub so that all its processes run the same release.",
+        )
+    kind = recipe(spec.recipe)
+    config = check_config(spec.recipe, spec.config)
+    checkpoints = Checkpoints(spec.work_dir / "checkpoints", spec.keep_checkpoints, fingerprint(spec), sink)
+    checkpoint = checkpoints.newest()
+    build = load(kind.trainer)
+    environment = _environment(spec, kind.simulator)
+    _announce(sink, checkpoint, environment)
+    task = build(Context(spec, config, sink, control.breathe))
+    loop = Loop(task, checkpoints, sink, control, spec.checkpoint_seconds, spec.work_dir / ARTIFACT)
+    return loop.run(checkpoint)
+
+
+def _announce(sink: Sink, checkpoint: Checkpoint | None, environment: dict[str, Any]) -> None:
+    sink.emit(
+        Event.STARTED,
+        pid=os.getpid(),
+        device=environment["device"],
+        resumed_from=checkpoint.step if checkpoint else None,
+        environment=environment,
+    )
+    sink.emit(Event.PHASE, phase="preparing")
+
+
+def _environment(spec: Spec, simulator: bool) -> dict[str, Any]:
+    """Where this runs. A simulator needs no torch, so it isn't loaded for this."""
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "torch": None,
+        "device": "none",
+        "threads": None,
+    }
+    if not simulator:
+        from engine.device import prepare
+
+        facts |= prepare(spec)
+    return facts
+
+
+def explain(error: BaseException) -> EngineError:
+    """The failure that an exception means: what happened, and what to do next."""
+    if isinstance(error, EngineError):
+        return error
+    if is_disk_full(error):
+        return disk_full(error)
+    if _is_out_of_memory(error):
+        return EngineError(
+            FailureCode.OUT_OF_MEMORY,
+            "Memory ran out during training.",
+            "Use a smaller batch size or a smaller model, or a device with more memory.",
+        )
+    return EngineError(
+        FailureCode.CODE_ERROR,
+        f"{type(error).__name__}: {error}",
+        "This is an error in the training code; the traceback in the log shows where.",
+    )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    # torch's own class (CUDA), and the message of its CPU allocator, which is a plain RuntimeError.
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def _bad_spec(error: Exception) -> EngineError:
+    return EngineError(
+        FailureCode.BAD_CONFIG,
+        f"The spec can't be read: {error}",
+        "Correct the spec file; engine/protocol.py describes its fields.",
+    )
+
+
+def _failed(failure: EngineError, error: BaseException) -> dict[str, Any]:
+    text = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
+    return {"code": failure.code, "message": failure.message, "hint": failure.hint, "traceback": text}

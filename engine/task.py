@@ -1,0 +1,79 @@
+"""What a recipe gives to the loop, and what the loop gives to a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine.config import RecipeConfig
+from engine.events import Sink
+from engine.protocol import Event, Spec
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a recipe needs to build its task."""
+
+    spec: Spec
+    config: RecipeConfig
+    sink: Sink
+    breathe: Callable[[], None] = field(default=lambda: None)  # call inside long work; may raise Interrupted
+
+    def log(self, message: str, level: str = "info") -> None:
+        """Tell whoever watches about a decision that was taken for them."""
+        self.sink.emit(Event.LOG, level=level, message=message)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do."""
+
+    total_steps: int
+    steps_per_epoch: float
+    parameters: int
+    train_items: int
+    validation_items: int
+    evaluate_every: int  # steps between two evaluations; 0: only the last one
+    sample_every: int = 0  # steps between two samples; 0: none
+
+
+class Task(Protocol):
+    """A recipe at work. Steps are numbered from 0 here: step i makes the i + 1st update."""
+
+    plan: Plan
+
+    def step(self, index: int) -> tuple[dict[str, float], int]:
+        """Make one update; its metrics, and the number of examples it took. A function of the task's
+        state and `index` alone: what is random in it comes from (seed, index) or from saved states."""
+        ...
+
+    def evaluate(self, final: bool) -> dict[str, float]:
+        """Metrics on the validation part; `final` asks for all of it. Changes nothing in the task."""
+        ...
+
+    def sample(self, index: int) -> tuple[str, str] | None:
+        """What the model makes now, as (kind, text). Changes nothing in the task."""
+        ...
+
+    def state(self) -> dict[str, bytes]:
+        """All that `restore` needs to go on exactly as if nothing had happened."""
+        ...
+
+    def restore(self, files: dict[str, bytes]) -> None: ...
+
+    def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
+        """The files of the result, by name."""
+        ...
+
+
+Build = Callable[[Context], Task]
+ARTIFACT = Path("artifact")
+
+
+def json_bytes(value: Any) -> bytes:
+    """JSON that people read and that is the same for the same value."""
+    import json
+
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"

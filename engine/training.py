@@ -1,0 +1,132 @@
+"""One training step on plain torch, shared by all recipes that train.
+
+A recipe subclasses `TorchTask` and says what its batches and its loss are; what must be the same for all
+(mixed precision, clipping, the check that spoils no weights, saving and restoring) is here.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import nn
+
+from engine import state
+from engine.device import Device
+from engine.protocol import EngineError, FailureCode
+from engine.task import Context, Plan
+
+BETAS = (0.9, 0.99)
+SMALLEST_SCALE = 2.0**-14  # of float16 gradients; when even this overflows, the model has diverged
+
+
+class TorchTask(ABC):
+    """See `engine.task.Task`. `gradient_clip` 0 leaves gradients as they are."""
+
+    def __init__(
+        self,
+        context: Context,
+        device: Device,
+        model: nn.Module,
+        plan: Plan,
+        weight_decay: float,
+        gradient_clip: float,
+    ) -> None:
+        self.context = context
+        self.device = device
+        self.model = model.to(device.torch)
+        self.plan = plan
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(self.model, weight_decay)
+        self.scaler = torch.amp.GradScaler(device.torch.type, enabled=device.scales)
+        self.clip = gradient_clip or math.inf
+
+    @abstractmethod
+    def learning_rate(self, index: int) -> float:
+        """For step `index`; a pure function."""
+
+    @abstractmethod
+    def batch(self, index: int) -> Any:
+        """What step `index` is trained on, on the device; a pure function of (seed, index)."""
+
+    @abstractmethod
+    def loss(self, batch: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The mean loss of a batch, and further metrics of it, all scalars on the device."""
+
+    @abstractmethod
+    def examples(self, index: int) -> int:
+        """How many examples step `index` takes."""
+
+    def step(self, index: int) -> tuple[dict[str, float], int]:
+        """Make one update; EngineError NOT_FINITE_LOSS before a bad one reaches the weights."""
+        rate = self.learning_rate(index)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        batch = self.batch(index)
+        with self.device.autocast():
+            loss, more = self.loss(batch)
+        metrics = self._update(index, loss, more)
+        metrics["train/learning_rate"] = rate
+        return metrics, self.examples(index)
+
+    def state(self) -> dict[str, bytes]:
+        return state.pack(self.model, self.optimizer, self.scaler)
+
+    def restore(self, files: dict[str, bytes]) -> None:
+        state.unpack(files, self.model, self.optimizer, self.scaler)
+
+    def sample(self, index: int) -> tuple[str, str] | None:
+        return None
+
+    def _update(self, index: int, loss: torch.Tensor, more: dict[str, torch.Tensor]) -> dict[str, float]:
+        scaler = self.scaler
+        if scaler.is_enabled():
+            scaler.scale(loss).backward()
+            scaler.unscale_(self.optimizer)
+        else:
+            loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        # One transfer for all figures: on a GPU each would wait for the device.
+        value, length, *rest = torch.stack([loss.detach(), norm, *more.values()]).tolist()
+        self._check(index, value, length)
+        if scaler.is_enabled():
+            scaler.step(self.optimizer)
+            scaler.update()
+        else:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return {"train/loss": value, **dict(zip(more, rest, strict=True))}
+
+    def _check(self, index: int, loss: float, gradient: float) -> None:
+        if not math.isfinite(loss):
+            raise _not_finite("The loss", index)
+        # float16 gradients overflow now and then; the scaler leaves such a step out and scales less.
+        overflows = self.scaler.is_enabled() and self.scaler.get_scale() > SMALLEST_SCALE
+        if not math.isfinite(gradient) and not overflows:
+            raise _not_finite("The gradient", index)
+
+
+def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW that decays matrices only: norms and biases have no reason to be small."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=BETAS, fused=True)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable numbers of a model."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def _not_finite(what: str, index: int) -> EngineError:
+    return EngineError(
+        FailureCode.NOT_FINITE_LOSS,
+        f"{what} is not a finite number at step {index + 1}; the weights were left as they were.",
+        "Lower the learning rate, keep the gradient clip on, or set precision to float32; if it happens "
+        "at step 1, look for damaged data.",
+    )
