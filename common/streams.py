@@ -1,0 +1,185 @@
+"""Server-sent events beside Django: a raw ASGI endpoint, since a Django view would hold a thread and a
+database connection for each open stream.
+
+`/stream/<source>/<key>` for pages, and the API's `/api/v1/training/jobs/<id>/stream`. Who asks is found
+once, in a thread; after that a stream costs some kilobytes and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.auth.models import AnonymousUser
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest
+from django.http.request import split_domain_port, validate_host
+
+from common.errors import NotFoundError, ProblemError, UnavailableError
+from common.problems import CONTENT_TYPE, details
+from common.push import Channel, Hub, Source
+
+log = logging.getLogger(__name__)
+Scope = dict[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Authenticate = Callable[[str], Any]
+
+PAGE = re.compile(r"^/stream/(?P<source>[a-z]+)/(?P<key>[A-Za-z0-9_-]{1,64})/?$")
+API = re.compile(r"^/api/v1/training/jobs/(?P<key>[0-9]{1,18})/stream/?$")
+KEEP_ALIVE = 15.0
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+
+class Streams:
+    """ASGI application for the streams; everything else goes to `inner`.
+
+    `sources` maps a name to the dotted path of its class, `authenticate` turns a bearer key into a user or None.
+    """
+
+    def __init__(self, inner: Any, sources: dict[str, str], api_source: str, authenticate: str) -> None:
+        self.inner = inner
+        self.sources = sources
+        self.api_source = api_source
+        self.authenticate = authenticate
+        self.hub = Hub()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (found := self._find(scope["path"])):
+            await self._stream(scope, receive, send, *found)
+        else:
+            await self.inner(scope, receive, send)
+
+    def _find(self, path: str) -> tuple[str | None, str] | None:
+        if page := PAGE.match(path):
+            return self.sources.get(page["source"]), page["key"]
+        if api := API.match(path):
+            return self.api_source, api["key"]
+        return None
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send, source: str | None, key: str) -> None:
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        problem = _refuse(scope, headers, source)
+        if problem:
+            await _answer(send, scope, problem)
+            return
+        query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+
+        def make() -> Source:
+            user = self._user(headers)
+            return _load(source or "").open(user, key, query)
+
+        try:
+            channel = await self.hub.open(make)
+        except ProblemError as error:
+            await _answer(send, scope, error)
+            return
+        except (TimeoutError, OperationalError, InterfaceError):
+            await _answer(send, scope, UnavailableError("The database can't be reached.", "Try again in a few seconds."))
+            return
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            await self._follow(channel, receive, send)
+        finally:
+            self.hub.leave(channel)
+
+    async def _follow(self, channel: Channel, receive: Receive, send: Send) -> None:
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            data, number = await channel.snapshot()
+            await _send(send, b"retry: 1000\n\n" + data)
+            while not gone.done() and self.hub.alive(channel):
+                changed = channel.changed
+                fresh = channel.since(number) or await channel.snapshot()
+                if fresh[1] != number:
+                    data, number = fresh
+                    await _send(send, data)
+                    continue
+                waiting = asyncio.create_task(changed.wait())
+                await asyncio.wait({gone, waiting}, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED)
+                if not waiting.done():
+                    waiting.cancel()
+                    await _send(send, b": still here\n\n")
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except (OSError, RuntimeError):
+            pass  # the viewer left in the middle of a send
+        finally:
+            gone.cancel()
+
+    def _user(self, headers: dict[str, str]) -> Any:
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            module, name = self.authenticate.rsplit(".", 1)
+            token = getattr(import_module(module), name)(key.strip())
+            user = token.user if token else AnonymousUser()
+        else:
+            user = _session_user(headers.get("cookie", ""))
+        if not user.is_authenticated:
+            error = ProblemError("Sign in first.", "Open /login, or send 'Authorization: Bearer <token>'.")
+            error.status, error.code, error.title = 401, "not_authenticated", "Not signed in"
+            raise error
+        return user
+
+
+def _refuse(scope: Scope, headers: dict[str, str], source: str | None) -> ProblemError | None:
+    domain, _ = split_domain_port(headers.get("host", ""))
+    if not validate_host(domain, settings.ALLOWED_HOSTS):
+        return ProblemError("This host name is not served here.", "Add it to TRAINHUB_ALLOWED_HOSTS.")
+    if scope["method"] != "GET":
+        error = ProblemError("A stream is read with GET.", "Send GET.")
+        error.status, error.code, error.title = 405, "method_not_allowed", "Method not allowed"
+        return error
+    if source is None:
+        return NotFoundError("There is no such stream.", "Check the address.")
+    return None
+
+
+def _session_user(cookie: str) -> Any:
+    request = HttpRequest()
+    request.META["HTTP_COOKIE"] = cookie
+    request.COOKIES = _cookies(cookie)
+    engine = import_module(settings.SESSION_ENGINE)
+    request.session = engine.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    return get_user(request)
+
+
+def _cookies(header: str) -> dict[str, str]:
+    from django.http import parse_cookie
+
+    return parse_cookie(header)
+
+
+def _load(path: str) -> Any:
+    module, name = path.rsplit(".", 1)
+    return getattr(import_module(module), name)
+
+
+async def _disconnected(receive: Receive) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+async def _send(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def _answer(send: Send, scope: Scope, error: ProblemError) -> None:
+    body = json.dumps(details(error, scope["path"])).encode()
+    headers = [(b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,27 @@
+"""The web process: pages and API by Django, streams beside it."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trainhub.settings")
+os.environ.setdefault("TRAINHUB_ROLE", "web")
+
+from django.core.asgi import get_asgi_application
+
+from common.paths import prepare_home
+
+prepare_home()
+django_application = get_asgi_application()
+
+from common.streams import Streams  # noqa: E402
+
+SOURCES = {
+    "job": "jobs.live.JobSource",
+    "monitor": "jobs.live.MonitorSource",
+    "dashboard": "jobs.live.DashboardSource",
+    "queue": "jobs.live.QueueSource",
+    "dataset": "datasets.live.DatasetSource",
+}
+
+application = Streams(
+    django_application, SOURCES, api_source="jobs.stream.JobStream", authenticate="accounts.tokens.authenticate"
+)
