@@ -1,0 +1,20 @@
+"""Numbers that may leave or enter the hub: finite ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+INT_MAX = 2**31 - 1
+BIGINT_MAX = 2**63 - 1
+
+
+def finite(value: Any) -> Any:
+    """A copy of a JSON value in which each float that is not finite has become None."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return value

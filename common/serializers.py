@@ -1,0 +1,76 @@
+"""Fields and helpers of the API: bounded numbers, texts of limited length, validated input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import serializers
+
+from common.numbers import BIGINT_MAX
+from common.parsers import check_text
+
+
+class FiniteFloatField(serializers.FloatField):
+    """A float that is neither NaN nor infinite, which Python would otherwise read from 'nan' or 1e999."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool):
+            self.fail("invalid")
+        try:
+            value = super().to_internal_value(data)
+        except OverflowError:
+            self.fail("invalid")
+        if not math.isfinite(value):
+            self.fail("invalid")
+        return value
+
+
+class WholeField(serializers.IntegerField):
+    """A whole number that the database can hold; a boolean is none."""
+
+    def __init__(self, *, min_value: int = 0, max_value: int = BIGINT_MAX, **options: Any) -> None:
+        super().__init__(min_value=min_value, max_value=max_value, **options)
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or (isinstance(data, float) and not data.is_integer()):
+            self.fail("invalid")
+        try:
+            return super().to_internal_value(data)
+        except OverflowError:
+            self.fail("invalid")
+
+
+class IdField(WholeField):
+    """The id of a row."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=1, **options)
+
+
+class TextField(serializers.CharField):
+    """A text whose length is limited; 200 characters unless told otherwise."""
+
+    def __init__(self, *, max_length: int = 200, **options: Any) -> None:
+        super().__init__(max_length=max_length, **options)
+
+
+class Input(serializers.Serializer):
+    """Base of all bodies and queries: only the fields that are named here are ever read."""
+
+    @classmethod
+    def read(cls, data: Any) -> dict[str, Any]:
+        """The validated values; ValidationError (400) names each wrong field."""
+        form = cls(data=data)
+        form.is_valid(raise_exception=True)
+        return dict(form.validated_data)
+
+
+def refuse_bad_text(values: Mapping[str, str]) -> None:
+    """For input that no serializer reads: ValidationError for text that the database can't hold."""
+    for name, text in values.items():
+        try:
+            check_text(text)
+        except ValueError as error:
+            raise serializers.ValidationError({name: [str(error)]}) from error

@@ -1,0 +1,101 @@
+"""Versions of models: how a trained result becomes one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Max, QuerySet
+
+from common.errors import InvalidInputError
+from common.numbers import finite
+from datasets.models import DatasetVersion, Subject
+from registry.models import Model, ModelVersion
+
+NAME_LENGTH = 200
+# A file of an artifact is known by its name in the list alone; no name can lead out of a folder.
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@transaction.atomic
+def register(
+    *,
+    owner: AbstractBaseUser,
+    model: Model | None,
+    name: str,
+    recipe: str,
+    subject: Subject | None,
+    config: dict[str, Any],
+    metrics: dict[str, Any],
+    artifact: list[dict[str, Any]],
+    dataset_version: DatasetVersion | None,
+    base_version: ModelVersion | None,
+    source_job_id: int | None,
+    seed: int,
+    code: dict[str, Any],
+    environment: dict[str, Any],
+) -> ModelVersion:
+    """The next version of a model, in the caller's transaction.
+
+    `model` None: the owner's line called `name` is taken or made; when another recipe or subject has that
+    name, a number is put behind it. A job has one version: a second call returns the first one's.
+    `artifact` lists {"name", "sha256", "bytes"} of files that lie in the store already.
+    InvalidInputError when that list is malformed.
+    """
+    if source_job_id is not None and (known := ModelVersion.objects.filter(source_job_id=source_job_id).first()):
+        return known
+    files = [_checked_file(entry) for entry in artifact]
+    if len({entry["name"] for entry in files}) != len(files):
+        raise InvalidInputError("The artifact names a file twice.", "Give each file of the artifact its own name.")
+    line = model or _line(owner, name, recipe, subject)
+    # The lock makes numbers gapless; `no_key` leaves rows that point at the model free to be written.
+    line = Model.objects.select_for_update(no_key=True).get(pk=line.pk)
+    return ModelVersion.objects.create(
+        model=line,
+        number=(line.versions.aggregate(last=Max("number"))["last"] or 0) + 1,
+        status=ModelVersion.Status.READY,
+        config=finite(config),
+        metrics=finite(metrics),
+        artifact=files,
+        byte_count=sum(entry["bytes"] for entry in files),
+        dataset_version=dataset_version,
+        base_version=base_version,
+        source_job_id=source_job_id,
+        seed=seed,
+        code=finite(code),
+        environment=finite(environment),
+        created_by=owner,
+    )
+
+
+def listed() -> QuerySet[ModelVersion]:
+    """Versions with everything that a list shows, in one query."""
+    return ModelVersion.objects.select_related(
+        "model__owner", "model__subject", "dataset_version__dataset", "base_version__model"
+    )
+
+
+def _line(owner: AbstractBaseUser, name: str, recipe: str, subject: Subject | None) -> Model:
+    base = " ".join(name.split()) or recipe
+    for attempt in range(1, 10_000):
+        suffix = f" {attempt}" if attempt > 1 else ""
+        candidate = base[: NAME_LENGTH - len(suffix)] + suffix
+        line, _ = Model.objects.get_or_create(
+            owner=owner, name=candidate, defaults={"recipe": recipe, "subject": subject}
+        )
+        if line.recipe == recipe and line.subject_id == (subject.pk if subject else None):
+            return line
+    raise InvalidInputError(f"All names like {base} are taken.", "Choose another name for the model.")
+
+
+def _checked_file(entry: dict[str, Any]) -> dict[str, Any]:
+    name, digest, size = str(entry.get("name", "")), str(entry.get("sha256", "")), entry.get("bytes")
+    if not FILE_NAME.fullmatch(name) or not SHA256.fullmatch(digest) or type(size) is not int or size < 0:
+        raise InvalidInputError(
+            f"The artifact's file {name[:100]!r} is not described as it must be.",
+            "Each file has a plain name, its SHA-256 in hex and its size in bytes.",
+        )
+    return {"name": name, "sha256": digest, "bytes": size}
