@@ -20,6 +20,21 @@ from engine.task import Task
 SMOOTHING = 0.1  # weight of the newest step in the reported examples per second
 
 
+# How a command that ends the run is answered.
+ENDINGS = {
+    Command.PAUSE: (Event.PAUSED, Exit.PAUSED),
+    Command.STOP: (Event.STOPPED, Exit.STOPPED),
+    Command.CANCEL: (Event.CANCELLED, Exit.CANCELLED),
+}
+
+
+def leave(command: Command, step: int, sink: Sink) -> Exit:
+    """Say that the run ends by a command after `step` steps."""
+    event, code = ENDINGS[command]
+    sink.emit(event, step=step)
+    return code
+
+
 class Loop:
     """One run of a task."""
 
@@ -149,24 +164,13 @@ class Loop:
     def obey(self) -> Exit | None:
         """Carry out the waiting command; the way the run ends by it, or None when it goes on."""
         command = Command.STOP if self.sink.broken else self.control.pending and self.control.take()
-        match command:
-            case None:
-                return None
-            case Command.CHECKPOINT:
-                self.save()
-                return None
-            case Command.CANCEL:
-                return self.leave(Event.CANCELLED, Exit.CANCELLED)
-            case Command.PAUSE:
-                self.save()
-                return self.leave(Event.PAUSED, Exit.PAUSED)
-            case Command.STOP:
-                self.save()
-                return self.leave(Event.STOPPED, Exit.STOPPED)
-
-    def leave(self, event: Event, code: Exit) -> Exit:
-        self.sink.emit(event, step=self.done)
-        return code
+        if command is None:
+            return None
+        if command is not Command.CANCEL:
+            self.save()
+        if command is Command.CHECKPOINT:
+            return None
+        return leave(command, self.done, self.sink)
 
     def finish(self) -> Exit:
         """The last evaluation and the result; a command that ends the run still counts until it is there."""

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from engine.catalogue import check_config, load, recipe
 from engine.checkpoint import Checkpoint, Checkpoints, fingerprint
-from engine.control import Control
+from engine.control import Control, Interrupted
 from engine.events import Sink, StreamSink
 from engine.files import disk_full, is_disk_full
-from engine.loop import Loop
+from engine.loop import Loop, leave
 from engine.protocol import PROTOCOL, Command, EngineError, Event, Exit, FailureCode, Spec
 from engine.task import ARTIFACT, Context
 
@@ -70,7 +70,11 @@ def _train(spec: Spec, sink: Sink, control: Control) -> Exit:
     build = load(kind.trainer)
     environment = _environment(spec, kind.simulator)
     _announce(sink, checkpoint, environment)
-    task = build(Context(spec, config, sink, control.breathe))
+    try:
+        task = build(Context(spec, config, sink, control.breathe))
+    except Interrupted:
+        # Nothing was trained yet, so there is nothing to save.
+        return leave(control.take() or Command.STOP, checkpoint.step if checkpoint else 0, sink)
     loop = Loop(task, checkpoints, sink, control, spec.checkpoint_seconds, spec.work_dir / ARTIFACT)
     return loop.run(checkpoint)
 
