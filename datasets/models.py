@@ -77,16 +77,20 @@ class Import(models.Model):
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="imports")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
-    # [{"name": what the sender called it, "path": spooled file relative to the home, "bytes": n}]
+    # [{"name": what the sender called it, "path": spooled file relative to the home, "offset": n, "bytes": n}];
+    # emptied when the import ends. Thousands of entries: lists should defer it.
     sources = models.JSONField(default=list)
     total = models.PositiveIntegerField(null=True, help_text="Files to look at; empty until archives were opened.")
     done = models.PositiveIntegerField(default=0)
     accepted = models.PositiveIntegerField(default=0)
     set_aside = models.PositiveIntegerField(default=0)
-    message = models.CharField(max_length=500, blank=True, help_text="What happened, when it failed.")
+    message = models.CharField(max_length=500, blank=True, help_text="What happened, in words.")
     hint = models.CharField(max_length=500, blank=True, help_text="What to do next, when it failed.")
     created_at = models.DateTimeField(auto_now_add=True)
+    # The fence: a worker whose number is not this one was taken for dead and can write nothing more.
+    attempt = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(null=True)
+    # Of the worker that runs it; while it waits: when a worker was last asked to take it.
     heartbeat_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

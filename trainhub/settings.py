@@ -216,7 +216,7 @@ SILENCED_SYSTEM_CHECKS = ["staticfiles.W004"]  # before the assets are fetched; 
 
 # Uploads are streamed to disk below the home; what may come in is limited by datasets.limits.
 FILE_UPLOAD_TEMP_DIR = str(TRAINHUB_HOME / "uploads")
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["datasets.uploads.FolderUploadHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o640
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000

@@ -1,0 +1,34 @@
+"""Why a file or an archive is not taken: a code for programs, a sentence for people."""
+
+from __future__ import annotations
+
+HINTS = {
+    "empty": "Send files that have content.",
+    "not_an_image": "Send JPEG, PNG, WebP, GIF, BMP or TIFF files.",
+    "broken_image": "Export the image again, then add it once more.",
+    "too_many_pixels": "Scale the image down, then add it once more.",
+    "bad_encoding": "Save the text as UTF-8, then add it once more.",
+    "binary": "Send plain text in UTF-8.",
+    "too_large": "Send a smaller file, or split it.",
+    "unsafe_archive": "Pack the folder again: plain files below one folder, without links.",
+    "archive_bomb": "Send the files in several smaller archives, or without packing them.",
+    "too_many_files": "Send the files in several imports.",
+    "encrypted": "Pack the files again without a password.",
+    "nested_archive": "Unpack the inner archive, then add its files.",
+    "unknown_archive": "Use zip, tar or tar.gz.",
+    "corrupt_archive": "The archive was damaged on its way, or is incomplete: pack and send it again.",
+}
+DEFAULT_HINT = "See the list of files that were set aside, with the reason for each."
+
+
+class Refused(Exception):  # noqa: N818 - reads as what happened to the file
+    """This file (or the whole archive) can't be used. `code` is stable, `reason` is a sentence."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+    @property
+    def hint(self) -> str:
+        return HINTS.get(self.code, DEFAULT_HINT)
