@@ -158,23 +158,21 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(f"PostgreSQL could not prepare {self.data}:\n{done.stdout}{done.stderr}")
 
     def _create_database(self) -> None:
-        import psycopg
-
-        port = f" port={self.tcp_port}" if self.tcp_port else ""
-        deadline = time.monotonic() + 30
+        """Make the database at the first start; waits while the server recovers from a crash (60 s at most)."""
+        port = ["-p", str(self.tcp_port)] if self.tcp_port else []
+        connect = ["-h", self.socket_folder, *port, "-U", USER, "-d", "postgres", "-tAc"]
+        deadline = time.monotonic() + 60
         while True:
-            try:
-                connection = psycopg.connect(
-                    f"host={self.socket_folder} user={USER} dbname=postgres{port}", autocommit=True
-                )
+            found = self._command("psql", *connect, f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'")
+            if found.returncode == 0:
                 break
-            except psycopg.OperationalError:  # still recovering after a crash
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-        with connection:
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-                connection.execute(f'CREATE DATABASE "{DATABASE}"')
+            if time.monotonic() > deadline:
+                raise EmbeddedPostgresError(f"PostgreSQL does not answer: {found.stderr}")
+            time.sleep(0.1)
+        if not found.stdout.strip():
+            made = self._command("psql", *connect, f'CREATE DATABASE "{DATABASE}"')
+            if made.returncode != 0 and "already exists" not in made.stderr:
+                raise EmbeddedPostgresError(f"PostgreSQL could not create the database: {made.stderr}")
 
     def _command(self, name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         identity = {}

@@ -212,4 +212,3 @@ def _parameters() -> dict[str, Any]:
     for name in ("cursor_factory", "context", "pool", "prepare_threshold", "server_side_binding"):
         parameters.pop(name, None)
     return parameters
-

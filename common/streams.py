@@ -89,7 +89,9 @@ class Streams:
             await _answer(send, scope, error)
             return
         except (TimeoutError, OperationalError, InterfaceError):
-            await _answer(send, scope, UnavailableError("The database can't be reached.", "Try again in a few seconds."))
+            await _answer(
+                send, scope, UnavailableError("The database can't be reached.", "Try again in a few seconds.")
+            )
             return
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})

@@ -230,6 +230,8 @@ class Attempt(models.Model):
     started_at = models.DateTimeField()
     lease_until = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    # Batches of progress written so far. Tells after a lost answer whether a commit took place.
+    flushes = models.PositiveIntegerField(default=0)
     outcome = models.CharField(max_length=10, choices=Outcome, blank=True)
     reason = models.CharField(max_length=500, blank=True)
 
@@ -350,6 +352,7 @@ class Checkpoint(models.Model):
     attempt_number = models.PositiveIntegerField()
     name = models.CharField(max_length=100)
     bytes = models.BigIntegerField()
+    available = models.BooleanField(default=True, help_text="Whether it still lies in the job's work folder.")
     at = models.DateTimeField()
 
     class Meta:

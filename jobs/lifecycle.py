@@ -1,0 +1,168 @@
+"""The one function that changes a job's status, and the record of every change."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from common.errors import ConflictError, NotFoundError
+from common.push import publish
+from jobs.models import Attempt, Job, JobEvent
+from jobs.states import MOVES, TERMINAL, Phase, Request, Status
+
+
+class StaleAttemptError(Exception):
+    """The attempt that wants to write has lost its lease; another one, or nobody, owns the job now."""
+
+
+class NotInStateError(ConflictError):
+    """The job is not in a state from which this move is allowed. An ordinary outcome: someone was faster."""
+
+    def __init__(self, job: Job, wanted: str) -> None:
+        state = Status(job.status).label.lower()
+        super().__init__(
+            f"Job {job.pk} is {state}, so it can't be {wanted}.",
+            "Reload the page to see its present state.",
+            job=job.pk,
+            job_status=job.status,
+        )
+
+
+@transaction.atomic
+def move(
+    job_id: int,
+    to: Status,
+    *,
+    kind: str,
+    expected: Collection[Status],
+    attempt: int | None = None,
+    actor: AbstractBaseUser | None = None,
+    message: str = "",
+    details: dict[str, Any] | None = None,
+    changes: dict[str, Any] | None = None,
+) -> Job:
+    """Move a job to `to`, if it is in one of `expected` and, where given, `attempt` still owns it.
+
+    `changes` are further columns of the same update. The event row is written in the same transaction and
+    the pages are told on commit. Raises NotInStateError when someone else moved it first, StaleAttemptError
+    when the attempt is no longer the job's own.
+    """
+    job = locked(job_id)
+    if attempt is not None and (job.attempt_number != attempt or job.status != Status.RUNNING):
+        raise StaleAttemptError(f"attempt {attempt} of job {job_id} is over")
+    present = Status(job.status)
+    if present not in expected or to not in MOVES[present]:
+        raise NotInStateError(job, PARTICIPLES.get(to, to.label.lower()))
+    now: datetime = job.db_now  # type: ignore[attr-defined]
+    columns = {"status": to, **_left(job, present, now), **_entered(to, now), **(changes or {})}
+    guard = Job.objects.filter(pk=job_id, status=present, attempt_number=job.attempt_number)
+    if not guard.update(**columns):
+        raise NotInStateError(job, PARTICIPLES.get(to, to.label.lower()))
+    number = columns.get("attempt_number", job.attempt_number)
+    record(job, kind, at=now, move=(present, to), actor=actor, attempt=number, message=message, details=details)
+    job.refresh_from_db()
+    return job
+
+
+def locked(job_id: int) -> Job:
+    """The job's row, locked until the transaction ends, with the database's time as `db_now`."""
+    job = Job.objects.select_for_update(of=("self",)).annotate(db_now=Now()).filter(pk=job_id).first()
+    if job is None:
+        raise NotFoundError(f"There is no job {job_id}.", "It may have been deleted.")
+    return job
+
+
+def record(
+    job: Job,
+    kind: str,
+    *,
+    at: datetime | None = None,
+    move: tuple[Status | str, Status | str] = ("", ""),
+    actor: AbstractBaseUser | None = None,
+    attempt: int | None = None,
+    message: str = "",
+    details: dict[str, Any] | None = None,
+) -> JobEvent:
+    """Write an event of a job whose row is locked by this transaction; sequence numbers have no gaps."""
+    Job.objects.filter(pk=job.pk).update(event_count=F("event_count") + 1)
+    sequence = Job.objects.values_list("event_count", flat=True).get(pk=job.pk)
+    event = JobEvent.objects.create(
+        job_id=job.pk,
+        sequence=sequence,
+        at=at or Now(),
+        kind=kind,
+        from_status=move[0],
+        to_status=move[1],
+        actor=actor,
+        attempt_number=attempt or None,
+        message=message[:500],
+        details=details or {},
+    )
+    announce(job)
+    return event
+
+
+def announce(job: Job) -> None:
+    """Tell the pages that show this job, and the lists that hold it; delivered on commit."""
+    publish(f"job.{job.pk}", f"jobs.{job.owner_id}", "jobs.all")
+
+
+def end_attempt(job: Job, number: int, outcome: Attempt.Outcome, reason: str = "") -> None:
+    """Close the attempt's row, in the transaction that moves its job. Raises when it is closed already."""
+    closed = Attempt.objects.filter(job_id=job.pk, number=number, ended_at__isnull=True).update(
+        ended_at=Now(), outcome=outcome, reason=reason[:500]
+    )
+    if not closed:
+        raise StaleAttemptError(f"attempt {number} of job {job.pk} is over")
+
+
+def _left(job: Job, present: Status, now: datetime) -> dict[str, Any]:
+    """What leaving a state clears."""
+    if present == Status.RUNNING:
+        return {
+            "phase": Phase.NONE,
+            "request": Request.NONE,
+            "requested_at": None,
+            "requested_by": None,
+            "spent_seconds": job.elapsed_seconds(now),
+            "attempt_started_at": None,
+            "rate": None,
+            "figures": {},
+        }
+    if present in TERMINAL:
+        return {
+            "completed_at": None,
+            "failure_code": "",
+            "failure_message": "",
+            "failure_hint": "",
+            "failure_traceback": "",
+            "attempts_since_progress": 0,
+        }
+    return {"waiting_for": ""}
+
+
+def _entered(to: Status, now: datetime) -> dict[str, Any]:
+    """What entering a state sets."""
+    if to in TERMINAL:
+        return {"completed_at": now, "interrupted": False}
+    if to == Status.QUEUED:
+        return {"queued_at": now}
+    if to == Status.RUNNING:
+        return {"phase": Phase.PREPARING, "attempt_started_at": now, "interrupted": False, "waiting_for": ""}
+    return {}
+
+
+PARTICIPLES = {
+    Status.QUEUED: "queued",
+    Status.RUNNING: "started",
+    Status.PAUSED: "paused",
+    Status.CANCELLED: "cancelled",
+    Status.COMPLETED: "completed",
+    Status.FAILED: "failed",
+}

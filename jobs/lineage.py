@@ -1,0 +1,59 @@
+"""Where a job's result comes from, and what was made from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common.revision import revision
+from jobs.models import Job
+from registry.models import ModelVersion
+
+
+def lineage(job: Job) -> dict[str, Any]:
+    """A tree: `comes_from` lists what went in (data, base version, code, environment), `led_to` what came out."""
+    version = job.model_version
+    return {
+        **_node("job", job.pk, job.name, status=job.status, recipe=job.recipe, seed=job.seed),
+        "comes_from": _sources(job),
+        "led_to": [_version(version)] if version else [],
+    }
+
+
+def _sources(job: Job) -> list[dict[str, Any]]:
+    sources: list[dict[str, Any]] = []
+    if frozen := job.dataset_version:
+        data = _node("dataset", frozen.dataset_id, frozen.dataset.name, modality=frozen.dataset.modality)
+        sources.append(
+            _node(
+                "dataset_version",
+                frozen.pk,
+                str(frozen),
+                content_hash=frozen.content_hash,
+                counts=frozen.counts,
+                split_seed=frozen.seed,
+                comes_from=[data],
+            )
+        )
+    if base := job.base_version:
+        sources.append(_node("model_version", base.pk, str(base)))
+    code = job.model_version.code if job.model_version else revision()
+    sources.append(_node("code", None, f"TrainHub {code.get('trainhub', '')}", **code))
+    if job.environment:
+        name = f"Python {job.environment.get('python', '')}, torch {job.environment.get('torch', '')}"
+        sources.append(_node("environment", None, name, **job.environment))
+    return sources
+
+
+def _version(version: ModelVersion) -> dict[str, Any]:
+    children = version.children.select_related("model")[:50]
+    return _node(
+        "model_version",
+        version.pk,
+        str(version),
+        metrics=version.metrics,
+        led_to=[_node("model_version", child.pk, str(child)) for child in children],
+    )
+
+
+def _node(kind: str, key: int | None, name: str, **facts: Any) -> dict[str, Any]:
+    return {"kind": kind, "id": key, "name": name, **facts}

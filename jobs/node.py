@@ -1,0 +1,229 @@
+"""The node manager: this machine's place in the hub.
+
+It registers the node and its slots, keeps the warm server and one django-q2 cluster per slot (and one for
+background work) running, beats, and sweeps. It carries no job: when it dies, jobs are taken up again by the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db.models.functions import Now
+from django_q.models import OrmQ
+
+from common.background import QUEUE
+from common.errors import ConflictError
+from common.paths import run_folder, warm_socket
+from common.push import publish
+from engine.launch import boot_id, engine_environment, ping, warm_command
+from engine.processes import process_alive, start_time_of
+from engine.telemetry import Device, devices
+from jobs.cluster import Cluster
+from jobs.models import Node, Slot
+from jobs.sweep import background_hangs, deaf_queues, sweep
+
+log = logging.getLogger(__name__)
+
+TICK = 0.25
+BEAT_SECONDS = 2.0
+SWEEP_SECONDS = 1.0
+GRACE_SECONDS = 25.0
+AWAY = (OperationalError, InterfaceError)
+
+
+class NodeManager:
+    """Runs until it is told to stop. Single-threaded, because it forks."""
+
+    def __init__(self, name: str, slots: list[str]) -> None:
+        self.name = name
+        self.devices = slots
+        self.node: Node | None = None
+        self.clusters: dict[str, Cluster] = {}
+        self.warm: subprocess.Popen[bytes] | None = None
+        self.stopping = False
+        self.next_beat = self.next_sweep = 0.0
+        self.complained = 0.0
+
+    def run(self) -> None:
+        """Start everything, keep it running, stop it in order."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        self._claim_name()
+        self._start_warm()
+        self._with_database(self._register)
+        try:
+            while not self.stopping:
+                self.tick()
+                time.sleep(TICK)
+        finally:
+            self.shut_down()
+
+    def tick(self) -> None:
+        """One round: restart what has died, beat, sweep."""
+        self._watch()
+        now = time.monotonic()
+        try:
+            if now >= self.next_beat:
+                self.next_beat = now + BEAT_SECONDS
+                self._beat()
+            if now >= self.next_sweep:
+                self.next_sweep = now + SWEEP_SECONDS
+                sweep()
+                self._restart_deaf()
+        except AWAY as error:
+            self._complain(error)
+
+    def shut_down(self) -> None:
+        """Let running jobs save a checkpoint and go back to the queue, then end every process."""
+        try:
+            Node.objects.filter(pk=self.node.pk if self.node else 0).update(state=Node.State.STOPPED)
+            self._announce()
+        except AWAY as error:
+            self._complain(error)
+        deadline = time.monotonic() + GRACE_SECONDS
+        for cluster in self.clusters.values():
+            cluster.ask_to_stop()
+        while any(cluster.alive() for cluster in self.clusters.values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for cluster in self.clusters.values():
+            cluster.kill()
+        if self.warm:
+            self.warm.terminate()
+            try:
+                self.warm.wait(5)
+            except subprocess.TimeoutExpired:
+                self.warm.kill()
+        connections.close_all()
+
+    def _stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def _claim_name(self) -> None:
+        """Two managers of one name on one machine would fight over its slots."""
+        path = run_folder() / f"node-{self.name}.pid"
+        if path.exists():
+            pid, _, started = path.read_text().partition(" ")
+            if pid.isdigit() and int(pid) != os.getpid() and process_alive(int(pid), int(started or 0)):
+                raise ConflictError(
+                    f"A node called '{self.name}' is already running here as process {pid}.",
+                    "Stop it first, or give this one another name with TRAINHUB_NODE.",
+                )
+        path.write_text(f"{os.getpid()} {start_time_of(os.getpid())}")
+
+    @transaction.atomic
+    def _register(self) -> None:
+        """Write down this node and its slots, and clear what a predecessor left in their queues."""
+        now = {"heartbeat_at": Now(), "started_at": Now()}
+        facts = {
+            "host": socket.gethostname(),
+            "boot_id": boot_id(),
+            "version": settings.TRAINHUB_VERSION,
+            "devices": [_shown(device) for device in devices()],
+            "state": Node.State.ACTIVE,
+        }
+        self.node, _ = Node.objects.update_or_create(name=self.name, defaults=facts | now)
+        for index, device in enumerate(self.devices):
+            queue = f"slot.{self.name}.{index}"
+            row = {"device": device, "queue": queue, "enabled": True}
+            Slot.objects.update_or_create(node=self.node, index=index, defaults=row)
+        Slot.objects.filter(node=self.node, index__gte=len(self.devices)).update(enabled=False)
+        self._announce()
+
+    def _announce(self) -> None:
+        publish("nodes", "jobs.all")
+
+    def _watch(self) -> None:
+        """Start what should run and doesn't."""
+        queues = [f"slot.{self.name}.{index}" for index in range(len(self.devices))]
+        for queue in (QUEUE, *queues):
+            cluster = self.clusters.setdefault(queue, Cluster(queue))
+            if not cluster.alive() and time.monotonic() - cluster.started > 1:
+                self._restart(cluster)
+        if self.warm and self.warm.poll() is not None:
+            log.warning("the warm server ended with %s and is started again", self.warm.returncode)
+            self._start_warm()
+
+    def _restart(self, cluster: Cluster) -> None:
+        if cluster.pid:
+            log.warning("cluster %s is started again", cluster.queue)
+        cluster.kill()
+        if cluster.queue != QUEUE:
+            # Knocks that the old tree held in memory are gone; the sweep knocks again.
+            self._with_database(lambda: OrmQ.objects.filter(key=cluster.queue).delete())
+        else:
+            self._with_database(lambda: OrmQ.objects.filter(key=QUEUE, lock__gt=Now()).update(lock=Now()))
+        cluster.start()
+
+    def _restart_deaf(self) -> None:
+        for queue in deaf_queues(self.node.pk) if self.node else []:
+            log.warning("cluster %s does not answer and is started again", queue)
+            self._restart(self.clusters[queue])
+        if background_hangs() and time.monotonic() - self.clusters[QUEUE].started > 60:
+            log.warning("background work does not move; its cluster is started again")
+            self._restart(self.clusters[QUEUE])
+
+    def _start_warm(self) -> None:
+        path = warm_socket()
+        if ping(path):
+            return  # another node of this machine has one
+        self.warm = subprocess.Popen(
+            warm_command(path, parent=os.getpid()),
+            env=engine_environment(),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=Path("/"),
+        )
+
+    def _beat(self) -> None:
+        Node.objects.filter(name=self.name).update(heartbeat_at=Now(), figures=_figures(), state=Node.State.ACTIVE)
+        publish("nodes")
+
+    def _with_database(self, call: Any) -> None:
+        """Run a call that is safe to repeat, until the database answers or the manager is stopped."""
+        while not self.stopping:
+            try:
+                call()
+                return
+            except AWAY as error:
+                self._complain(error)
+                time.sleep(0.5)
+
+    def _complain(self, error: Exception) -> None:
+        """At most one line in ten seconds while the database is away."""
+        connections.close_all()
+        if time.monotonic() - self.complained > 10:
+            self.complained = time.monotonic()
+            log.warning("the database is away: %s", error)
+
+
+def _shown(device: Device) -> dict[str, Any]:
+    return asdict(device)
+
+
+def _figures() -> dict[str, float]:
+    """Use of this machine, for its page."""
+    return {
+        "system/cpu_percent": psutil.cpu_percent(None),
+        "system/host_memory_percent": psutil.virtual_memory().percent,
+    }
+
+
+def slots_of_this_machine(wanted: str = "") -> list[str]:
+    """The devices of this node's slots: `wanted` ("cpu,cpu" or "2"), else one per GPU, else one for the CPU."""
+    gpus = [f"cuda:{device.index}" for device in devices() if device.kind == "gpu"]
+    if wanted.isdigit():
+        return (gpus * int(wanted))[: int(wanted)] if gpus else ["cpu"] * int(wanted)
+    if wanted:
+        return [device.strip() for device in wanted.split(",") if device.strip()]
+    return gpus or ["cpu"]

@@ -1,0 +1,119 @@
+"""What pages and API say about jobs as a whole: lists, counts, slots, reasons for waiting."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Case, Count, F, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum, Value, When
+from django.utils import timezone
+
+from common.access import visible
+from jobs.models import Attempt, Job, Node, Slot
+from jobs.queue import free_slots, ready
+from jobs.states import ACTIVE, TERMINAL, Status
+
+RELATED = ("owner", "dataset_version__dataset", "model_version__model", "subject")
+
+
+def listed(user: AbstractBaseUser) -> QuerySet[Job]:
+    """The jobs that `user` may see, with what a row of a list shows, newest first."""
+    return visible(Job.objects.select_related(*RELATED), user).order_by("-created_at", "-id")
+
+
+def active_jobs(user: AbstractBaseUser) -> QuerySet[Job]:
+    """Jobs that have not ended: running ones first, then the queue in its order, then the rest."""
+    jobs = visible(Job.objects.filter(status__in=ACTIVE).select_related(*RELATED), user)
+    rank = {Status.RUNNING: 0, Status.QUEUED: 1, Status.PENDING: 2, Status.PAUSED: 3}
+    whens = [When(status=status, then=Value(number)) for status, number in rank.items()]
+    ranked = jobs.annotate(rank=Case(*whens, output_field=IntegerField()))
+    return ranked.order_by("rank", F("interrupted").desc(), F("priority").desc(), "position", "id")
+
+
+def queue_order() -> QuerySet[Job]:
+    """Queued jobs of everyone in the order in which workers take them."""
+    return ready().select_related(*RELATED)
+
+
+def counts(user: AbstractBaseUser) -> dict[str, int]:
+    """How many jobs of `user` are in each state, zeros included; one query."""
+    rows = visible(Job.objects.all(), user).order_by().values("status").annotate(number=Count("pk"))
+    found = {row["status"]: row["number"] for row in rows}
+    return {status.value: found.get(status.value, 0) for status in Status}
+
+
+def free_and_busy() -> tuple[int, int]:
+    """Slots of living nodes that are free, and that run a job; two queries."""
+    busy = Attempt.objects.filter(ended_at__isnull=True, slot__isnull=False).count()
+    return free_slots().count(), busy
+
+
+def nodes() -> QuerySet[Node]:
+    """Nodes with their slots, each slot with the job that it runs as `running_job` and `running_name`."""
+    attempt = Attempt.objects.filter(slot=OuterRef("pk"), ended_at__isnull=True)
+    slots = Slot.objects.filter(enabled=True).annotate(
+        running_job=Subquery(attempt.values("job_id")[:1]), running_name=Subquery(attempt.values("job__name")[:1])
+    )
+    return Node.objects.prefetch_related(Prefetch("slots", queryset=slots))
+
+
+def waiting_reason(job: Job) -> str:
+    """In one sentence, what a job waits for; empty for a job that does not wait."""
+    if job.status == Status.PAUSED:
+        return "Paused. Resume it to go on."
+    if job.status == Status.PENDING:
+        return job.waiting_for or "Waits to be queued."
+    if job.status != Status.QUEUED:
+        return ""
+    now = timezone.now()
+    if job.not_before and job.not_before > now:
+        return f"Starts at {job.not_before:%Y-%m-%d %H:%M} UTC."
+    return _queue_reason(job)
+
+
+def _queue_reason(job: Job) -> str:
+    alive = Slot.objects.filter(enabled=True, node__in=[node.pk for node in Node.objects.all() if node.is_up])
+    device = job.resources.get("device", "any")
+    fitting = alive if device in {"any", "cpu"} else alive.filter(device__startswith=device)
+    total = fitting.count()
+    if not total:
+        what = "a GPU" if device == "cuda" else "a worker"
+        return f"Waits for {what}: no node that has one is running."
+    before = ready().filter(_goes_before(job)).count()
+    if before:
+        return f"{before} {'job' if before == 1 else 'jobs'} before it."
+    if free_slots().filter(pk__in=fitting).exists():
+        return "Next: a worker takes it at once."
+    return "Next: waits for a free device."
+
+
+def _goes_before(job: Job) -> Q:
+    """Queued jobs that the claim's order puts before this one."""
+    same = Q(interrupted=job.interrupted)
+    higher = same & Q(priority__gt=job.priority)
+    level = same & Q(priority=job.priority)
+    earlier = level & (Q(position__lt=job.position) | Q(position=job.position, id__lt=job.pk))
+    return higher | earlier if job.interrupted else Q(interrupted=True) | higher | earlier
+
+
+def recent_failures(user: AbstractBaseUser, hours: int = 24) -> QuerySet[Job]:
+    """Jobs that failed in the last `hours`, newest first."""
+    since = timezone.now() - timedelta(hours=hours)
+    return listed(user).filter(status=Status.FAILED, completed_at__gte=since).order_by("-completed_at")
+
+
+def week(user: AbstractBaseUser) -> dict[str, Any]:
+    """The figures of the last seven days: how many ended how, and the hours of training; one query."""
+    since = timezone.now() - timedelta(days=7)
+    ended = visible(Job.objects.filter(status__in=TERMINAL, completed_at__gte=since), user)
+    figures = ended.aggregate(
+        completed=Count("pk", filter=Q(status=Status.COMPLETED)),
+        failed=Count("pk", filter=Q(status=Status.FAILED)),
+        cancelled=Count("pk", filter=Q(status=Status.CANCELLED)),
+        seconds=Sum("spent_seconds"),
+    )
+    figures["seconds"] = figures["seconds"] or 0.0
+    done = figures["completed"] + figures["failed"]
+    figures["success_percent"] = round(100 * figures["completed"] / done, 1) if done else None
+    return figures

@@ -1,0 +1,296 @@
+"""Writing what a running job reports: rows by COPY, their extremes beside them, the job's present state.
+
+A batch is one transaction that also counts itself on the attempt. When the answer of a commit is lost, the
+count tells whether it took place: nothing is written twice, nothing is left out.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Max
+from django.db.models.functions import Now
+
+from common.push import publish
+from jobs.lifecycle import StaleAttemptError
+from jobs.models import Attempt, Checkpoint, Job, LogLine, MetricSeries
+from jobs.states import Status
+
+BUCKET = 512
+KEPT_CHECKPOINTS = 3
+MAX_LOG_LINES = 100_000
+MAX_LINE = 4_000
+
+
+@dataclass
+class Batch:
+    """What was reported since the last write."""
+
+    rows: list[tuple[int, int, float | None, float]] = field(default_factory=list)  # series, step, value, Unix time
+    lines: list[tuple[float, str, str]] = field(default_factory=list)  # Unix time, level, text
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    columns: dict[str, Any] = field(default_factory=dict)  # of the job
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.lines or self.checkpoints or self.columns)
+
+
+class ProgressWriter:
+    """Collects the events of one attempt and writes them in batches. For one thread."""
+
+    def __init__(self, job: Job, number: int) -> None:
+        self.job_id, self.owner_id, self.number = job.pk, job.owner_id, number
+        self.batch = Batch()
+        self.pending: Batch | None = None  # handed to the database, outcome unknown
+        self.flushes = Attempt.objects.values_list("flushes", flat=True).get(job_id=job.pk, number=number)
+        self.lines = job.log_lines
+        self.series: dict[str, int] = {}
+        self.last: tuple[int, float] | None = None  # step and Unix time of the last step
+        self.step_seconds: float | None = None
+
+    def step(self, event: dict[str, Any]) -> None:
+        """Take a step's report."""
+        step, at = event["step"], event["time"]
+        metrics = event["metrics"]
+        self._rows(step, at, metrics)
+        self._speed(step, at)
+        columns = self.batch.columns
+        columns["current_step"] = step
+        columns["current_epoch"] = event.get("epoch")
+        columns["rate"] = event.get("rate")
+        columns["step_seconds"] = self.step_seconds
+        if "train/loss" in metrics:
+            columns["current_loss"] = finite(metrics["train/loss"])
+
+    def evaluation(self, event: dict[str, Any]) -> None:
+        """Take the figures of an evaluation."""
+        self._rows(event["step"], event["time"], event["metrics"])
+        if "validation/loss" in event["metrics"]:
+            self.batch.columns["validation_loss"] = finite(event["metrics"]["validation/loss"])
+
+    def figures(self, step: int, figures: dict[str, float]) -> None:
+        """Take the latest use of device, CPU and memory."""
+        self.batch.columns["figures"] = {name: finite(value) for name, value in figures.items()}
+
+    def log(self, text: str, level: str = "info", at: float | None = None) -> None:
+        """Take output, line by line; beyond 100,000 lines of a job the rest is left out, and a line says so."""
+        for line in text.splitlines() or [""]:
+            count = self.lines + len(self.batch.lines) + (len(self.pending.lines) if self.pending else 0)
+            if count > MAX_LOG_LINES:
+                return
+            if count == MAX_LOG_LINES:
+                level, line = "warning", f"The log is cut here: {MAX_LOG_LINES:,} lines were written."
+            clean = line.replace("\x00", "�")[:MAX_LINE]
+            self.batch.lines.append((at or time.time(), level, clean))
+
+    def checkpoint(self, event: dict[str, Any]) -> None:
+        self.batch.checkpoints.append(event)
+
+    def set(self, **columns: Any) -> None:
+        """Set columns of the job with the next batch."""
+        self.batch.columns.update(columns)
+
+    def flush(self) -> str:
+        """Write what was collected; the request that waits for the job (`pause`, `cancel` or empty).
+
+        Raises StaleAttemptError when another attempt owns the job, and the database's own error when it is
+        away: what was collected is kept, and the next call finds out whether the commit took place.
+        """
+        if self.pending is not None:
+            self._settle()
+        batch, self.batch = self.batch, Batch()
+        if not batch:
+            return self._request()
+        self.pending = batch
+        request = self._write(batch)
+        self.pending = None
+        self.lines += len(batch.lines)
+        self.flushes += 1
+        return request
+
+    @transaction.atomic
+    def rewind(self, step: int) -> None:
+        """Forget what was reported after `step`: the attempt goes on from a checkpoint there.
+
+        Every step is in the curves once, however often it was computed.
+        """
+        mine = Attempt.objects.filter(job_id=self.job_id, number=self.number, ended_at__isnull=True)
+        if not mine.update(first_step=step):
+            raise StaleAttemptError(f"attempt {self.number} of job {self.job_id} is over")
+        series = list(MetricSeries.objects.filter(job_id=self.job_id).values_list("pk", flat=True))
+        bucket = (step + 1) // BUCKET
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM jobs_progressrow WHERE series_id = ANY(%s) AND step > %s", [series, step])
+            cursor.execute(
+                "DELETE FROM jobs_progresssummary WHERE series_id = ANY(%s) AND bucket >= %s", [series, bucket]
+            )
+            cursor.execute(_SUMMARISE, [series, bucket * BUCKET])
+        Checkpoint.objects.filter(job_id=self.job_id, step__gt=step).delete()
+        Job.objects.filter(pk=self.job_id, attempt_number=self.number).update(current_step=step)
+        publish(f"job.{self.job_id}")
+
+    def _rows(self, step: int, at: float, metrics: dict[str, Any]) -> None:
+        for name, value in metrics.items():
+            self.batch.rows.append((self._series(name), step, finite(value), at))
+
+    def _series(self, name: str) -> int:
+        found = self.series.get(name)
+        if found is None:
+            row, _ = MetricSeries.objects.get_or_create(job_id=self.job_id, name=name[:100])
+            found = self.series[name] = row.pk
+        return found
+
+    def _speed(self, step: int, at: float) -> None:
+        """Smoothed seconds per step, over about the last hundred steps or ten seconds."""
+        if self.last is None:
+            self.last = (step, at)
+        elif at - self.last[1] >= 0.25:
+            fresh = (at - self.last[1]) / max(1, step - self.last[0])
+            self.step_seconds = fresh if self.step_seconds is None else 0.8 * self.step_seconds + 0.2 * fresh
+            self.last = (step, at)
+
+    def _settle(self) -> None:
+        """After a lost answer: keep the batch if it was not written, drop it if it was."""
+        written = Attempt.objects.values_list("flushes", flat=True).get(job_id=self.job_id, number=self.number)
+        batch, self.pending = self.pending, None
+        if batch is None:
+            return
+        if written > self.flushes:
+            self.flushes = written
+            self.lines += len(batch.lines)
+            return
+        self.batch = Batch(
+            batch.rows + self.batch.rows,
+            batch.lines + self.batch.lines,
+            batch.checkpoints + self.batch.checkpoints,
+            batch.columns | self.batch.columns,
+        )
+
+    def _request(self) -> str:
+        mine = Job.objects.filter(pk=self.job_id, attempt_number=self.number, status=Status.RUNNING)
+        request = mine.values_list("request", flat=True).first()
+        if request is None:
+            raise StaleAttemptError(f"attempt {self.number} of job {self.job_id} is over")
+        return request
+
+    @transaction.atomic
+    def _write(self, batch: Batch) -> str:
+        # The job's row first, as everywhere, so that two writers queue up instead of deadlocking.
+        columns = dict(batch.columns)
+        if batch.lines:
+            columns["log_lines"] = F("log_lines") + len(batch.lines)
+        if batch.rows:
+            columns["progress_at"] = Now()
+        mine = Job.objects.filter(pk=self.job_id, attempt_number=self.number, status=Status.RUNNING)
+        if not mine.update(**columns or {"phase": F("phase")}):
+            raise StaleAttemptError(f"attempt {self.number} of job {self.job_id} is over")
+        counted = Attempt.objects.filter(
+            job_id=self.job_id, number=self.number, ended_at__isnull=True, flushes=self.flushes
+        )
+        if not counted.update(flushes=F("flushes") + 1):
+            raise StaleAttemptError(f"attempt {self.number} of job {self.job_id} is over")
+        copy_rows(batch.rows)
+        self._write_lines(batch.lines)
+        self._write_checkpoints(batch.checkpoints)
+        publish(f"job.{self.job_id}", f"jobs.{self.owner_id}", "jobs.all")
+        return self._request()
+
+    def _write_lines(self, lines: list[tuple[float, str, str]]) -> None:
+        LogLine.objects.bulk_create(
+            LogLine(job_id=self.job_id, number=number, at=datetime.fromtimestamp(at, UTC), level=level, text=text)
+            for number, (at, level, text) in enumerate(lines, self.lines + 1)
+        )
+
+    def _write_checkpoints(self, events: list[dict[str, Any]]) -> None:
+        if not events:
+            return
+        rows = Checkpoint.objects.filter(job_id=self.job_id)
+        best = rows.aggregate(best=Max("step"))["best"] or 0
+        for event in events:
+            values = {"attempt_number": self.number, "name": event["name"], "bytes": event["bytes"]}
+            rows.update_or_create(
+                job_id=self.job_id, step=event["step"], defaults={**values, "at": Now(), "available": True}
+            )
+        kept = list(rows.order_by("-step").values_list("pk", flat=True)[:KEPT_CHECKPOINTS])
+        rows.exclude(pk__in=kept).update(available=False)
+        if events[-1]["step"] > best:
+            Job.objects.filter(pk=self.job_id).update(attempts_since_progress=0)
+
+
+def renew_lease(job_id: int, number: int) -> None:
+    """Hold an attempt for another lease, in the database's time. Raises StaleAttemptError when it is over."""
+    mine = Attempt.objects.filter(job_id=job_id, number=number, ended_at__isnull=True)
+    if not mine.update(lease_until=Now() + timedelta(seconds=settings.LEASE_SECONDS)):
+        raise StaleAttemptError(f"attempt {number} of job {job_id} is over")
+
+
+def copy_rows(rows: Iterable[tuple[int, int, float | None, float]]) -> None:
+    """Write progress rows (series, step, value, Unix time) by COPY, and merge their extremes into the summaries."""
+    rows = list(rows)
+    if not rows:
+        return
+    second, text = 0, ""
+    lines = []
+    for series, step, value, at in rows:
+        whole = int(at)
+        if whole != second:
+            second = whole
+            text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        shown = "\\N" if value is None else repr(value)
+        lines.append(f"{series}\t{step}\t{shown}\t{text}.{int((at - whole) * 1e6):06d}+00\n")
+    with connection.cursor() as cursor:
+        with cursor.cursor.copy("COPY jobs_progressrow (series_id, step, value, recorded_at) FROM STDIN") as copy:
+            copy.write("".join(lines))
+        cursor.executemany(_MERGE, _summaries(rows))
+
+
+def _summaries(rows: Iterable[tuple[int, int, float | None, float]]) -> list[tuple[Any, ...]]:
+    found: dict[tuple[int, int], list[Any]] = {}
+    for series, step, value, at in rows:
+        if value is None:
+            continue
+        entry = found.get((series, step // BUCKET))
+        if entry is None:
+            found[series, step // BUCKET] = [1, step, value, step, value, at]
+            continue
+        entry[0] += 1
+        if value < entry[2]:
+            entry[1], entry[2] = step, value
+        if value > entry[4]:
+            entry[3], entry[4] = step, value
+        entry[5] = at
+    return [(*key, *entry[:5], datetime.fromtimestamp(entry[5], UTC)) for key, entry in found.items()]
+
+
+def finite(value: Any) -> float | None:
+    """A float that JSON and SQL can hold; None for what is not a finite number."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+_MERGE = """
+INSERT INTO jobs_progresssummary AS old (series_id, bucket, rows, low_step, low, high_step, high, last_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (series_id, bucket) DO UPDATE SET
+    rows = old.rows + EXCLUDED.rows,
+    low_step = CASE WHEN EXCLUDED.low < old.low THEN EXCLUDED.low_step ELSE old.low_step END,
+    low = LEAST(old.low, EXCLUDED.low),
+    high_step = CASE WHEN EXCLUDED.high > old.high THEN EXCLUDED.high_step ELSE old.high_step END,
+    high = GREATEST(old.high, EXCLUDED.high),
+    last_at = EXCLUDED.last_at
+"""
+
+_SUMMARISE = f"""
+INSERT INTO jobs_progresssummary (series_id, bucket, rows, low_step, low, high_step, high, last_at)
+SELECT series_id, step / {BUCKET}, count(*),
+       (array_agg(step ORDER BY value, step))[1], min(value),
+       (array_agg(step ORDER BY value DESC, step))[1], max(value), max(recorded_at)
+FROM jobs_progressrow WHERE series_id = ANY(%s) AND step >= %s AND value IS NOT NULL
+GROUP BY series_id, step / {BUCKET}
+"""

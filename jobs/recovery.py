@@ -1,0 +1,59 @@
+"""Ending attempts whose supervisor is gone, so that no job stays 'running' without anyone who runs it."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from engine.launch import boot_id, kill_leftover, process_alive
+from jobs.conclusion import requeue
+from jobs.lifecycle import StaleAttemptError
+from jobs.models import Attempt, Slot
+from jobs.queue import Owner
+
+log = logging.getLogger(__name__)
+
+
+def release_lost() -> int:
+    """End the attempts of supervisors that are dead on this host, and those whose lease ran out anywhere.
+
+    A dead one on this host is known at once by process id, start time and boot id; the lease only decides for
+    other hosts. Returns how many attempts were ended.
+    """
+    host, boot = socket.gethostname(), boot_id()
+    here = Q(host=host)
+    ended = 0
+    for attempt in Attempt.objects.filter(ended_at__isnull=True).filter(here | Q(lease_until__lt=Now())):
+        if attempt.host == host and attempt.boot_id == boot and _supervised(attempt):
+            continue
+        ended += _release(attempt, boot)
+    return ended
+
+
+def release_slot(slot: Slot, owner: Owner) -> bool:
+    """Make sure that nothing runs on a slot before it is used; False when a living supervisor holds it."""
+    attempt = Attempt.objects.filter(slot=slot, ended_at__isnull=True).first()
+    if attempt is None:
+        return True
+    if attempt.host == owner.host and attempt.boot_id == owner.boot_id and not _supervised(attempt):
+        return bool(_release(attempt, owner.boot_id))
+    return False
+
+
+def _supervised(attempt: Attempt) -> bool:
+    return process_alive(attempt.supervisor_pid, attempt.supervisor_start)
+
+
+def _release(attempt: Attempt, boot: str) -> int:
+    """Kill what is left of the trainer on this host, then put the job back into the queue."""
+    if attempt.trainer_pid and attempt.trainer_start and attempt.boot_id == boot:
+        kill_leftover(attempt.trainer_pid, attempt.trainer_start)
+    try:
+        requeue(attempt.job_id, attempt.number, Attempt.Outcome.LOST, "Its worker was lost.")
+    except StaleAttemptError:
+        return 0  # someone else was faster
+    log.warning("job %s: attempt %s lost its worker and was ended", attempt.job_id, attempt.number)
+    return 1

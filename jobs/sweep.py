@@ -1,0 +1,62 @@
+"""What must be looked at again and again, since any process may die between two lines.
+
+Each part is idempotent and guarded, so several nodes may sweep at the same time.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from datasets.imports import sweep_imports
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+from django_q.conf import Conf
+from django_q.models import OrmQ
+
+from common.background import QUEUE
+from datasets.models import Import
+from jobs import outbox
+from jobs.models import Attempt, Slot
+from jobs.queue import knock, ready
+from jobs.recovery import release_lost
+
+UNANSWERED_SECONDS = 10
+BACKGROUND_SECONDS = 60
+
+
+def sweep() -> None:
+    """End lost attempts, knock where work waits, wake imports and recording that were left lying."""
+    release_lost()
+    if ready().exists():
+        knock()
+    sweep_imports()
+    outbox.sweep()
+
+
+def deaf_queues(node_id: int) -> list[str]:
+    """Queues of free slots where a knock lies unanswered: their clusters hang and must be restarted.
+
+    A knock's row is deleted when it is answered, so any row that is older than ten seconds is one that nobody
+    answered, whether it was never taken or was taken and lost.
+    """
+    busy = Attempt.objects.filter(slot=OuterRef("pk"), ended_at__isnull=True)
+    queues = Slot.objects.filter(~Exists(busy), node_id=node_id, enabled=True).values_list("queue", flat=True)
+    return [queue for queue in queues if oldest(queue) > UNANSWERED_SECONDS]
+
+
+def oldest(queue: str) -> float:
+    """Seconds since the oldest task that still lies in a queue was put or taken; 0 for an empty queue."""
+    now = timezone.now()
+    retry = timedelta(seconds=Conf.RETRY)
+    locks = OrmQ.objects.filter(key=queue).values_list("lock", flat=True)
+    # A waiting row's lock is the time it was put; a taken one's is the time it was taken, plus `retry`.
+    ages = [(now - (lock if lock <= now else lock - retry)).total_seconds() for lock in locks[:100]]
+    return max(ages, default=0.0)
+
+
+def background_hangs() -> bool:
+    """Whether background work lies untouched although no import is at work."""
+    if oldest(QUEUE) < BACKGROUND_SECONDS:
+        return False
+    fresh = timezone.now() - timedelta(seconds=BACKGROUND_SECONDS)
+    return not Import.objects.filter(status=Import.Status.RUNNING, heartbeat_at__gt=fresh).exists()

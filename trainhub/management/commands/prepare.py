@@ -1,0 +1,49 @@
+"""`manage.py prepare`: bring database and assets up to date, and make the first administrator."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+
+class Command(BaseCommand):
+    help = "Migrate, collect static files, and create an administrator when there is none."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if self._pending():
+            call_command("migrate", interactive=False, verbosity=0)
+        self._collect_static()
+        self._administrator()
+
+    def _pending(self) -> bool:
+        executor = MigrationExecutor(connection)
+        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+    def _collect_static(self) -> None:
+        """Only when a source file is newer than what was collected: a second start takes seconds."""
+        manifest = settings.STATIC_ROOT / "staticfiles.json"
+        sources = [settings.BASE_DIR / "static", settings.BASE_DIR / "package-lock.json"]
+        files = [path for source in sources for path in ([source, *source.rglob("*")] if source.is_dir() else [source])]
+        newest = max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
+        if not manifest.exists() or manifest.stat().st_mtime < newest:
+            call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+
+    def _administrator(self) -> None:
+        users = get_user_model()
+        if users.objects.filter(is_superuser=True).exists():
+            return
+        given = os.environ.get("TRAINHUB_ADMIN_PASSWORD", "")
+        password = given or secrets.token_urlsafe(12)
+        users.objects.create_superuser("admin", "", password)
+        shown = "the one in TRAINHUB_ADMIN_PASSWORD" if given else password
+        self.stdout.write(f"\nAn administrator was created.\n  user:     admin\n  password: {shown}")
+        if not given:
+            self.stdout.write("  This password is shown once. Change it under Settings.\n")
