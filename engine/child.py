@@ -10,8 +10,9 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from engine.processes import die_with_parent, set_name
 
@@ -43,9 +44,7 @@ def begin(server: int, body: Callable[[], NoReturn]) -> NoReturn:
         leave(code)
 
 
-def train(
-    spec: Path, environment: Mapping[str, str | None], *, control: int, events: int, output: int
-) -> NoReturn:
+def train(spec: Path, environment: Mapping[str, str | None], *, control: int, events: int, output: int) -> NoReturn:
     """Carry out a spec, and end with the engine's exit code."""
     set_name("trainhub-train")
     control, events = _arrange(output, (control, events))
@@ -59,7 +58,13 @@ def train(
     leave(start(spec, events, control))
 
 
-def serve(artifact: Path, recipe: str, environment: Mapping[str, str | None], channel: int) -> NoReturn:
+def serve(
+    artifact: Path,
+    recipe: str,
+    checksums: Mapping[str, str],
+    environment: Mapping[str, str | None],
+    channel: int,
+) -> NoReturn:
     """Load an artifact and answer the connections that arrive through the channel."""
     set_name("trainhub-model")
     (channel,) = _arrange(2, (channel,))
@@ -67,7 +72,7 @@ def serve(artifact: Path, recipe: str, environment: Mapping[str, str | None], ch
     _use_threads({}, default=1)
     from engine.serve import serve_channel
 
-    leave(serve_channel(artifact, recipe, channel))
+    leave(serve_channel(artifact, recipe, checksums, channel))
 
 
 def leave(code: int) -> NoReturn:
@@ -89,7 +94,8 @@ def _forget_signals() -> None:
 
 def _prefer_as_victim() -> None:
     """When memory runs out, a run is what can be taken up again."""
-    Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
+    with suppress(OSError):  # a container may mount /proc read-only
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
 def _arrange(output: int, kept: tuple[int, ...]) -> tuple[int, ...]:
@@ -103,9 +109,13 @@ def _arrange(output: int, kept: tuple[int, ...]) -> tuple[int, ...]:
     for place, fd in enumerate(moved, 3):
         os.dup2(fd, place, inheritable=False)
     os.closerange(3 + len(kept), os.sysconf("SC_OPEN_MAX"))
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    # New streams: those of the server may believe that they write to a file and remember a position in it.
+    sys.stdout, sys.stderr = _text_stream(1), _text_stream(2)
     return tuple(range(3, 3 + len(kept)))
+
+
+def _text_stream(fd: int) -> TextIO:
+    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _hung_up(fd: int) -> bool:
