@@ -21,7 +21,7 @@ HINTS = {
 DEFAULT_HINT = "See the list of files that were set aside, with the reason for each."
 
 
-class Refused(Exception):  # noqa: N818 - reads as what happened to the file
+class Refused(Exception):
     """This file (or the whole archive) can't be used. `code` is stable, `reason` is a sentence."""
 
     def __init__(self, code: str, reason: str) -> None:

@@ -1,0 +1,207 @@
+"""Imports: from an upload to items, file by file, with a reason for each file that is set aside.
+
+An import is claimed by one worker, which shows that it lives by a heartbeat. Every batch of files is one
+transaction: items, refusals and counters together, so after a crash the next worker goes on at file number
+`done`, and nothing is doubled. A worker that was taken for dead can write nothing more (`attempt`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Coalesce, Now
+
+from common.background import enqueue
+from common.errors import InvalidInputError, NotFoundError, ProblemError
+from common.files import store
+from common.push import publish
+from datasets import spool
+from datasets.creation import create_dataset, delete_dataset
+from datasets.models import Dataset, Import
+from datasets.names import clean
+from datasets.worker import Claim, LostImportError, work
+
+__all__ = ["create_dataset", "delete_dataset", "run_import", "start_import", "sweep_imports"]
+
+log = logging.getLogger(__name__)
+
+TASK = "datasets.tasks.run_import"
+STALE = timedelta(seconds=60)  # without a heartbeat for so long, a worker is taken for dead
+UNTAKEN = timedelta(seconds=30)  # a waiting import is offered to the workers again this often
+MAX_ATTEMPTS = 5  # an upload that kills its worker each time must end, too
+
+
+def start_import(
+    dataset: Dataset, by: AbstractBaseUser, files: Iterable[Any], paths: list[str] | None = None
+) -> Import:
+    """Keep the files and have them imported in the background; returns the waiting import.
+
+    `files` are Django's uploaded files, or anything with `name` and `chunks()`. The relative path of a file,
+    which gives its label, is its entry in `paths`, else its `relative_path`, else its name.
+    InvalidInputError without files, TooLargeError above the limit, UnavailableError when the disk is full.
+    """
+    made = receive(dataset, by, files, paths)
+    enqueue(TASK, made.pk)
+    return made
+
+
+def receive(
+    dataset: Dataset, by: AbstractBaseUser, files: Iterable[Any], paths: list[str] | None = None
+) -> Import:
+    """What `start_import` does, without asking a worker; for whoever runs the import itself."""
+    pack, entries = _packed(list(files), paths)
+    try:
+        with transaction.atomic():
+            if not Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).exists():
+                raise NotFoundError("The dataset is gone.", "Go back to the list of datasets.")
+            made = Import.objects.create(dataset=dataset, created_by=by)
+            path = pack.hand_over(made.pk)
+            made.sources = [
+                {"name": entry.name, "path": path, "offset": entry.offset, "bytes": entry.bytes} for entry in entries
+            ]
+            made.save(update_fields=["sources"])
+            Dataset.objects.filter(pk=dataset.pk).update(status=Dataset.Status.PROCESSING, updated_at=Now())
+            publish(f"import.{made.pk}", f"dataset.{dataset.pk}")
+    finally:
+        pack.close()
+    dataset.status = Dataset.Status.PROCESSING
+    return made
+
+
+def run_import(import_id: int) -> Import | None:
+    """Carry an import out, or go on where a dead worker left it.
+
+    Returns the ended import; None when there is nothing to do: it ended, another worker has it, or another
+    import into the same dataset runs (its end asks for this one).
+    """
+    claim = _claim(import_id)
+    if claim is None:
+        return None
+    try:
+        if claim.row.attempt > MAX_ATTEMPTS:
+            raise InvalidInputError(
+                "The import was given up: it stopped its worker several times.",
+                "Send the files in smaller parts, to find the one that does it.",
+            )
+        work(claim)
+        _finish(claim)
+    except LostImportError:
+        log.warning("import %s was taken over or deleted", import_id)
+        return None
+    except DatabaseError:
+        raise  # the heartbeat stops, and the sweep has it taken up again
+    except ProblemError as error:
+        _finish(claim, error.message, error.hint)
+    except Exception as error:
+        log.exception("import %s failed", import_id)
+        _finish(claim, f"The import stopped: {type(error).__name__}.", "Try again; if it happens again, tell us.")
+    return claim.row
+
+
+def sweep_imports() -> int:
+    """Have waiting imports taken that nobody took, and those whose worker died. Returns how many.
+
+    Cheap enough to be called every few seconds. Also removes what killed processes left among the uploads.
+    """
+    asked = 0
+    with transaction.atomic():
+        stale = Q(status=Import.Status.RUNNING, heartbeat_at__lt=Now() - STALE)
+        Import.objects.filter(stale).update(status=Import.Status.QUEUED, heartbeat_at=None)
+        untaken = Q(created_at__lt=Now() - UNTAKEN) & (
+            Q(heartbeat_at__isnull=True) | Q(heartbeat_at__lt=Now() - UNTAKEN)
+        )
+        running = Import.objects.filter(dataset=OuterRef("dataset"), status=Import.Status.RUNNING)
+        due = Import.objects.filter(untaken, ~Exists(running), status=Import.Status.QUEUED)
+        for import_id in due.select_for_update(skip_locked=True).values_list("pk", flat=True):
+            Import.objects.filter(pk=import_id).update(heartbeat_at=Now())
+            enqueue(TASK, import_id)
+            asked += 1
+    spool.sweep(_is_open)
+    store().sweep()
+    return asked
+
+
+def _is_open(import_id: int) -> bool:
+    return Import.objects.filter(pk=import_id, status__in=[Import.Status.QUEUED, Import.Status.RUNNING]).exists()
+
+
+def _packed(files: list[Any], paths: list[str] | None) -> tuple[spool.Pack, list[spool.Entry]]:
+    """All files in one pack: the upload's own when it has one, else a new one. The caller closes it."""
+    if not files:
+        raise InvalidInputError(
+            "There are no files in the request.",
+            "Send at least one file in the field 'files'.",
+            fields={"files": ["Send at least one file."]},
+        )
+    if paths and len(paths) != len(files):
+        raise InvalidInputError(
+            f"There are {len(files)} files and {len(paths)} paths.", "Send one path for each file, in the same order.",
+            fields={"paths": ["One for each file."]},
+        )  # fmt: skip
+    shown = [clean(path) for path in paths or [getattr(file, "relative_path", file.name) or "" for file in files]]
+    pack = getattr(files[0], "pack", None)
+    if pack is not None and not pack.taken and all(getattr(file, "pack", None) is pack for file in files):
+        pack.users += 1
+        return pack, [
+            spool.Entry(name, file.entry.offset, file.entry.bytes) for name, file in zip(shown, files, strict=True)
+        ]
+    pack = spool.Pack()
+    try:
+        return pack, [pack.add(name, file.chunks()) for name, file in zip(shown, files, strict=True)]
+    except BaseException:
+        pack.close()
+        raise
+
+
+def _claim(import_id: int) -> Claim | None:
+    """Make this worker the one that runs the import; None when it may not."""
+    free = Q(status=Import.Status.QUEUED) | Q(status=Import.Status.RUNNING, heartbeat_at__lt=Now() - STALE)
+    try:
+        with transaction.atomic():
+            won = Import.objects.filter(free, pk=import_id).update(
+                status=Import.Status.RUNNING,
+                attempt=F("attempt") + 1,
+                started_at=Coalesce(F("started_at"), Now()),
+                heartbeat_at=Now(),
+            )
+            if not won:
+                return None
+            publish(f"import.{import_id}")
+            return Claim(Import.objects.select_related("dataset").get(pk=import_id))
+    except IntegrityError:  # another import into this dataset runs: one at a time
+        return None
+
+
+def _finish(claim: Claim, problem: str = "", hint: str = "") -> None:
+    """End the import, set the dataset's status, and ask for the next import that waits for it.
+
+    `problem` says what stopped it; without it the counters decide between completed and failed.
+    """
+    row = claim.row
+    with transaction.atomic():
+        dataset = Dataset.objects.select_for_update(no_key=True).filter(pk=row.dataset_id).first()
+        if dataset is None:
+            raise LostImportError
+        claim.refresh()
+        status, message, hint = (Import.Status.FAILED, problem, hint) if problem else claim.verdict()
+        claim.update(status=status, message=message[:500], hint=hint[:500], finished_at=Now(), sources=[])
+        waiting = dataset.imports.filter(status=Import.Status.QUEUED).order_by("id").values_list("pk", flat=True)
+        dataset.status = _status(dataset, bool(waiting))
+        dataset.save(update_fields=["status", "updated_at"])
+        for import_id in waiting[:1]:
+            enqueue(TASK, import_id)
+        publish(f"import.{row.pk}", f"dataset.{row.dataset_id}")
+        transaction.on_commit(lambda: spool.remove(row.pk))
+    row.refresh_from_db()
+
+
+def _status(dataset: Dataset, waiting: bool) -> str:
+    if waiting:
+        return Dataset.Status.PROCESSING
+    return Dataset.Status.ACTIVE if dataset.item_count else Dataset.Status.FAILED
