@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -60,41 +61,54 @@ def nodes() -> QuerySet[Node]:
 
 def waiting_reason(job: Job) -> str:
     """In one sentence, what a job waits for; empty for a job that does not wait."""
+    return waiting_reasons([job])[job.pk]
+
+
+def waiting_reasons(jobs: Iterable[Job]) -> dict[int, str]:
+    """What each of these jobs waits for, by its id, with the same few queries for one and for many."""
+    jobs = list(jobs)
+    now = timezone.now()
+    reasons = {job.pk: _plain_reason(job, now) for job in jobs}
+    waiting = [job for job in jobs if reasons[job.pk] is None]
+    if waiting:
+        places = {pk: place for place, pk in enumerate(ready().values_list("pk", flat=True))}
+        alive = _slots_alive()
+        free = set(free_slots().values_list("pk", flat=True))
+        for job in waiting:
+            reasons[job.pk] = _queue_reason(job, places.get(job.pk, 0), alive, free)
+    return {pk: reason or "" for pk, reason in reasons.items()}
+
+
+def _plain_reason(job: Job, now: datetime) -> str | None:
+    """The reason where the job itself tells it; None where it depends on the queue."""
     if job.status == Status.PAUSED:
         return "Paused. Resume it to go on."
     if job.status == Status.PENDING:
         return job.waiting_for or "Waits to be queued."
     if job.status != Status.QUEUED:
         return ""
-    now = timezone.now()
     if job.not_before and job.not_before > now:
         return f"Starts at {job.not_before:%Y-%m-%d %H:%M} UTC."
-    return _queue_reason(job)
+    return None
 
 
-def _queue_reason(job: Job) -> str:
-    alive = Slot.objects.filter(enabled=True, node__in=[node.pk for node in Node.objects.all() if node.is_up])
+def _slots_alive() -> list[tuple[int, str]]:
+    """(id, device) of the enabled slots of nodes that are up."""
+    nodes = [node.pk for node in Node.objects.all() if node.is_up]
+    return list(Slot.objects.filter(enabled=True, node__in=nodes).values_list("pk", "device"))
+
+
+def _queue_reason(job: Job, before: int, alive: list[tuple[int, str]], free: set[int]) -> str:
     device = job.resources.get("device", "any")
-    fitting = alive if device in {"any", "cpu"} else alive.filter(device__startswith=device)
-    total = fitting.count()
-    if not total:
+    fitting = [pk for pk, slot in alive if device in {"any", "cpu"} or slot.startswith(device)]
+    if not fitting:
         what = "a GPU" if device == "cuda" else "a worker"
         return f"Waits for {what}: no node that has one is running."
-    before = ready().filter(_goes_before(job)).count()
     if before:
         return f"{before} {'job' if before == 1 else 'jobs'} before it."
-    if free_slots().filter(pk__in=fitting).exists():
+    if free.intersection(fitting):
         return "Next: a worker takes it at once."
     return "Next: waits for a free device."
-
-
-def _goes_before(job: Job) -> Q:
-    """Queued jobs that the claim's order puts before this one."""
-    same = Q(interrupted=job.interrupted)
-    higher = same & Q(priority__gt=job.priority)
-    level = same & Q(priority=job.priority)
-    earlier = level & (Q(position__lt=job.position) | Q(position=job.position, id__lt=job.pk))
-    return higher | earlier if job.interrupted else Q(interrupted=True) | higher | earlier
 
 
 def recent_failures(user: AbstractBaseUser, hours: int = 24) -> QuerySet[Job]:

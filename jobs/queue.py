@@ -74,7 +74,7 @@ def claim(slot: Slot, owner: Owner) -> Attempt | None:
         supervisor_pid=owner.pid,
         supervisor_start=owner.start_time,
         started_at=job.attempt_started_at,
-        lease_until=Now() + timedelta(seconds=settings.LEASE_SECONDS),
+        lease_until=job.attempt_started_at + timedelta(seconds=settings.LEASE_SECONDS),
     )
 
 

@@ -1,0 +1,203 @@
+"""What open pages are told about jobs: the fragments that the pages themselves include, when they changed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db.models import Max
+from django.template.loader import render_to_string
+
+from common.access import get_visible
+from common.errors import NotFoundError
+from common.pages import partial
+from common.push import Message
+from jobs import logs, metrics, overview, pictures
+from jobs.models import Job, MetricSeries, ProgressRow
+from jobs.presentation import sparklines
+from jobs.states import Status
+
+LIVE_POINTS = 200  # in one message, over all curves
+
+
+class Fragments:
+    """Remembers what was sent, so that only changed fragments travel."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, str] = {}
+
+    def changed(self, fragments: dict[str, str]) -> list[Message]:
+        """One message with the fragments ({id: html}) that differ from what was sent last; none when none do."""
+        fresh = {key: html for key, html in fragments.items() if self.sent.get(key) != html}
+        self.sent |= fresh
+        return [Message(None, "".join(partial(f"#{key}", html) for key, html in fresh.items()))] if fresh else []
+
+    def all(self, fragments: dict[str, str]) -> list[Message]:
+        self.sent = {}
+        return self.changed(fragments)
+
+
+class JobSource:
+    """One job's page, shared by all who may see it. New points of its curves travel as `points` events."""
+
+    def __init__(self, job: Job) -> None:
+        self.pk = job.pk
+        self.channel = f"job.{job.pk}"
+        self.topics = (f"job.{job.pk}",)
+        self.fragments = Fragments()
+        self.seen: dict[str, Any] = {}
+        self.steps: dict[int, int] | None = None
+
+    @classmethod
+    def open(cls, user: Any, key: str, query: dict[str, str]) -> JobSource:
+        return cls(get_visible(Job.objects.all(), user, pk=key))
+
+    def snapshot(self) -> list[Message]:
+        job = self._job()
+        if self.steps is None:
+            newest = ProgressRow.objects.filter(series__job=job).order_by().values_list("series_id")
+            self.steps = dict(newest.annotate(last=Max("step")))
+        self.seen = {}
+        return self.fragments.all(self._fragments(job))
+
+    def update(self) -> list[Message]:
+        job = self._job()
+        return [*self.fragments.changed(self._fragments(job)), *self._points()]
+
+    def _job(self) -> Job:
+        return pictures.full_job(Job.objects.get(pk=self.pk))
+
+    def _fragments(self, job: Job) -> dict[str, str]:
+        """Those that may differ from the last ones: each is drawn again only when what it shows has moved."""
+        state = (job.status, job.request, job.phase, job.name, job.priority)
+        keys = {"progress": None, "header": state, "events": job.event_count, "log": job.log_lines, "sample": job.sample}
+        wanted = {part for part, key in keys.items() if key is None or self.seen.get(part, ...) != key}
+        self.seen = keys
+        return pictures.job_parts(job, wanted)
+
+    def _points(self) -> list[Message]:
+        curves: dict[str, list[list[Any]]] = {}
+        steps = self.steps if self.steps is not None else {}
+        series = list(MetricSeries.objects.filter(job_id=self.pk))
+        for line in series:
+            points = metrics.since(line.pk, steps.get(line.pk, -1), max(2, LIVE_POINTS // len(series)))
+            if points:
+                steps[line.pk] = points[-1].step
+                curves[line.name] = [[point.step for point in points], [point.value for point in points]]
+        return [Message("points", json.dumps(curves))] if curves else []
+
+
+class ListSource:
+    """Base of the pages that show many jobs of one person; administrators see everyone's."""
+
+    name = ""
+    everyone = False  # whether other people's jobs change the page, too
+
+    def __init__(self, user: Any) -> None:
+        self.user = user
+        self.channel = f"{self.name}.{user.pk}"
+        own = "jobs.all" if user.is_staff or self.everyone else f"jobs.{user.pk}"
+        self.topics: tuple[str, ...] = (own, "nodes")
+        self.fragments = Fragments()
+
+    @classmethod
+    def open(cls, user: Any, key: str, query: dict[str, str]) -> ListSource:
+        if key != "me":
+            raise NotFoundError("There is no such stream.", "Its key is 'me'.")
+        return cls(user)
+
+    def snapshot(self) -> list[Message]:
+        return self.fragments.all(self.parts())
+
+    def update(self) -> list[Message]:
+        return self.fragments.changed(self.parts())
+
+    def parts(self) -> dict[str, str]:
+        """{id of an element: its content}."""
+        raise NotImplementedError
+
+
+class CardsSource(ListSource):
+    """Pages with a card for each job: a card that changes travels alone; when the set changes, all do."""
+
+    def __init__(self, user: Any) -> None:
+        super().__init__(user)
+        self.shape: Any = None
+
+    def snapshot(self) -> list[Message]:
+        self.shape = None
+        return super().snapshot()
+
+    def parts(self) -> dict[str, str]:
+        jobs = self.jobs()
+        shape = self.shape_of(jobs)
+        if shape != self.shape:
+            self.shape = shape
+            self.fragments.sent = {}
+            whole = self.whole(jobs)
+            # The cards are inside: what is in them now counts as sent.
+            self.fragments.sent |= self._cards(jobs)
+            return whole
+        return self._cards(jobs)
+
+    def _cards(self, jobs: list[Job]) -> dict[str, str]:
+        lines = sparklines(jobs)
+        return {f"card-{job.pk}": pictures.card(job, lines.get(job.pk, [])) for job in jobs}
+
+    def jobs(self) -> list[Job]:
+        raise NotImplementedError
+
+    def shape_of(self, jobs: list[Job]) -> Any:
+        """What makes the page as a whole differ, beyond the content of its cards."""
+        return [job.pk for job in jobs]
+
+    def whole(self, jobs: list[Job]) -> dict[str, str]:
+        raise NotImplementedError
+
+
+class MonitorSource(CardsSource):
+    name = "monitor"
+
+    def jobs(self) -> list[Job]:
+        return list(overview.active_jobs(self.user)[: pictures.MONITOR_JOBS])
+
+    def shape_of(self, jobs: list[Job]) -> Any:
+        return [(job.pk, job.status, job.request) for job in jobs]
+
+    def whole(self, jobs: list[Job]) -> dict[str, str]:
+        return {"monitor": render_to_string("jobs/_monitor.html", pictures.monitor(self.user, jobs))}
+
+
+class DashboardSource(CardsSource):
+    name = "dashboard"
+
+    def jobs(self) -> list[Job]:
+        running = overview.active_jobs(self.user).filter(status=Status.RUNNING)
+        return list(running[: pictures.DASHBOARD_JOBS])
+
+    def shape_of(self, jobs: list[Job]) -> Any:
+        return ([job.pk for job in jobs], overview.counts(self.user), overview.free_and_busy())
+
+    def whole(self, jobs: list[Job]) -> dict[str, str]:
+        return pictures.dashboard_parts(self.user, jobs)
+
+
+class QueueSource(ListSource):
+    name = "queue"
+    everyone = True
+
+    def __init__(self, user: Any) -> None:
+        super().__init__(user)
+        self.shape: Any = None
+
+    def snapshot(self) -> list[Message]:
+        self.shape = None
+        return super().snapshot()
+
+    def parts(self) -> dict[str, str]:
+        # Progress of running jobs is announced on the same topics, and changes nothing here.
+        shape = (pictures.queue_shape(self.user), overview.free_and_busy())
+        if shape == self.shape:
+            return {}
+        self.shape = shape
+        return {"queue": render_to_string("jobs/_queue.html", pictures.queue(self.user))}

@@ -1,0 +1,153 @@
+"""The parts that job pages are made of, drawn the same for a page and for its stream."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.template.loader import render_to_string
+
+from common.access import visible
+from jobs import logs, overview, presentation
+from jobs.lineage import lineage
+from jobs.models import Job
+from jobs.states import Status
+
+MONITOR_JOBS = 60
+DASHBOARD_JOBS = 12
+WAITING_JOBS = 8
+LOG_TAIL = 200
+EVENTS = 100
+# Part of the job page -> {id of the element: template}.
+PARTS: dict[str, dict[str, str]] = {
+    "header": {"job-header": "jobs/_header.html", "job-note": "jobs/_note.html", "job-lineage": "jobs/_lineage.html"},
+    "progress": {"job-progress": "jobs/_progress.html", "job-spoken": "jobs/_spoken.html"},
+    "events": {
+        "job-events": "jobs/_events.html",
+        "job-checkpoints": "jobs/_checkpoints.html",
+        "chart-notes": "jobs/_chart_notes.html",
+    },
+    "log": {"log-tail": "jobs/_log.html"},
+    "sample": {"job-sample": "jobs/_sample.html"},
+}
+
+
+def full_job(job: Job) -> Job:
+    """The job with its relations at hand."""
+    return Job.objects.select_related(*overview.RELATED, "base_version__model", "requested_by").get(pk=job.pk)
+
+
+def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, Any]:
+    """What the templates of these parts need."""
+    context: dict[str, Any] = {"job": job, "running": job.status == Status.RUNNING}
+    if "header" in parts:
+        context |= {
+            "actions": presentation.actions(job),
+            "waiting": overview.waiting_reason(job),
+            "lineage": lineage(job),
+        }
+    if "progress" in parts:
+        context |= {"figures": presentation.device_figures(job), "spoken": presentation.announcement(job)}
+    if "events" in parts:
+        context |= {
+            "events": job.events.select_related("actor").order_by("-sequence")[:EVENTS],
+            "checkpoints": job.checkpoints.order_by("-step")[:20],
+            "notes": presentation.chart_notes(job),
+        }
+    if "log" in parts:
+        context["lines"] = logs.tail(job, LOG_TAIL)
+    return context
+
+
+def job_parts(job: Job, parts: Collection[str]) -> dict[str, str]:
+    """{id: html} of the named parts."""
+    context = job_context(job, parts)
+    return {
+        key: render_to_string(template, context) for part in parts for key, template in PARTS[part].items()
+    }
+
+
+def card(job: Job, values: list[float]) -> str:
+    """The inside of a job's card."""
+    context = {"job": job, "values": values, "figures": presentation.device_figures(job)}
+    return render_to_string("jobs/_card.html", context).strip()
+
+
+def cards(jobs: list[Job]) -> list[dict[str, Any]]:
+    """Jobs with what their cards show, and what may be done with each."""
+    lines = presentation.sparklines(jobs)
+    reasons = overview.waiting_reasons([job for job in jobs if job.status != Status.RUNNING])
+    return [
+        {
+            "job": job,
+            "values": lines.get(job.pk, []),
+            "figures": presentation.device_figures(job),
+            "actions": presentation.actions(job),
+            "waiting": reasons.get(job.pk, ""),
+        }
+        for job in jobs
+    ]
+
+
+def monitor(user: Any, jobs: list[Job] | None = None) -> dict[str, Any]:
+    """What the monitor shows."""
+    if jobs is None:
+        jobs = list(overview.active_jobs(user)[:MONITOR_JOBS])
+    shown = cards(jobs)
+    return {
+        "running": [entry for entry in shown if entry["job"].status == Status.RUNNING],
+        "waiting_cards": [entry for entry in shown if entry["job"].status != Status.RUNNING],
+        "at_most": MONITOR_JOBS if len(jobs) == MONITOR_JOBS else None,
+    }
+
+
+def dashboard(user: Any, jobs: list[Job] | None = None) -> dict[str, Any]:
+    """What the dashboard shows."""
+    active = overview.active_jobs(user)
+    if jobs is None:
+        jobs = list(active.filter(status=Status.RUNNING)[:DASHBOARD_JOBS])
+    waiting = list(active.exclude(status=Status.RUNNING)[:WAITING_JOBS])
+    reasons = overview.waiting_reasons(waiting)
+    free, busy = overview.free_and_busy()
+    return {
+        "counts": overview.counts(user),
+        "free": free,
+        "busy": busy,
+        "running": cards(jobs),
+        "waiting": [{"job": job, "reason": reasons.get(job.pk, "")} for job in waiting],
+        "failures": overview.recent_failures(user)[:5],
+        "week": overview.week(user),
+        "done": overview.listed(user).filter(status=Status.COMPLETED).order_by("-completed_at")[:5],
+    }
+
+
+def dashboard_parts(user: Any, jobs: list[Job]) -> dict[str, str]:
+    context = dashboard(user, jobs)
+    names = {"dash-figures": "_figures", "dash-running": "_running", "dash-waiting": "_waiting", "dash-ended": "_ended"}
+    return {key: render_to_string(f"dashboard/{name}.html", context) for key, name in names.items()}
+
+
+def queue(user: Any) -> dict[str, Any]:
+    """The queue as `user` may see it: their own jobs with their true places among everyone's."""
+    order = list(overview.queue_order().values_list("pk", flat=True))
+    places = {pk: number for number, pk in enumerate(order, 1)}
+    jobs = sorted(visible(overview.queue_order(), user), key=lambda job: places.get(job.pk, 0))
+    held = list(overview.active_jobs(user).filter(status__in=[Status.PAUSED, Status.PENDING]))
+    reasons = overview.waiting_reasons([*jobs, *held])
+    free, busy = overview.free_and_busy()
+    return {
+        "rows": [{"job": job, "place": places.get(job.pk), "reason": reasons.get(job.pk, "")} for job in jobs],
+        "held": [{"job": job, "reason": reasons.get(job.pk, "")} for job in held],
+        "total": len(order),
+        "others": len(order) - len(jobs),
+        "free": free,
+        "busy": busy,
+    }
+
+
+def queue_shape(user: Any) -> list[Any]:
+    """What the queue page depends on: the order of all, and the state of one's own."""
+    order = list(overview.queue_order().values_list("pk", "priority"))
+    held = overview.active_jobs(user).filter(status__in=[Status.PAUSED, Status.PENDING])
+    names = visible(overview.queue_order(), user).values_list("pk", "name")
+    return [order, list(held.values_list("pk", "status")), list(names)]

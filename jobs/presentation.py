@@ -1,0 +1,146 @@
+"""What the pages of a job show beyond its columns: what can be done, figures of devices, marks of the chart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from common import wording
+from jobs.models import Attempt, Job, MetricSeries, ProgressRow
+from jobs.states import Request, Status
+
+SPARK_POINTS = 48
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that a person may do with a job now. `asks`: a dialog says what will be lost."""
+
+    name: str
+    label: str
+    icon: str
+    style: str = "btn-plain"
+    asks: bool = False
+
+
+PAUSE = Action("pause", "Pause", "player-pause")
+RESUME = Action("resume", "Resume", "player-play", "btn-primary")
+RETRY = Action("retry", "Retry", "refresh", "btn-primary")
+CANCEL = Action("cancel", "Cancel", "x", "btn-red", asks=True)
+
+ACTIONS: dict[Status, tuple[Action, ...]] = {
+    Status.PENDING: (CANCEL,),
+    Status.QUEUED: (PAUSE, CANCEL),
+    Status.RUNNING: (PAUSE, CANCEL),
+    Status.PAUSED: (RESUME, CANCEL),
+    Status.COMPLETED: (),
+    Status.FAILED: (RETRY,),
+    Status.CANCELLED: (RETRY,),
+}
+
+
+def actions(job: Job) -> list[Action]:
+    """What may be done now; a wish that waits for its safe point can't be wished again."""
+    allowed = ACTIONS[Status(job.status)]
+    if job.request == Request.CANCEL:
+        return []
+    return [action for action in allowed if action.name != job.request]
+
+
+def said(action: str, job: Job) -> str:
+    """What happened after an action, and what comes next."""
+    name = f"'{job.name}'"
+    if job.request == Request.CANCEL:
+        return f"{name} is being cancelled: it stops at the next safe point."
+    if job.request == Request.PAUSE and action == "pause":
+        return f"{name} is being paused: it saves a checkpoint, then frees its device."
+    return {
+        "cancel": f"{name} is cancelled.",
+        "pause": f"{name} is paused. Resume it when you want it to go on.",
+        "resume": f"{name} is back in the queue and goes on from its checkpoint.",
+        "retry": f"{name} is in the queue again.",
+        "change": f"{name} is changed.",
+    }[action]
+
+
+def losses_of_cancelling(job: Job) -> list[str]:
+    """What is lost when this job is cancelled, in words."""
+    if not job.current_step:
+        return ["It has not begun to train, so nothing is lost but its place in the queue."]
+    done = f"It is at step {job.current_step:,}" + (f" of {job.total_steps:,}" if job.total_steps else "")
+    spent = wording.duration(job.elapsed_seconds())
+    return [f"{done}, after {spent} of training.", "Its checkpoints are removed, and no model version is made."]
+
+
+def device_figures(job: Job) -> list[tuple[str, str]]:
+    """(label, figure) of what the run uses now; what can't be measured is absent."""
+    given: dict[str, float | None] = job.figures or {}
+    shown: list[tuple[str, str]] = []
+    for index in sorted({name.split("/")[1] for name in given if name.startswith("gpu/")}):
+        gpu = {name.rsplit("/", 1)[1]: value for name, value in given.items() if name.startswith(f"gpu/{index}/")}
+        if (use := gpu.get("utilization_percent")) is not None:
+            shown.append((f"GPU {index}", f"{use:.0f} %"))
+        if (used := gpu.get("memory_used_bytes")) is not None:
+            total = gpu.get("memory_total_bytes")
+            shown.append((f"GPU {index} memory", wording.size(used) + (f" / {wording.size(total)}" if total else "")))
+        if (heat := gpu.get("temperature_celsius")) is not None:
+            shown.append((f"GPU {index} heat", f"{heat:.0f} °C"))
+    if (cpu := given.get("system/cpu_percent")) is not None:
+        shown.append(("CPU", f"{cpu:.0f} %"))
+    if (memory := given.get("system/memory_bytes")) is not None:
+        shown.append(("Memory", wording.size(memory)))
+    return shown
+
+
+def sparklines(jobs: Iterable[Job], name: str = "train/loss") -> dict[int, list[float]]:
+    """Some fifty values of each running job's curve, by the job's id: evenly spread steps, found by their keys."""
+    running = {job.pk: job for job in jobs if job.status == Status.RUNNING and job.current_step > 1}
+    found: dict[int, list[float]] = {}
+    for series in MetricSeries.objects.filter(job__in=running, name=name):
+        last = running[series.job_id].current_step
+        stride = max(1, last // SPARK_POINTS)
+        rows = ProgressRow.objects.filter(series=series, step__in=range(stride, last + 1, stride), value__isnull=False)
+        found[series.job_id] = list(rows.order_by("step").values_list("value", flat=True))
+    return found
+
+
+def charts(names: Iterable[str]) -> dict[str, list[dict[str, str]]]:
+    """Metrics by what one chart shows together: {'loss': [train/loss, validation/loss], …}, loss first."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    words = {"train": "Training", "validation": "Validation", "test": "Test"}
+    for name in sorted(names):
+        part, _, quantity = name.partition("/")
+        label = words.get(part, part.capitalize())
+        groups.setdefault(quantity or part, []).append({"name": name, "label": label})
+    groups.setdefault("loss", [{"name": "train/loss", "label": "Training"}])
+    if not any(entry["name"] == "validation/loss" for entry in groups["loss"]):
+        groups["loss"].append({"name": "validation/loss", "label": "Validation"})
+    return dict(sorted(groups.items(), key=lambda group: (group[0] != "loss", group[0])))
+
+
+def chart_notes(job: Job) -> dict[str, Any]:
+    """The chart in words, and the marks on it: checkpoints, and steps at which an attempt took the run up."""
+    saved = job.checkpoints.order_by("step").values_list("step", flat=True)
+    resumed = Attempt.objects.filter(job=job, first_step__gt=0).values_list("first_step", flat=True)
+    marks = [{"step": step, "kind": "checkpoint"} for step in list(saved)[-200:]]
+    marks += [{"step": step, "kind": "resumed"} for step in resumed]
+    return {"marks": json.dumps(marks), "summary": _summary(job)}
+
+
+def _summary(job: Job) -> str:
+    if job.current_loss is None:
+        return "No figures yet."
+    text = f"At step {job.current_step:,} the training loss is {wording.number(job.current_loss)}"
+    if job.validation_loss is not None:
+        text += f", the latest validation loss {wording.number(job.validation_loss)}"
+    return f"{text}."
+
+
+def announcement(job: Job) -> str:
+    """What a screen reader says about progress: changes with the status and at each tenth, not at each step."""
+    status = Status(job.status).label
+    if job.status != Status.RUNNING or not job.total_steps:
+        return f"{job.name}: {status}."
+    return f"{job.name}: {status}, {10 * int(job.progress // 10)} percent."
