@@ -6,16 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts.models import ApiToken, SignInCount
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """What the hub writes itself is looked at here, not edited."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
+from common.admin import ReadOnlyAdmin
 
 
 @admin.register(ApiToken)
@@ -25,10 +16,14 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     list_filter = ["created_at", "expires_at"]
     search_fields = ["name", "prefix", "user__username"]
     fields = list_display
-    show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return bool(request.user.has_perm("accounts.delete_apitoken"))
 
 
 @admin.register(SignInCount)
 class SignInCountAdmin(ReadOnlyAdmin):
     list_display = ["key", "attempts", "since"]
-    show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return bool(request.user.has_perm("accounts.delete_signincount"))

@@ -31,11 +31,16 @@ class StrictJSONParser(BaseParser):
                 f"The body is larger than {limit // 2**20} MiB.", "Send less at a time; upload data as files."
             )
         try:
-            value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite_float)
-            _check(value)
+            return parse_json(data)
         except (ValueError, RecursionError) as error:
             raise ParseError(f"The body is not valid JSON: {_shown(error)}") from error
-        return value
+
+
+def parse_json(data: bytes) -> Any:
+    """The value in some JSON, under the rules of this module; ValueError or RecursionError when it breaks them."""
+    value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite_float)
+    _check(value)
+    return value
 
 
 def _shown(error: Exception) -> str:

@@ -11,6 +11,7 @@ from django.db.models import Max, QuerySet
 
 from common.errors import InvalidInputError
 from common.numbers import finite
+from common.references import hold_store
 from datasets.models import DatasetVersion, Subject
 from registry.models import Model, ModelVersion
 
@@ -50,6 +51,7 @@ def register(
     files = [_checked_file(entry) for entry in artifact]
     if len({entry["name"] for entry in files}) != len(files):
         raise InvalidInputError("The artifact names a file twice.", "Give each file of the artifact its own name.")
+    hold_store()
     line = model or _line(owner, name, recipe, subject)
     # The lock makes numbers gapless; `no_key` leaves rows that point at the model free to be written.
     line = Model.objects.select_for_update(no_key=True).get(pk=line.pk)

@@ -1,0 +1,17 @@
+"""Sessions for administrators: searched and read."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from common.admin import ReadOnlyAdmin
+from history.models import Session
+
+
+@admin.register(Session)
+class SessionAdmin(ReadOnlyAdmin):
+    list_display = ["name", "kind", "outcome", "user", "recipe", "best_model", "total_seconds", "started_at"]
+    list_select_related = ["user"]
+    list_filter = ["kind", "outcome", "recipe", "fine_tuning_triggered", "started_at"]
+    search_fields = ["name", "session_id", "user__username", "best_model"]
+    date_hierarchy = "started_at"

@@ -1,0 +1,15 @@
+from django.urls import path
+
+from history import api
+
+USER = "training-history/user/<int:user_id>"
+
+urlpatterns = [
+    path("training-history", api.RecordView.as_view(), name="api-history"),
+    path(USER, api.UserView.as_view(), name="api-history-user"),
+    path(f"{USER}/paginated", api.PaginatedView.as_view(), name="api-history-paginated"),
+    path(f"{USER}/date-range", api.DateRangeView.as_view(), name="api-history-date-range"),
+    path(f"{USER}/stats", api.StatsView.as_view(), name="api-history-stats"),
+    path(f"{USER}/recent", api.RecentView.as_view(), name="api-history-recent"),
+    path("training-history/session/<uuid:session_id>", api.SessionView.as_view(), name="api-history-session"),
+]

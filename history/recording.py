@@ -1,0 +1,162 @@
+"""Every finished run becomes a session: from the jobs' outbox, or reported by a program.
+
+What can't be recorded stays in the outbox with its error and is tried again; the run itself knows nothing of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.utils import timezone
+
+from common.errors import ConflictError
+from common.numbers import finite
+from common.push import publish
+from history.models import Session
+from jobs.models import Attempt, Job, JobEvent, OutboxMessage
+from jobs.states import TERMINAL, Status
+
+log = logging.getLogger(__name__)
+
+TOPIC = "run_ended"
+NAMESPACE = uuid.UUID("8f0f2a52-6f0d-5d5e-9d0c-0f5b6f1f7a11")  # any constant: session ids of jobs derive from it
+
+
+def record_pending(limit: int = 500) -> int:
+    """Record the runs that wait in the outbox, oldest first; returns how many were taken up well.
+
+    Several processes may do so at once: each takes what no other holds.
+    """
+    done, last = 0, 0
+    for _ in range(limit):
+        with transaction.atomic():
+            waiting = OutboxMessage.objects.filter(topic=TOPIC, processed_at__isnull=True, pk__gt=last)
+            message = waiting.select_for_update(skip_locked=True).order_by("pk").first()
+            if message is None:
+                break
+            last = message.pk
+            done += _take_up(message)
+    return done
+
+
+def _take_up(message: OutboxMessage) -> bool:
+    try:
+        with transaction.atomic():
+            record_run(message.job, message.attempt_number)
+    except (OperationalError, InterfaceError):
+        raise  # the database is away: nothing can be noted now
+    except Exception as error:
+        # Whatever it is, it stands beside the run that it concerns, and the next sweep tries again.
+        log.exception("recording job %s failed", message.job_id)
+        message.failures += 1
+        message.last_error = f"{type(error).__name__}: {error}"[:500]
+        message.save(update_fields=["failures", "last_error"])
+        return False
+    message.processed_at = timezone.now()
+    message.last_error = ""
+    message.save(update_fields=["processed_at", "last_error"])
+    return True
+
+
+def session_id_of(job_id: int, attempt_number: int) -> uuid.UUID:
+    """The id of the session of a job's run that ended with this attempt: always the same."""
+    return uuid.uuid5(NAMESPACE, f"job {job_id} attempt {attempt_number}")
+
+
+def record_run(job: Job, attempt_number: int) -> Session | None:
+    """The session of the run that ended with this attempt; None when the job ended before it ever ran.
+
+    A run is all attempts since the last end: what was retried is a run of its own. Safe to repeat.
+    """
+    ended = _end(job, attempt_number)
+    attempts = _attempts(job, attempt_number)
+    if ended is None or not attempts:
+        return None
+    # The job may have been retried meanwhile, so the outcome comes from the event, not from the row.
+    outcome = ended.to_status
+    started_at = attempts[0].started_at
+    session, created = Session.objects.get_or_create(
+        session_id=session_id_of(job.pk, attempt_number),
+        defaults={
+            "user_id": job.owner_id,
+            "kind": Session.Kind.TRAINING,
+            "name": job.name,
+            "recipe": job.recipe,
+            "outcome": outcome,
+            "job": job,
+            "started_at": started_at,
+            "completed_at": max(ended.at, started_at),
+            "total_seconds": _seconds(attempts, ended.at),
+            "fine_tuning_triggered": job.base_version_id is not None,
+            **_data(job, outcome),
+            **_result(job, outcome),
+        },
+    )
+    if created:
+        publish(f"history.{job.owner_id}", f"job.{job.pk}")
+    return session
+
+
+def _end(job: Job, attempt_number: int) -> JobEvent | None:
+    ends = JobEvent.objects.filter(job=job, attempt_number=attempt_number, to_status__in=TERMINAL)
+    return ends.order_by("sequence").first()
+
+
+def _attempts(job: Job, attempt_number: int) -> list[Attempt]:
+    earlier = OutboxMessage.objects.filter(topic=TOPIC, job=job, attempt_number__lt=attempt_number)
+    before = earlier.order_by("-attempt_number").values_list("attempt_number", flat=True).first() or 0
+    return list(Attempt.objects.filter(job=job, number__gt=before, number__lte=attempt_number).order_by("number"))
+
+
+def _seconds(attempts: list[Attempt], end: datetime) -> float:
+    """Time at work, without waiting and pauses between the attempts."""
+    return sum(max(0.0, ((attempt.ended_at or end) - attempt.started_at).total_seconds()) for attempt in attempts)
+
+
+def _data(job: Job, outcome: str) -> dict[str, Any]:
+    """Examples that the run was given; which of them it got through is known only when it completed."""
+    if job.dataset_version is None:
+        return {}
+    examples = sum(int(count) for count in job.dataset_version.counts.values())
+    if outcome != Status.COMPLETED:
+        return {"examples_requested": examples}
+    return {"examples_requested": examples, "examples_successful": examples, "examples_failed": 0}
+
+
+def _result(job: Job, outcome: str) -> dict[str, Any]:
+    if outcome != Status.COMPLETED:
+        return {}
+    version = job.model_version
+    return {
+        "metrics": finite(job.metrics),
+        "model_version": version,
+        "best_model": str(version)[:200] if version else "",
+        "saved_to_database": version is not None,
+    }
+
+
+def record_reported(user: AbstractBaseUser, values: dict[str, Any]) -> tuple[Session, bool]:
+    """A session that a program reports of its own run; the session, and whether it is new.
+
+    `values` are fields of Session. Sent again with the same `session_id` and the same values it is the same
+    session; ConflictError when the id belongs to other values.
+    """
+    values = {"session_id": uuid.uuid4(), **{key: value for key, value in values.items() if value is not None}}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+    try:
+        with transaction.atomic():
+            return Session.objects.create(user=user, request_digest=digest, **values), True
+    except IntegrityError:
+        known = Session.objects.filter(session_id=values["session_id"], user=user, request_digest=digest).first()
+        if known is None:
+            raise ConflictError(
+                "Another session has this id.", "Use a new id for each session; send a session again unchanged."
+            ) from None
+        return known, False

@@ -1,0 +1,13 @@
+from django.urls import path
+
+from registry import api
+
+urlpatterns = [
+    path("models", api.ModelsView.as_view(), name="api-models"),
+    path("models/<int:model_id>", api.ModelView.as_view(), name="api-model"),
+    path("models/<int:model_id>/versions", api.ModelVersionsView.as_view(), name="api-model-versions"),
+    path("versions/<int:version_id>", api.VersionView.as_view(), name="api-version"),
+    path("versions/<int:version_id>/predict", api.PredictView.as_view(), name="api-version-predict"),
+    path("versions/<int:version_id>/lineage", api.VersionLineageView.as_view(), name="api-version-lineage"),
+    path("versions/<int:version_id>/files/<str:name>", api.FileView.as_view(), name="api-version-file"),
+]

@@ -1,0 +1,90 @@
+"""The files of a version: downloaded one by one, or laid out as a folder that a model process can load."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.db import connection
+
+from common.errors import ConflictError, NotFoundError, UnavailableError
+from common.files import disk_full_in_words, store
+from registry.models import ModelVersion
+
+
+def materialise(version: ModelVersion) -> Path:
+    """The folder with the version's files under TRAINHUB_HOME/artifacts; made, and its bytes verified, at first use.
+
+    The files are hard links into the store: read them, never write them. ConflictError when the version has no
+    files, UnavailableError when one is missing or its bytes are no longer what was trained.
+    """
+    if not version.artifact:
+        raise ConflictError(f"{version} has no files.", "Train it again with a recipe that makes a model.")
+    folder = Path(settings.TRAINHUB_HOME) / "artifacts" / str(version.pk)
+    if _complete(folder, version.artifact):
+        return folder
+    scratch = folder.with_name(f".{version.pk}.{uuid.uuid4().hex}")
+    with disk_full_in_words():
+        scratch.mkdir(parents=True)
+        try:
+            for entry in version.artifact:
+                _lay_out(entry, scratch / entry["name"], version)
+            _put_in_place(scratch, folder, version.artifact)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def open_file(version: ModelVersion, name: str) -> tuple[BinaryIO, int]:
+    """A file of the version and its size. `name` is looked up in the version's list and never used as a path."""
+    for entry in version.artifact:
+        if entry["name"] == name:
+            return store().open(entry["sha256"]), entry["bytes"]
+    known = ", ".join(entry["name"] for entry in version.artifact) or "none"
+    raise NotFoundError(f"{version} has no such file.", f"Its files: {known}.")
+
+
+def needed(addresses: list[str]) -> set[str]:
+    """Which of these files of the store belong to a version; the store asks before it deletes one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT file->>'sha256' FROM registry_modelversion, jsonb_array_elements(artifact) AS file"
+            " WHERE file->>'sha256' = ANY(%s)",
+            [addresses],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def _complete(folder: Path, artifact: list[dict[str, Any]]) -> bool:
+    try:
+        return all((folder / entry["name"]).lstat().st_size == entry["bytes"] for entry in artifact)
+    except FileNotFoundError:
+        return False
+
+
+def _lay_out(entry: dict[str, Any], target: Path, version: ModelVersion) -> None:
+    source = store().path(entry["sha256"])
+    with store().open(entry["sha256"]) as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
+            raise UnavailableError(
+                f"The file {entry['name']} of {version} is damaged on disk.",
+                "Restore the file store from a backup, or train the version again.",
+            )
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # another filesystem, or one without links
+        shutil.copyfile(source, target, follow_symlinks=False)
+
+
+def _put_in_place(scratch: Path, folder: Path, artifact: list[dict[str, Any]]) -> None:
+    try:
+        scratch.rename(folder)
+    except OSError:  # there is a folder: another process was faster, or a file of it was lost
+        if not _complete(folder, artifact):
+            shutil.rmtree(folder, ignore_errors=True)
+            scratch.rename(folder)

@@ -1,0 +1,101 @@
+"""Trying a version: a model process outside the web process answers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import ConflictError, InvalidInputError, UnavailableError
+from common.numbers import finite
+from common.paths import warm_socket
+from engine import catalogue
+from engine.predict import PredictionTimeout, PredictionUnavailable
+from engine.predict import predict as ask_model
+from engine.protocol import EngineError, FailureCode
+from registry.artifacts import materialise
+from registry.models import ModelVersion
+
+MAX_INPUTS = 64
+TIMEOUT_SECONDS = 30.0
+# The sender's fault; any other code means that the model process could not do its work.
+INPUT_FAULTS = {FailureCode.BAD_DATA, FailureCode.BAD_CONFIG}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    outputs: list[dict[str, Any]]  # one for each input, in order
+    version: ModelVersion
+    latency_ms: float
+
+
+def predict(version: ModelVersion, inputs: list[str | bytes], parameters: dict[str, Any] | None = None) -> Prediction:
+    """What the version makes of the inputs: texts, or the bytes of files. A text given to a model of
+    images is taken as base64, with or without a data-URL in front.
+
+    InvalidInputError for inputs or parameters that the model can't take, ConflictError when the version can't
+    be tried at all, UnavailableError when no model process answers.
+    """
+    recipe = _recipe(version)
+    if not 1 <= len(inputs) <= MAX_INPUTS:
+        raise InvalidInputError(
+            f"There must be 1 to {MAX_INPUTS} inputs, not {len(inputs)}.",
+            "Send them in several requests.",
+            fields={"inputs": [f"Send 1 to {MAX_INPUTS}."]},
+        )
+    prepared = [_prepared(given, recipe, number) for number, given in enumerate(inputs, 1)]
+    started = time.monotonic()
+    try:
+        outputs = ask_model(
+            socket_path=warm_socket(),
+            artifact=materialise(version),
+            recipe=recipe.name,
+            key=f"version-{version.pk}",
+            inputs=prepared,
+            parameters=parameters or {},
+            checksums={entry["name"]: entry["sha256"] for entry in version.artifact},
+            timeout=TIMEOUT_SECONDS,
+        )
+    except EngineError as error:
+        raise _translated(error) from error
+    return Prediction(finite(outputs), version, round((time.monotonic() - started) * 1000, 1))
+
+
+def can_be_tried(version: ModelVersion) -> bool:
+    """Whether `predict` has a chance: the version is ready, has files, and its recipe can predict."""
+    recipe = catalogue.RECIPES.get(version.model.recipe)
+    return bool(version.status == version.Status.READY and version.artifact and recipe and recipe.predictor)
+
+
+def _recipe(version: ModelVersion) -> catalogue.Recipe:
+    if can_be_tried(version):
+        return catalogue.RECIPES[version.model.recipe]
+    raise ConflictError(
+        f"{version} can't be tried: it is {version.get_status_display().lower()}, made by {version.model.recipe}.",
+        "Choose a ready version of a recipe that makes a model.",
+    )
+
+
+def _prepared(given: str | bytes, recipe: catalogue.Recipe, number: int) -> str | bytes:
+    wants_text = recipe.modality == "text"
+    try:
+        if wants_text and isinstance(given, bytes):
+            return given.decode("utf-8")
+        if not wants_text and isinstance(given, str):
+            return base64.b64decode(given.partition(",")[2] if given.startswith("data:") else given, validate=True)
+    except (UnicodeDecodeError, binascii.Error, ValueError):
+        wanted = "text in UTF-8" if wants_text else "a file, or its bytes in base64"
+        raise InvalidInputError(
+            f"Input {number} can't be read.",
+            f"Send {wanted}.",
+            fields={f"inputs.{number - 1}": [f"Send {wanted}."]},
+        ) from None
+    return given
+
+
+def _translated(error: EngineError) -> InvalidInputError | UnavailableError:
+    if isinstance(error, PredictionUnavailable | PredictionTimeout) or error.code not in INPUT_FAULTS:
+        return UnavailableError(error.message, error.hint)
+    return InvalidInputError(error.message, error.hint)

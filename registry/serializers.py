@@ -1,0 +1,80 @@
+"""Models and versions as the API shows and takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from common.numbers import finite
+from common.serializers import Input
+from registry.models import Model, ModelVersion
+from registry.prediction import MAX_INPUTS
+
+MAX_TEXT = 8 * 1024 * 1024  # an image in base64; the body as a whole is limited too
+
+
+class ModelSerializer(serializers.ModelSerializer):
+    owner = serializers.CharField(source="owner.username")
+    subject = serializers.IntegerField(source="subject_id", allow_null=True)
+    versions = serializers.IntegerField(source="version_count", help_text="How many versions it has.")
+    latest_version = serializers.IntegerField(source="latest_id", allow_null=True, help_text="The newest version's id.")
+
+    class Meta:
+        model = Model
+        fields = ["id", "name", "recipe", "subject", "owner", "versions", "latest_version", "created_at"]
+        read_only_fields = fields
+
+
+class FileSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    sha256 = serializers.CharField()
+    bytes = serializers.IntegerField()
+
+
+class VersionSerializer(serializers.ModelSerializer):
+    model = serializers.IntegerField(source="model_id")
+    model_name = serializers.CharField(source="model.name")
+    recipe = serializers.CharField(source="model.recipe")
+    files = FileSerializer(source="artifact", many=True)
+    dataset_version = serializers.IntegerField(source="dataset_version_id", allow_null=True)
+    base_version = serializers.IntegerField(source="base_version_id", allow_null=True)
+    job = serializers.IntegerField(source="source_job_id", allow_null=True)
+    metrics = serializers.DictField(help_text="Name → finite number, or null.")
+    config = serializers.DictField()
+    code = serializers.DictField()
+    environment = serializers.DictField()
+
+    class Meta:
+        model = ModelVersion
+        fields = [
+            "id", "model", "model_name", "number", "recipe", "status", "metrics", "config", "seed", "files",
+            "byte_count", "dataset_version", "base_version", "job", "code", "environment", "created_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def to_representation(self, instance: ModelVersion) -> dict[str, Any]:
+        return finite(super().to_representation(instance))
+
+
+class PredictInput(Input):
+    inputs = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_TEXT, allow_blank=True, trim_whitespace=False),
+        min_length=1,
+        max_length=MAX_INPUTS,
+        help_text="Texts; for a model of images its files in base64.",
+    )
+    parameters = serializers.DictField(required=False)
+
+
+class PredictFilesInput(Input):
+    files = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True), min_length=1, max_length=MAX_INPUTS
+    )
+    parameters = serializers.JSONField(required=False, help_text="As JSON.")
+
+
+class PredictionSerializer(serializers.Serializer):
+    outputs = serializers.ListField(child=serializers.DictField(), help_text="One for each input, in order.")
+    version = serializers.IntegerField()
+    latency_ms = serializers.FloatField()
