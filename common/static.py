@@ -1,10 +1,51 @@
-"""Static files with a hash in their names; files that only point at source maps are taken as they are."""
+"""Static files: single files from node_modules, and names that carry a hash of the content."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import BaseFinder
+from django.core.files.storage import FileSystemStorage
 from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+PACKAGES = Path(settings.BASE_DIR) / "node_modules"
+# Served as -> lies in node_modules as. The maps are named in the files' last lines, so they must exist.
+ASSETS = {
+    "tabler/css/tabler.min.css": "@tabler/core/dist/css/tabler.min.css",
+    "tabler/css/tabler.min.css.map": "@tabler/core/dist/css/tabler.min.css.map",
+    "tabler/js/tabler.min.js": "@tabler/core/dist/js/tabler.min.js",
+    "tabler/js/tabler.min.js.map": "@tabler/core/dist/js/tabler.min.js.map",
+    "uplot/uPlot.min.css": "uplot/dist/uPlot.min.css",
+    "uplot/uPlot.iife.min.js": "uplot/dist/uPlot.iife.min.js",
+}
+
+
+class AssetFinder(BaseFinder):
+    """Finds the listed files of node_modules, and nothing else of it."""
+
+    def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:
+        place = PACKAGES / ASSETS[path] if path in ASSETS else None
+        found = str(place) if place and place.exists() else None
+        if find_all:
+            return [found] if found else []
+        return found
+
+    def list(self, ignore_patterns: Any) -> Iterator[tuple[str, FileSystemStorage]]:
+        storage = _Packages(location=PACKAGES)
+        for served, lies in ASSETS.items():
+            if (PACKAGES / lies).exists():
+                yield served, storage
+
+
+class _Packages(FileSystemStorage):
+    """Opens an asset by the name under which it is served."""
+
+    def path(self, name: str) -> str:
+        return str(PACKAGES / ASSETS[name])
 
 
 class AssetStorage(CompressedManifestStaticFilesStorage):
     manifest_strict = False
-    # Third-party files name source maps that are not served.
-    support_js_module_import_aggregation = False
-    patterns = (("*.css", (r"""(?P<matched>url\((?P<quote>['"]{0,1})\s*(?P<url>.*?)(?P=quote)\))""",)),)

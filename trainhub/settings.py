@@ -200,19 +200,16 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static_root"
-# Only the files that pages use, never whole packages of node_modules.
-_ASSETS = BASE_DIR / "node_modules"
-STATICFILES_DIRS = [
-    BASE_DIR / "static",
-    ("tabler/css", _ASSETS / "@tabler/core/dist/css"),
-    ("tabler/js", _ASSETS / "@tabler/core/dist/js"),
-    ("uplot", _ASSETS / "uplot/dist"),
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "common.static.AssetFinder",
 ]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "common.static.AssetStorage"},
 }
-SILENCED_SYSTEM_CHECKS = ["staticfiles.W004"]  # before the assets are fetched; `make run` fetches them
 
 # Uploads are streamed to disk below the home; what may come in is limited by datasets.limits.
 FILE_UPLOAD_TEMP_DIR = str(TRAINHUB_HOME / "uploads")
