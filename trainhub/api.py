@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required, login_required
@@ -66,7 +65,7 @@ def other(request: HttpRequest) -> HttpResponse:
 
 version_1 = [
     path("", include("accounts.api_urls")),
-    *([path("", include("datasets.api_urls"))] if find_spec("datasets.api_urls") else []),
+    path("", include("datasets.api_urls")),
     path("", include("registry.api_urls")),
     path("", include("jobs.api_urls")),
     path("", include("history.api_urls")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -76,6 +77,7 @@ class Child:
 
 def main() -> int:
     home = prepare_home()
+    _many_files()
     port = int(os.environ.get("TRAINHUB_PORT", "8000"))
     host = os.environ.get("TRAINHUB_HOST", "127.0.0.1")
     if _taken(host, port):
@@ -89,6 +91,14 @@ def main() -> int:
     except EmbeddedPostgresError as error:
         say(str(error))
         return 1
+
+
+def _many_files() -> None:
+    """An open page is an open socket: allow as many as the system lets us have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _serve(host: str, port: int, database: EmbeddedPostgres | None = None) -> int:
