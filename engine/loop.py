@@ -201,4 +201,5 @@ def _due(step: int, every: int) -> bool:
 
 
 def _finite_only(values: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in values.items() if finite(value) is not None}
+    """In the order of their names, which a resumed run shares with an uninterrupted one."""
+    return {name: value for name, value in sorted(values.items()) if finite(value) is not None}

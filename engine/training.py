@@ -87,10 +87,13 @@ class TorchTask(ABC):
             scaler.unscale_(self.optimizer)
         else:
             loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.clip)
-        # One transfer for all figures: on a GPU each would wait for the device.
-        value, length, *rest = torch.stack([loss.detach(), norm, *more.values()]).tolist()
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        value, length, *rest = self._read(loss.detach(), norm, *more.values())
         self._check(index, value, length)
+        # The length is known here anyway, so most steps are spared a multiplication by one.
+        if length > self.clip:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
         if scaler.is_enabled():
             scaler.step(self.optimizer)
             scaler.update()
@@ -98,6 +101,12 @@ class TorchTask(ABC):
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return {"train/loss": value, **dict(zip(more, rest, strict=True))}
+
+    def _read(self, *figures: torch.Tensor) -> list[float]:
+        """The values of scalars: one transfer from a GPU, where each for itself would wait for the device."""
+        if self.device.torch.type == "cpu":
+            return [figure.item() for figure in figures]
+        return torch.stack([figure.float() for figure in figures]).tolist()
 
     def _check(self, index: int, loss: float, gradient: float) -> None:
         if not math.isfinite(loss):

@@ -21,6 +21,7 @@ from engine.task import Context, Plan
 from engine.training import TorchTask, count_parameters
 
 AUTO_STEPS = 1200
+READY_BYTES = 256 << 20  # up to here pictures are kept as the network takes them
 ON_DEVICE_BYTES = 2 << 30
 EVALUATION_BATCH = 256
 
@@ -87,8 +88,8 @@ class ImageClassificationTask(TorchTask):
         self.mean, self.deviation = statistics(train.pictures)
         self.scale = _column(1 / self.deviation / 255, device)
         self.offset = _column(self.mean / self.deviation, device)
-        self.train = _near(train, device)
-        self.validation = _near(validation, device)
+        self.train = self._near(train)
+        self.validation = self._near(validation)
         self.strength = STRENGTHS[config.augmentation]
         self.dice = Dice(context.spec.seed)
         self.shuffle = Dice(context.spec.seed + 1)
@@ -112,7 +113,7 @@ class ImageClassificationTask(TorchTask):
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         start, end = self._bounds(index)
         chosen = self._order(index // self.steps_per_epoch)[start:end]
-        pictures = self._normalise(self.train.pictures[chosen.to(self.train.pictures.device)])
+        pictures = self._ready(self.train.pictures[chosen.to(self.train.pictures.device)])
         pictures = augment(pictures, self.strength, self.config.horizontal_flip, self.dice.at(index))
         return pictures, self.train.labels[chosen.to(self.train.labels.device)]
 
@@ -120,7 +121,7 @@ class ImageClassificationTask(TorchTask):
         pictures, labels = batch
         logits = self.model(pictures).float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-        right = (logits.detach().argmax(1) == labels).float().mean()
+        right = (logits.detach().argmax(1) == labels).mean(dtype=torch.float32)
         return loss, {"train/accuracy": right}
 
     @torch.no_grad()
@@ -135,7 +136,7 @@ class ImageClassificationTask(TorchTask):
                 part = slice(start, start + EVALUATION_BATCH)
                 labels = self.validation.labels[part]
                 with self.device.autocast():
-                    logits = self.model(self._normalise(self.validation.pictures[part])).float()
+                    logits = self.model(self._ready(self.validation.pictures[part])).float()
                 total += F.cross_entropy(logits, labels, reduction="sum").item()
                 pairs = (labels * classes + logits.argmax(1)).cpu()
                 confusion += torch.bincount(pairs, minlength=classes * classes)
@@ -167,8 +168,20 @@ class ImageClassificationTask(TorchTask):
             self.order_of = epoch, torch.randperm(self.count, generator=self.shuffle.at(epoch))
         return self.order_of[1]
 
-    def _normalise(self, pictures: torch.Tensor) -> torch.Tensor:
-        return normalise(pictures.to(self.device.torch, non_blocking=True), self.scale, self.offset)
+    def _near(self, part: Part) -> Part:
+        """A part on the device and normalised, as far as there is room; its labels always."""
+        pictures = part.pictures
+        if 4 * pictures.numel() <= READY_BYTES:
+            pictures = normalise(pictures.to(self.device.torch), self.scale, self.offset)
+        elif pictures.numel() <= ON_DEVICE_BYTES:
+            pictures = pictures.to(self.device.torch)
+        return Part(pictures, part.labels.to(self.device.torch))
+
+    def _ready(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures of a part as the network takes them."""
+        if pictures.dtype is torch.uint8:
+            pictures = normalise(pictures.to(self.device.torch, non_blocking=True), self.scale, self.offset)
+        return pictures
 
     def _by_class(self) -> dict[str, Any]:
         totals = self.confusion.sum(1).tolist()
@@ -200,11 +213,3 @@ def normalise(pictures: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor)
 
 def _column(values: torch.Tensor, device: Device) -> torch.Tensor:
     return values.float().view(1, -1, 1, 1).to(device.torch)
-
-
-def _near(part: Part, device: Device) -> Part:
-    """A part with its labels, and its pictures when they fit, on the device."""
-    pictures = part.pictures
-    if device.torch.type != "cpu" and pictures.numel() <= ON_DEVICE_BYTES:
-        pictures = pictures.to(device.torch)
-    return Part(pictures, part.labels.to(device.torch))
