@@ -98,6 +98,10 @@ class Batch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all drafts; those that were published stay in the store."""
         for draft in self.drafts:
             draft.discard()
         self.drafts = []

@@ -51,9 +51,7 @@ def start_import(
     return made
 
 
-def receive(
-    dataset: Dataset, by: AbstractBaseUser, files: Iterable[Any], paths: list[str] | None = None
-) -> Import:
+def receive(dataset: Dataset, by: AbstractBaseUser, files: Iterable[Any], paths: list[str] | None = None) -> Import:
     """What `start_import` does, without asking a worker; for whoever runs the import itself."""
     pack, entries = _packed(list(files), paths)
     try:

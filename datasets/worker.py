@@ -131,7 +131,7 @@ class _Batch:
             self.files.sync()
             with transaction.atomic():
                 self._write_rows()
-        self.files.__exit__(None, None, None)
+        self.files.clear()
         self.seen, self.bytes, self.started = [], 0, time.monotonic()
 
     def _write_rows(self) -> None:

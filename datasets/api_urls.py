@@ -1,0 +1,19 @@
+from django.urls import path
+
+from datasets import api
+
+DATASET = "datasets/<int:dataset_id>"
+
+urlpatterns = [
+    path("datasets", api.DatasetsView.as_view(), name="api-datasets"),
+    path(DATASET, api.DatasetView.as_view(), name="api-dataset"),
+    path(f"{DATASET}/files", api.FilesView.as_view(), name="api-dataset-files"),
+    path(f"{DATASET}/imports", api.ImportsView.as_view(), name="api-dataset-imports"),
+    path(f"{DATASET}/imports/<int:import_id>", api.ImportView.as_view(), name="api-dataset-import"),
+    path(f"{DATASET}/items", api.ItemsView.as_view(), name="api-dataset-items"),
+    path(f"{DATASET}/items/<int:item_id>/content", api.ItemContentView.as_view(), name="api-item-content"),
+    path(f"{DATASET}/items/<int:item_id>/preview", api.ItemPreviewView.as_view(), name="api-item-preview"),
+    path(f"{DATASET}/versions", api.DatasetVersionsView.as_view(), name="api-dataset-versions"),
+    path(f"{DATASET}/split", api.SplitView.as_view(), name="api-dataset-split"),
+    path("subjects", api.SubjectsView.as_view(), name="api-subjects"),
+]

@@ -1,0 +1,154 @@
+"""Datasets as the API shows and takes them."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from common.numbers import BIGINT_MAX
+from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
+from datasets.models import Dataset, DatasetVersion, Import, Item, Modality, Refusal, Subject
+
+MAX_DESCRIPTION = 10_000
+
+
+class SubjectSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Subject
+        fields = ["id", "name", "kind", "created_at"]
+        read_only_fields = fields
+
+
+class NewSubjectInput(Input):
+    name = TextField()
+    kind = TextField(max_length=50, required=False, allow_blank=True, help_text="person, machine, product …")
+
+
+class DatasetSerializer(serializers.ModelSerializer):
+    owner = serializers.CharField(source="owner.username")
+    subject = serializers.IntegerField(source="subject_id", allow_null=True)
+    subject_name = serializers.CharField(source="subject.name", default=None, allow_null=True)
+
+    class Meta:
+        model = Dataset
+        fields = [
+            "id", "name", "description", "modality", "status", "item_count", "byte_count", "subject", "subject_name",
+            "owner", "created_at", "updated_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class LabelSerializer(serializers.Serializer):
+    label = serializers.CharField(help_text="Empty for items without a folder.")
+    count = serializers.IntegerField()
+
+
+class DatasetDetailSerializer(DatasetSerializer):
+    labels = LabelSerializer(many=True, help_text="Classes by name, at most 1,000.")
+
+    class Meta(DatasetSerializer.Meta):
+        fields = [*DatasetSerializer.Meta.fields, "labels"]
+        read_only_fields = fields
+
+
+class NewDatasetInput(Input):
+    name = TextField()
+    modality = serializers.ChoiceField(choices=Modality.choices)
+    description = TextField(max_length=MAX_DESCRIPTION, required=False, allow_blank=True)
+    subject = IdField(required=False, allow_null=True, help_text="A subject's id.")
+
+
+class DatasetChangeInput(Input):
+    name = TextField(required=False)
+    description = TextField(max_length=MAX_DESCRIPTION, required=False, allow_blank=True)
+    subject = IdField(required=False, allow_null=True, help_text="A subject's id; null for none.")
+
+
+class DeletedSerializer(serializers.Serializer):
+    bytes_freed = serializers.IntegerField(help_text="Less than the dataset's size where other data needs the files.")
+
+
+class FilesInput(Input):
+    files = serializers.ListField(
+        child=serializers.FileField(),
+        help_text="Files or zip, tar, tar.gz archives. A file's relative path, given as its name, makes the label.",
+    )
+    paths = serializers.ListField(
+        child=serializers.CharField(allow_blank=True),
+        required=False,
+        help_text="Relative paths, one for each file, for senders that can't put them into the names. "
+        "Repeat the field, or send one JSON array.",
+    )
+
+
+class ImportSerializer(serializers.ModelSerializer):
+    dataset = serializers.IntegerField(source="dataset_id")
+    percent = serializers.IntegerField(help_text="How much has been looked at, 0–100.")
+
+    class Meta:
+        model = Import
+        fields = [
+            "id", "dataset", "status", "percent", "total", "done", "accepted", "set_aside", "message", "hint",
+            "created_at", "started_at", "finished_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class RefusalSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Refusal
+        fields = ["id", "name", "code", "reason"]
+        read_only_fields = fields
+
+
+class RefusalPageSerializer(serializers.Serializer):
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = RefusalSerializer(many=True)
+
+
+class ImportDetailSerializer(ImportSerializer):
+    refusals = RefusalPageSerializer(help_text="Files that were set aside, and why; a page of them.")
+
+    class Meta(ImportSerializer.Meta):
+        fields = [*ImportSerializer.Meta.fields, "refusals"]
+        read_only_fields = fields
+
+
+class ItemSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = Item
+        fields = [
+            "id", "name", "label", "media_type", "bytes", "width", "height", "characters", "sha256", "created_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class CountsSerializer(serializers.Serializer):
+    train = serializers.IntegerField()
+    validation = serializers.IntegerField()
+    test = serializers.IntegerField()
+
+
+class SplitInput(Input):
+    validation_fraction = FiniteFloatField(default=0.1, min_value=0, max_value=1)
+    test_fraction = FiniteFloatField(default=0.0, min_value=0, max_value=1)
+    seed = WholeField(default=0, min_value=-BIGINT_MAX)
+
+
+class SplitSerializer(SplitInput):
+    counts = CountsSerializer()
+
+
+class DatasetVersionSerializer(serializers.ModelSerializer):
+    dataset = serializers.IntegerField(source="dataset_id")
+    counts = CountsSerializer()
+    classes = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = DatasetVersion
+        fields = [
+            "id", "dataset", "number", "content_hash", "counts", "classes", "byte_count", "seed",
+            "validation_fraction", "test_fraction", "created_at",
+        ]  # fmt: skip
+        read_only_fields = fields
