@@ -1,0 +1,34 @@
+"""`make bench`: the figures that TrainHub promises, measured here and now, side by side. Nothing is asserted.
+
+python -m bench [engine] [database] [hub] [push]     # all by default
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from bench import database, hub, push
+
+PARTS = ("engine", "database", "hub", "push")
+
+
+def main() -> int:
+    wanted = sys.argv[1:] or list(PARTS)
+    if unknown := set(wanted) - set(PARTS):
+        print(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
+        return 2
+    if "engine" in wanted:
+        print("\n## Engine beside a bare torch loop", flush=True)
+        subprocess.run([sys.executable, "bench/engine_overhead.py"], check=True)
+    if "database" in wanted:
+        database.main()
+    if "hub" in wanted:
+        hub.main()
+    if "push" in wanted:
+        push.main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
