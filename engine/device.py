@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from engine import eager
 from engine.config import Precision
 from engine.protocol import EngineError, FailureCode, Spec
+
+eager.install()  # before the first optimizer is made
 
 DTYPES = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -276,7 +276,13 @@ def _reply(connection: socket.socket) -> tuple[dict[str, Any], bytes]:
             raise LostServer("The warm server closed the connection.")
         data += chunk
     first, _, rest = data.partition(b"\n")
-    return json.loads(first), rest
+    try:
+        reply = json.loads(first)
+    except ValueError:
+        reply = None
+    if not isinstance(reply, dict):
+        raise LostServer("What answers on the socket is no warm server.")
+    return reply, rest
 
 
 def _start_cold(spec_path: Path, env: dict[str, str]) -> Trainer:
@@ -329,7 +335,7 @@ def ping(socket_path: Path, timeout: float = WARM_SECONDS) -> dict[str, Any] | N
         with sockets.connect(socket_path, timeout) as connection:
             sockets.send_request(connection, {"op": "ping"})
             return _reply(connection)[0]
-    except (OSError, LostServer, ValueError):
+    except (OSError, LostServer):
         return None
 
 
