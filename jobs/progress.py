@@ -33,7 +33,7 @@ MAX_LINE = 4_000
 class Batch:
     """What was reported since the last write."""
 
-    rows: list[tuple[int, int, float | None, float]] = field(default_factory=list)  # series, step, value, Unix time
+    rows: list[tuple[str, int, float | None, float]] = field(default_factory=list)  # metric, step, value, Unix time
     lines: list[tuple[float, str, str]] = field(default_factory=list)  # Unix time, level, text
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
     columns: dict[str, Any] = field(default_factory=dict)  # of the job
@@ -109,6 +109,7 @@ class ProgressWriter:
         if not batch:
             return self._request()
         self.pending = batch
+        self._learn_series(batch)
         request = self._write(batch)
         self.pending = None
         self.lines += len(batch.lines)
@@ -138,14 +139,12 @@ class ProgressWriter:
 
     def _rows(self, step: int, at: float, metrics: dict[str, Any]) -> None:
         for name, value in metrics.items():
-            self.batch.rows.append((self._series(name), step, finite(value), at))
+            self.batch.rows.append((name[:100], step, finite(value), at))
 
-    def _series(self, name: str) -> int:
-        found = self.series.get(name)
-        if found is None:
-            row, _ = MetricSeries.objects.get_or_create(job_id=self.job_id, name=name[:100])
-            found = self.series[name] = row.pk
-        return found
+    def _learn_series(self, batch: Batch) -> None:
+        """Look up or make the series of the batch, before its transaction: they stay whatever becomes of it."""
+        for name in {row[0] for row in batch.rows} - self.series.keys():
+            self.series[name] = MetricSeries.objects.get_or_create(job_id=self.job_id, name=name)[0].pk
 
     def _speed(self, step: int, at: float) -> None:
         """Smoothed seconds per step, over about the last hundred steps or ten seconds."""
@@ -196,7 +195,7 @@ class ProgressWriter:
         )
         if not counted.update(flushes=F("flushes") + 1):
             raise StaleAttemptError(f"attempt {self.number} of job {self.job_id} is over")
-        copy_rows(batch.rows)
+        copy_rows((self.series[name], *rest) for name, *rest in batch.rows)
         self._write_lines(batch.lines)
         self._write_checkpoints(batch.checkpoints)
         publish(f"job.{self.job_id}", f"jobs.{self.owner_id}", "jobs.all")

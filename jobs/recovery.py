@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 
-from django.db.models import Q
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from engine.launch import boot_id, kill_leftover, process_alive
@@ -20,16 +20,17 @@ log = logging.getLogger(__name__)
 def release_lost() -> int:
     """End the attempts of supervisors that are dead on this host, and those whose lease ran out anywhere.
 
-    A dead one on this host is known at once by process id, start time and boot id; the lease only decides for
-    other hosts. Returns how many attempts were ended.
+    A dead one on this host is known at once by process id, start time and boot id. A lease that ran out ends an
+    attempt wherever it is: its supervisor hangs, or can't reach the database, and has stopped its trainer before.
+    Returns how many attempts were ended.
     """
     host, boot = socket.gethostname(), boot_id()
-    here = Q(host=host)
+    lapsed = Q(lease_until__lt=Now())
+    attempts = Attempt.objects.filter(ended_at__isnull=True).filter(Q(host=host) | lapsed)
     ended = 0
-    for attempt in Attempt.objects.filter(ended_at__isnull=True).filter(here | Q(lease_until__lt=Now())):
-        if attempt.host == host and attempt.boot_id == boot and _supervised(attempt):
-            continue
-        ended += _release(attempt, boot)
+    for attempt in attempts.annotate(lapsed=ExpressionWrapper(lapsed, output_field=BooleanField())):
+        if attempt.lapsed or attempt.boot_id != boot or not _supervised(attempt):
+            ended += _release(attempt, boot)
     return ended
 
 

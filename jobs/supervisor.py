@@ -63,6 +63,16 @@ class Supervisor:
     def run(self) -> None:
         """Supervise until the attempt is over and its job has moved on, or someone else owns the job."""
         try:
+            self._supervise()
+        except Exception as error:
+            # Never leave a job 'running' that nobody supervises: give it back, with the reason.
+            log.exception("job %s: its supervisor failed", self.job.pk)
+            reason = f"Its supervisor failed: {error}"
+            lost = Attempt.Outcome.LOST
+            self._until_database(lambda: conclusion.requeue(self.job.pk, self.attempt.number, lost, reason))
+
+    def _supervise(self) -> None:
+        try:
             trainer = self._start()
         except StaleAttemptError:
             return

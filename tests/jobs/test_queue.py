@@ -139,9 +139,10 @@ def test_a_dead_supervisor_of_this_host_is_found_without_waiting_for_its_lease(m
     assert (attempt.outcome, attempt.job.__class__.objects.get().status) == ("lost", "queued")
 
 
-def test_a_living_supervisor_is_left_alone_even_when_its_lease_ran_out(running):
-    Attempt.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+def test_a_living_supervisor_is_left_alone_until_its_lease_runs_out(running):
     assert release_lost() == 0
+    Attempt.objects.update(lease_until=timezone.now() - timezone.timedelta(seconds=1))
+    assert release_lost() == 1
 
 
 def test_another_hosts_attempt_is_ended_only_when_its_lease_ran_out(make_job, slot, myself):
