@@ -81,8 +81,8 @@ class _Budget:
 class _Counted(io.RawIOBase):
     """A stream that charges what is read to a budget and tells damage in words."""
 
-    def __init__(self, stream: BinaryIO, budget: _Budget, beat: Beat = lambda: None) -> None:
-        self.stream, self.budget, self.beat = stream, budget, beat
+    def __init__(self, stream: BinaryIO, budget: _Budget, beat: Beat = lambda: None, *, closes: bool = True) -> None:
+        self.stream, self.budget, self.beat, self.closes = stream, budget, beat, closes
 
     def readable(self) -> bool:
         return True
@@ -97,7 +97,8 @@ class _Counted(io.RawIOBase):
         return data
 
     def close(self) -> None:
-        self.stream.close()
+        if self.closes:
+            self.stream.close()
         super().close()
 
 
@@ -149,6 +150,8 @@ class _Tar:
             if entry.kind not in {"file", "folder"}:
                 raise _unsafe(entry.name, f"is {entry.kind}")
             self.count += entry.kind == "file" and not is_system_file(entry.name)
+        while self.packed and self.counted.read(tarballs.CHUNK):
+            pass  # to the end, where the checksum of what was unpacked stands
 
     def members(self, start: int = 0) -> Iterator[tuple[str, BinaryIO | Refused]]:
         number = 0
@@ -161,7 +164,7 @@ class _Tar:
     def _entries(self) -> Iterator[tarballs.Entry]:
         self.stream.seek(0)
         plain = gzip.GzipFile(fileobj=self.stream, mode="rb") if self.packed else self.stream
-        counted = _Counted(plain, _Budget(self.size), self.beat)
+        self.counted = counted = _Counted(plain, _Budget(self.size), self.beat, closes=self.packed)
         head = counted.read(HEAD)
         if self.packed and kind(head) != "tar":
             raise Refused("unknown_archive", "This is a gzip file that holds no tar archive.")

@@ -1,0 +1,181 @@
+"""Pages about datasets: list, new, and one dataset with its imports, items, versions and split."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from common import wording
+from common.access import get_visible, visible
+from common.errors import InvalidInputError, ProblemError
+from common.pages import (
+    chosen,
+    clean,
+    csv_response,
+    done,
+    number_in,
+    ordering,
+    page_of,
+    search_text,
+    show,
+)
+from datasets import creation, imports, live, overview, versions
+from datasets.models import Dataset, Import, Modality, Refusal
+
+SORTS = {"created": "created_at", "name": "name", "items": "item_count", "size": "byte_count", "changed": "updated_at"}
+ITEMS_PER_PAGE = 48
+SHARES = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0"}
+
+
+@require_safe
+def datasets(request: HttpRequest) -> HttpResponseBase:
+    modality = chosen(request, "modality", Modality.values)
+    search = search_text(request)
+    asked, field = ordering(request, SORTS, "-created")
+    found = visible(overview.listed(), request.user).order_by(field, "-id")
+    if modality:
+        found = found.filter(modality=modality)
+    if search:
+        found = found.filter(name__icontains=search)
+    if request.GET.get("export") == "csv":
+        rows = found.values_list("id", "name", "modality", "status", "item_count", "byte_count")[:10_000]
+        return csv_response("datasets", ["id", "name", "modality", "status", "items", "bytes"], rows)
+    context = {
+        "page": page_of(request, found), "modality": modality, "search": search, "ordering": asked,
+        "modalities": Modality.choices, "filtered": bool(modality or search),
+    }  # fmt: skip
+    return show(request, "datasets/list.html", "datasets/_list.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    values = {key: clean(value) for key, value in request.POST.items()}
+    context: dict[str, Any] = {"values": {"modality": Modality.IMAGE.value} | values, "modalities": Modality.choices}
+    if request.method != "POST":
+        return render(request, "datasets/new.html", context)
+    try:
+        made, _ = creation.create_dataset(
+            request.user, name=values.get("name", ""), modality=values.get("modality", ""),
+            description=values.get("description", "")[:5000],
+        )  # fmt: skip
+    except ProblemError as problem:
+        fields = problem.fields or problem.extra.get("fields", {})
+        return render(
+            request, "datasets/new.html", context | {"problem": problem, "errors": fields}, status=problem.status
+        )
+    messages.success(request, f"'{made.name}' is made. Now add files to it.")
+    return redirect("dataset", pk=made.pk)
+
+
+@require_safe
+def dataset(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _find(request, pk)
+    labels = overview.label_counts(found)
+    label = request.GET.get("label")
+    label = label if label is not None and label in {entry.label for entry in labels} else None
+    search = search_text(request)
+    items = overview.items(found, label)
+    if search:
+        items = items.filter(name__icontains=search)
+    context = live.context(found) | {
+        "page": page_of(request, items, ITEMS_PER_PAGE),
+        "labels": labels, "label": label, "search": search, "filtered": bool(search or label is not None),
+        "most": max((entry.count for entry in labels), default=1),
+        "used": _used(found), "values": SHARES, **_split(found, SHARES),
+    }  # fmt: skip
+    return show(request, "datasets/dataset.html", "datasets/_items.html", context)
+
+
+@require_POST
+def upload(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _find(request, pk)
+    made = imports.start_import(found, request.user, request.FILES.getlist("files"))
+    count = len(made.sources)
+    text = f"{count:,} file{'s' * (count != 1)} received. The import goes on in the background; watch it here."
+    return done(request, text, reverse("dataset", args=[pk]), lambda: live.parts(_find(request, pk)))
+
+
+@require_safe
+def split(request: HttpRequest, pk: int) -> HttpResponse:
+    values = SHARES | {key: clean(value) for key, value in request.GET.items()}
+    return render(request, "parts/split.html", _split(_find(request, pk), values))
+
+
+@require_POST
+def freeze(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _find(request, pk)
+    shares = _shares(SHARES | {key: clean(value) for key, value in request.POST.items()})
+    version = versions.freeze(found, request.user, **shares)
+    text = f"{version} is frozen: the same items and split whenever it is used."
+    return done(request, text, reverse("dataset", args=[pk]), lambda: live.parts(_find(request, pk)))
+
+
+@require_http_methods(["GET", "POST"])
+def delete(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _find(request, pk)
+    if request.method == "POST":
+        freed = creation.delete_dataset(found, request.user)
+        return done(request, f"'{found.name}' is deleted; {wording.size(freed)} are free again.", reverse("datasets"))
+    lost = f"{wording.number(found.item_count)} items ({wording.size(found.byte_count)}) and its versions"
+    context = {
+        "title": f"Delete '{found.name}'?",
+        "lines": [f"{lost} are deleted for good.", "A dataset that a job has used can't be deleted."],
+        "action": reverse("dataset-delete", args=[pk]), "back": reverse("dataset", args=[pk]), "keep": "Keep it",
+        "button": "Delete the dataset", "icon_name": "trash",
+    }  # fmt: skip
+    return show(request, "confirm.html", "parts/confirm.html", context)
+
+
+@require_safe
+def refusals(request: HttpRequest, pk: int, import_id: int) -> HttpResponseBase:
+    """What an import set aside, and why."""
+    found = _find(request, pk)
+    source = get_visible(Import.objects.filter(dataset=found), request.user, "dataset__owner", pk=import_id)
+    rows = Refusal.objects.filter(source=source)
+    if request.GET.get("export") == "csv":
+        cells = rows.values_list("name", "code", "reason").iterator(2000)
+        return csv_response(f"import-{source.pk}-set-aside", ["name", "code", "reason"], cells)
+    context = {"dataset": found, "source": source, "page": page_of(request, rows, 100)}
+    return show(request, "datasets/refusals.html", "datasets/_refusals.html", context)
+
+
+def _find(request: HttpRequest, pk: int) -> Dataset:
+    return get_visible(overview.listed(), request.user, pk=pk)
+
+
+def _used(found: Dataset) -> list[dict[str, Any]]:
+    """The latest jobs that trained on a version of it."""
+    names = ("jobs__pk", "jobs__name", "jobs__status", "number")
+    rows = found.versions.filter(jobs__isnull=False).order_by("-jobs__pk").values_list(*names)[:20]
+    return [{"pk": pk, "name": name, "status": status, "number": number} for pk, name, status, number in rows]
+
+
+def _split(found: Dataset, values: Mapping[str, str]) -> dict[str, Any]:
+    if not found.item_count:
+        return {"counts": None}
+    try:
+        counts = versions.preview_split(found, **_shares(values))
+    except ProblemError as problem:
+        return {"counts": None, "split_problem": problem}
+    return {"counts": counts, "total": sum(counts.values())}
+
+
+def _shares(values: Mapping[str, str]) -> dict[str, Any]:
+    """Shares and seed from a form; the verb checks their range. InvalidInputError for what is no number."""
+    shares: dict[str, Any] = {}
+    for name in ("validation_fraction", "test_fraction"):
+        try:
+            shares[name] = float(values[name].strip().replace(",", ".") or SHARES[name])
+        except ValueError:
+            shares[name] = math.nan
+    seed = number_in(values["seed"] or SHARES["seed"])
+    if seed is None or not math.isfinite(shares["validation_fraction"] + shares["test_fraction"]):
+        raise InvalidInputError("A share or the seed is no number.", "Write for example 0.1, 0 and 0.")
+    return shares | {"seed": seed}
