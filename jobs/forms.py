@@ -60,7 +60,7 @@ def read(recipe: str, typed: Mapping[str, str]) -> dict[str, Any]:
         elif kinds & {"integer", "number"}:
             if text.strip():
                 config[name] = _number(text.strip())
-        elif text or "string" in kinds and schema.get("default") == "":
+        elif text or ("string" in kinds and schema.get("default") == ""):
             config[name] = text
     return config
 

@@ -12,7 +12,7 @@ from common.access import get_visible
 from common.errors import NotFoundError
 from common.pages import partial
 from common.push import Message
-from jobs import logs, metrics, overview, pictures
+from jobs import metrics, overview, pictures
 from jobs.models import Job, MetricSeries, ProgressRow
 from jobs.presentation import sparklines
 from jobs.states import Status
@@ -70,7 +70,13 @@ class JobSource:
     def _fragments(self, job: Job) -> dict[str, str]:
         """Those that may differ from the last ones: each is drawn again only when what it shows has moved."""
         state = (job.status, job.request, job.phase, job.name, job.priority)
-        keys = {"progress": None, "header": state, "events": job.event_count, "log": job.log_lines, "sample": job.sample}
+        keys = {
+            "progress": None,
+            "header": state,
+            "events": job.event_count,
+            "log": job.log_lines,
+            "sample": job.sample,
+        }
         wanted = {part for part, key in keys.items() if key is None or self.seen.get(part, ...) != key}
         self.seen = keys
         return pictures.job_parts(job, wanted)

@@ -62,9 +62,7 @@ def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, An
 def job_parts(job: Job, parts: Collection[str]) -> dict[str, str]:
     """{id: html} of the named parts."""
     context = job_context(job, parts)
-    return {
-        key: render_to_string(template, context) for part in parts for key, template in PARTS[part].items()
-    }
+    return {key: render_to_string(template, context) for part in parts for key, template in PARTS[part].items()}
 
 
 def card(job: Job, values: list[float]) -> str:

@@ -1,16 +1,18 @@
-"""Every address of the hub."""
+"""All addresses: pages, API, administration."""
 
 from importlib.util import find_spec
 
 from django.contrib import admin
 from django.urls import include, path
 
-from trainhub.views import healthz, metrics
-
 urlpatterns = [
+    path("", include("jobs.urls")),
+    path("", include("accounts.urls")),
+    path("", include("datasets.urls")),
+    path("", include("registry.urls")),
+    path("", include("history.urls")),
+    path("", include("performance.urls")),
     path("admin/", admin.site.urls),
-    path("healthz", healthz, name="healthz"),
-    path("metrics", metrics, name="metrics"),
 ]
-if find_spec("datasets.api_urls"):
-    urlpatterns.append(path("api/", include("trainhub.api")))
+if find_spec("trainhub.api"):
+    urlpatterns.insert(0, path("api/", include("trainhub.api")))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django import template
-from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -12,8 +11,10 @@ from common.icons import svg
 from engine.catalogue import RECIPES
 from jobs.models import Job
 from jobs.states import LOOKS, Request, Status
+from registry.templatetags.registry_ui import recipe_title
 
 register = template.Library()
+register.filter("recipe_title", recipe_title)
 ICONS = {"text": "text", "image": "image", None: "spark"}
 
 
@@ -41,11 +42,6 @@ def _badge(status: Status, word: str, test_id: str) -> SafeString:
 
 
 @register.filter
-def recipe_title(name: str) -> str:
-    return RECIPES[name].title if name in RECIPES else name
-
-
-@register.filter
 def recipe_icon(name: str) -> str:
     return ICONS.get(RECIPES[name].modality, "spark") if name in RECIPES else "spark"
 
@@ -63,7 +59,11 @@ def elapsed(job: Job) -> float:
     return job.elapsed_seconds()
 
 
-@register.simple_tag
-def job_card(job: Job, values: list[float] | None = None) -> str:
-    """A job as it is shown on dashboard and monitor."""
-    return render_to_string("jobs/_card.html", {"job": job, "values": values or []})
+@register.filter
+def setting(value: object) -> str:
+    """A setting's value in words."""
+    if value is None or value == "":
+        return wording.NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

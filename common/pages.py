@@ -1,0 +1,133 @@
+"""What page views share: pages of lists, sorting, toasts, and answers that suit HTMX and plain forms alike."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from common.errors import InvalidInputError
+
+PER_PAGE = 25
+ID_MAX = 2**63 - 1
+
+
+def page_of(request: HttpRequest, rows: QuerySet[Any] | list[Any], per_page: int = PER_PAGE) -> Page:
+    """The page that the address asks for; the nearest one when it asks for nonsense."""
+    return Paginator(rows, per_page).get_page(request.GET.get("page", "1")[:9])
+
+
+def ordering(request: HttpRequest, allowed: dict[str, str], default: str) -> tuple[str, str]:
+    """(what the address asks for, the field for `order_by`). Only `allowed` keys reach the database."""
+    asked = request.GET.get("sort", default)
+    key = asked.removeprefix("-")
+    if key not in allowed:
+        asked, key = default, default.removeprefix("-")
+    return asked, ("-" if asked.startswith("-") else "") + allowed[key]
+
+
+def chosen(request: HttpRequest, name: str, allowed: Iterable[str]) -> str:
+    """A filter's value from the address; '' when it is none of the allowed ones."""
+    value = request.GET.get(name, "")
+    return value if value in set(allowed) else ""
+
+
+def clean(text: str) -> str:
+    """Text from a form without what PostgreSQL can't store: NUL and halves of surrogate pairs."""
+    return text.replace("\x00", "").encode("utf-8", "ignore").decode("utf-8")
+
+
+def search_text(request: HttpRequest, name: str = "search") -> str:
+    """What was typed into the search field, at most 200 characters."""
+    return clean(request.GET.get(name, "")).strip()[:200]
+
+
+def number_in(text: str | None) -> int | None:
+    """An id or count from a form or address; None when it is none, or more than the database holds."""
+    text = (text or "").strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= ID_MAX else None
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    """Whether HTMX asks for a part of the page. A restored history entry is a whole page."""
+    htmx = getattr(request, "htmx", None)
+    return bool(htmx) and not htmx.history_restore_request
+
+
+def show(request: HttpRequest, page: str, fragment: str, context: dict[str, Any]) -> HttpResponse:
+    """One view, two templates: the page includes the fragment; HTMX gets the fragment alone."""
+    return render(request, fragment if wants_fragment(request) else page, context)
+
+
+def partial(target: str, html: str, swap: str = "innerMorph") -> SafeString:
+    """HTML that HTMX puts into `target` (a selector), wherever it arrives from."""
+    # Morphing keeps white space at the ends as text nodes, which would grow with each message.
+    body = mark_safe(html.strip())
+    return format_html('<hx-partial hx-target="{}" hx-swap="{}">{}</hx-partial>', target, swap, body)
+
+
+def toasts(request: HttpRequest) -> SafeString:
+    """The waiting messages as toasts for a page that is already open."""
+    html = render_to_string("parts/toasts.html", {"messages": messages.get_messages(request)})
+    return partial("#toasts", html, "beforeend")
+
+
+def done(
+    request: HttpRequest, message: str, go_to: str, parts: Callable[[], Iterable[str]] | None = None
+) -> HttpResponse:
+    """After an action: HTMX gets a toast and the changed parts of its page, a plain form is sent on."""
+    messages.success(request, message)
+    if not wants_fragment(request):
+        return redirect(go_to)
+    if parts is None:
+        response = HttpResponse(status=200)
+        response.headers["HX-Redirect"] = str(go_to)
+        return response
+    return HttpResponse(mark_safe("".join([toasts(request), *parts()])))
+
+
+def add_errors(data: dict[str, Any], error: InvalidInputError) -> dict[str, Any]:
+    """A form's context with what was wrong, by field and as a sentence above the form."""
+    return data | {"errors": error.fields, "problem": error}
+
+
+class _Line:
+    """A file-like object that hands the writer's line straight back."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def csv_response(name: str, header: list[str], rows: Iterable[Iterable[Any]]) -> StreamingHttpResponse:
+    """A table as a CSV download. Cells that a spreadsheet would run as formulas are made harmless."""
+    writer = csv.writer(_Line())
+
+    def lines() -> Iterator[str]:
+        yield writer.writerow(header)
+        for row in rows:
+            yield writer.writerow([harmless(cell) for cell in row])
+
+    response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
+
+
+def harmless(cell: Any) -> Any:
+    """A text that starts like a formula gets an apostrophe in front; numbers stay numbers."""
+    if cell is None:
+        return ""
+    if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠"}:
+        try:
+            float(cell)
+        except ValueError:
+            return f"'{cell}"
+    return cell

@@ -1,0 +1,178 @@
+"""The page that starts a job: data, then recipe, then settings."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from common.access import get_visible, visible
+from common.errors import InvalidInputError, ProblemError
+from common.pages import clean, number_in, show
+from datasets import versions
+from datasets.models import Dataset
+from engine.catalogue import RECIPES, Recipe
+from jobs import forms
+from jobs.creation import DEVICES, MAX_PRIORITY, create_job
+from jobs.models import Job
+from registry.models import Model
+
+DEVICE_WORDS = {"any": "Whatever is free", "cpu": "CPU", "cuda": "GPU"}
+DEFAULTS = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0", "priority": "0", "device": "any"}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    if request.method == "POST" and "look" not in request.POST:
+        return _create(request)
+    typed = request.POST if request.method == "POST" else request.GET
+    values = {key: clean(value) for key, value in typed.items()}
+    # The form asks for itself again when data or recipe change: what was typed comes along.
+    context = _context(request, values, values if "idempotency_key" in values else None)
+    return show(request, "jobs/new.html", "jobs/_new.html", context)
+
+
+@require_safe
+def split(request: HttpRequest) -> HttpResponse:
+    """How many items each set would get with these fractions."""
+    values = {key: clean(value) for key, value in request.GET.items()}
+    dataset = _dataset(request, values)
+    return render(request, "parts/split.html", _split(dataset, DEFAULTS | values))
+
+
+def _create(request: HttpRequest) -> HttpResponse:
+    values = {key: clean(value) for key, value in request.POST.items()}
+    try:
+        job, created = create_job(request.user, **_wanted(request, values))
+    except ProblemError as problem:
+        context = _context(request, values, values)
+        context |= {"problem": problem, "errors": problem.fields}
+        return render(request, "jobs/new.html", context, status=problem.status)
+    if created:
+        messages.success(request, f"'{job.name}' is in the queue. It starts as soon as a device is free.")
+    return redirect("job", pk=job.pk)
+
+
+def _wanted(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
+    """What the form asks `create_job` for. Raises InvalidInputError for figures that are none."""
+    recipe = values.get("recipe", "")
+    if recipe not in RECIPES:
+        raise InvalidInputError("Choose a recipe.", "It says what is trained.", fields={"recipe": ["Choose one."]})
+    needs_data = RECIPES[recipe].modality is not None
+    model = number_in(values.get("model"))
+    return {
+        "recipe": recipe,
+        "dataset": _dataset(request, values) if needs_data else None,
+        "name": values.get("name", "")[:200],
+        "config": forms.read(recipe, values),
+        "validation_fraction": _fraction(values, "validation_fraction") if needs_data else None,
+        "test_fraction": _fraction(values, "test_fraction") if needs_data else None,
+        "seed": _whole(values, "seed", 0, 2**63 - 1),
+        "priority": _whole(values, "priority", -MAX_PRIORITY, MAX_PRIORITY),
+        "model": get_visible(Model.objects.all(), request.user, pk=model) if model else None,
+        "resources": {"device": values.get("device") or "any"},
+        "idempotency_key": values.get("idempotency_key", "")[:64],
+    }
+
+
+def _dataset(request: HttpRequest, values: Mapping[str, str]) -> Dataset | None:
+    pk = number_in(values.get("dataset"))
+    return visible(Dataset.objects.all(), request.user).filter(pk=pk).first() if pk else None
+
+
+def _fraction(values: Mapping[str, str], name: str) -> float:
+    text = values.get(name, "").strip().replace(",", ".") or DEFAULTS[name]
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise InvalidInputError(
+            "A share must be from 0 to below 1.", "Write for example 0.1 for a tenth.",
+            fields={name: ["Write a number from 0 to below 1, such as 0.1."]},
+        )  # fmt: skip
+    return value
+
+
+def _whole(values: Mapping[str, str], name: str, low: int, high: int) -> int:
+    text = values.get(name, "").strip() or DEFAULTS[name]
+    if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdecimal() and len(text) < 21):
+        value = None
+    else:
+        value = int(text)
+    if value is None or not low <= value <= high:
+        message = f"Write a whole number from {low} to {high}."
+        raise InvalidInputError(f"The {name} is out of range.", message, fields={name: [message]})
+    return value
+
+
+def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str, str] | None) -> dict[str, Any]:
+    """The form: filled with what was typed, else from the job `from`, else with defaults."""
+    start = {} if typed is not None else _start(request, values)
+    filled = {**DEFAULTS, "name": "", "recipe": "", "dataset": "", "model": ""} | start.get("values", {}) | dict(values)
+    datasets = list(visible(Dataset.objects.filter(status=Dataset.Status.ACTIVE), request.user)[:200])
+    if datasets and not start and "dataset" not in values:
+        filled["dataset"] = str(datasets[0].pk)  # the newest: most likely what was just added
+    dataset = _dataset(request, filled)
+    fitting = _fitting(dataset)
+    recipe = filled["recipe"] if filled["recipe"] in {entry.name for entry in fitting} else fitting[0].name
+    same = start.get("recipe") == recipe
+    config = start.get("config", {}) if same else {}
+    # Settings of another recipe were typed: the new one begins with its defaults.
+    known = typed if typed is not None and typed.get("settings_of") == recipe else None
+    return {
+        "values": filled,
+        "datasets": datasets,
+        "dataset": dataset,
+        "recipes": fitting,
+        "recipe": RECIPES[recipe],
+        "groups": forms.groups(recipe, config, known),
+        "models": visible(Model.objects.filter(recipe=recipe), request.user).order_by("name")[:200],
+        "devices": [(name, DEVICE_WORDS[name]) for name in DEVICES],
+        "parent": start.get("job"),
+        "idempotency_key": filled.get("idempotency_key") or uuid.uuid4().hex,
+        **(_split(dataset, filled) if RECIPES[recipe].modality else {}),
+    }
+
+
+def _start(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
+    """What another job (`from`) lends to this one."""
+    key = number_in(values.get("from"))
+    if key is None:
+        return {}
+    job = get_visible(Job.objects.select_related("dataset_version"), request.user, pk=key)
+    lent = {"recipe": job.recipe, "name": job.name, "seed": str(job.seed), "priority": str(job.priority)}
+    lent["device"] = job.resources.get("device", "any")
+    lent["model"] = str(job.model_id or (job.model_version.model_id if job.model_version else ""))
+    if frozen := job.dataset_version:
+        lent["dataset"] = str(frozen.dataset_id)
+        lent["validation_fraction"], lent["test_fraction"] = (
+            f"{frozen.validation_fraction:g}",
+            f"{frozen.test_fraction:g}",
+        )
+    return {"values": lent, "config": job.config, "recipe": job.recipe, "job": job}
+
+
+def _fitting(dataset: Dataset | None) -> list[Recipe]:
+    """Recipes for this kind of data; without data, those that need none."""
+    modality = dataset.modality if dataset else None
+    return [recipe for recipe in RECIPES.values() if recipe.modality == modality]
+
+
+def _split(dataset: Dataset | None, values: Mapping[str, str]) -> dict[str, Any]:
+    if dataset is None:
+        return {"counts": None}
+    try:
+        counts = versions.preview_split(
+            dataset, validation_fraction=_fraction(values, "validation_fraction"),
+            test_fraction=_fraction(values, "test_fraction"), seed=_whole(values, "seed", 0, 2**63 - 1),
+        )  # fmt: skip
+    except ProblemError as problem:
+        return {"counts": None, "split_problem": problem}
+    return {"counts": counts, "total": sum(counts.values()), "dataset": dataset}

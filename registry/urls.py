@@ -1,0 +1,11 @@
+from django.urls import path
+
+from registry import views
+
+urlpatterns = [
+    path("models", views.models, name="models"),
+    path("models/<int:pk>", views.model, name="model"),
+    path("versions/<int:pk>", views.version, name="version"),
+    path("versions/<int:pk>/try", views.try_it, name="version-try"),
+    path("versions/<int:pk>/files/<int:number>", views.file, name="version-file"),
+]

@@ -1,0 +1,75 @@
+// Says when the page's stream is lost, keeps the manners of a page: dialogs, toasts, '/' for search.
+(() => {
+  "use strict";
+  const LATE = 1500; // ms before a lost stream is spoken of: a restart is shorter
+  let timer = 0;
+
+  const bar = () => document.getElementById("connection");
+  const lost = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => { const b = bar(); if (b && !document.hidden) b.hidden = false; }, LATE);
+  };
+  const back = () => { clearTimeout(timer); const b = bar(); if (b) b.hidden = true; };
+
+  document.addEventListener("htmx:sse:error", (event) => {
+    if (event.detail.status === 401) { window.location.reload(); return; } // signed out: the page asks for sign-in
+    lost();
+  });
+  document.addEventListener("htmx:error", (event) => { if (event.target.matches?.("[data-stream]")) lost(); });
+  document.addEventListener("htmx:before:sse:connection", (event) => { if (event.detail.connection.attempt > 0) lost(); });
+  document.addEventListener("htmx:after:sse:connection", back);
+  document.addEventListener("htmx:before:sse:message", back);
+
+  // Nothing on a page is ever evaluated as code, whatever an attribute says.
+  if (window.htmx) {
+    const refuse = function () { throw new Error("Code in attributes is not run."); };
+    window.htmx.registerExtension("hub", { init: (api) => api.initSecurity(null, refuse, refuse) });
+  }
+
+  // A confirmation that arrives in #dialog opens it; without JavaScript the same address is a page.
+  document.addEventListener("htmx:after:swap", () => {
+    const dialog = document.getElementById("dialog");
+    if (dialog && dialog.querySelector(".confirm") && !dialog.open) {
+      dialog.showModal();
+      dialog.querySelector("[data-first]")?.focus();
+    }
+    watch();
+  });
+  document.addEventListener("click", (event) => {
+    const close = event.target.closest("[data-close]");
+    if (close && close.closest("dialog")) { event.preventDefault(); closeDialog(); }
+    if (event.target.closest(".btn-close-toast")) event.target.closest(".note").remove();
+    if (event.target.id === "dialog") closeDialog();
+  });
+  document.addEventListener("htmx:after:request", (event) => {
+    if (event.target.closest?.("#dialog") && event.detail.ctx.request.method === "POST") closeDialog();
+  });
+  const closeDialog = () => { const d = document.getElementById("dialog"); if (d) { d.close(); d.replaceChildren(); } };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    const field = document.querySelector("input[type=search]");
+    if (field) { event.preventDefault(); field.focus(); field.select(); }
+  });
+
+  // Good news goes away by itself; bad news waits for the reader. A log follows its end while it is asked to.
+  const seen = new WeakSet();
+  const watch = () => {
+    for (const toast of document.querySelectorAll("#toasts .note:not(.note-red)")) {
+      if (seen.has(toast)) continue;
+      seen.add(toast);
+      const leave = () => { if (toast.matches(":hover, :focus-within")) setTimeout(leave, 2000); else toast.remove(); };
+      setTimeout(leave, 8000);
+    }
+    for (const log of document.querySelectorAll(".log[data-follow]")) {
+      const box = document.getElementById(log.dataset.follow);
+      if (!box) continue;
+      log.toggleAttribute("hx-morph-skip", !box.checked);
+      if (box.checked) log.scrollTop = log.scrollHeight;
+    }
+  };
+  document.addEventListener("change", (event) => { if (event.target.matches("[data-follows]")) watch(); });
+  document.addEventListener("htmx:after:sse:message", watch);
+  watch();
+})();
