@@ -46,7 +46,7 @@ def datasets(request: HttpRequest) -> HttpResponseBase:
         found = found.filter(name__icontains=search)
     if request.GET.get("export") == "csv":
         rows = found.values_list("id", "name", "modality", "status", "item_count", "byte_count")[:10_000]
-        return csv_response("datasets", ["id", "name", "modality", "status", "items", "bytes"], rows)
+        return csv_response(request, "datasets", ["id", "name", "modality", "status", "items", "bytes"], rows)
     context = {
         "page": page_of(request, found), "modality": modality, "search": search, "ordering": asked,
         "modalities": Modality.choices, "filtered": bool(modality or search),
@@ -141,7 +141,7 @@ def refusals(request: HttpRequest, pk: int, import_id: int) -> HttpResponseBase:
     rows = Refusal.objects.filter(source=source)
     if request.GET.get("export") == "csv":
         cells = rows.values_list("name", "code", "reason").iterator(2000)
-        return csv_response(f"import-{source.pk}-set-aside", ["name", "code", "reason"], cells)
+        return csv_response(request, f"import-{source.pk}-set-aside", ["name", "code", "reason"], cells)
     context = {"dataset": found, "source": source, "page": page_of(request, rows, 100)}
     return show(request, "datasets/refusals.html", "datasets/_refusals.html", context)
 

@@ -267,7 +267,7 @@ def test_ten_thousand_small_pictures_come_in_with_constant_memory(images, bring,
     assert (ended.accepted, ended.set_aside, images.item_count) == (10_000, 0, 10_000)
     with capsys.disabled():
         print(f"\n10,000 pictures in {seconds:.1f} s: {10_000 / seconds:,.0f} files/s")
-    assert seconds < 40
+    assert seconds < 90, "far slower than any machine seen so far"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 80 * 1024
 
 
