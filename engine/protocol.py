@@ -123,6 +123,9 @@ class Spec(BaseModel):
     threads: int | None = None  # torch threads; None leaves torch's own choice
     checkpoint_seconds: float = 30.0  # wall time between two checkpoints
     keep_checkpoints: int = 3
+    # Start from the newest valid checkpoint whose step is at most this: what came after it was never recorded,
+    # and going on from a later one would leave a gap in the curves. None: the newest valid checkpoint.
+    resume_limit: int | None = None
 
     @classmethod
     def read(cls, path: Path) -> Spec:
