@@ -76,12 +76,16 @@ class Checkpoints:
         seconds = round(time.monotonic() - begun, 4)
         self._sink.emit(Event.CHECKPOINT, step=step, name=target.name, bytes=size, seconds=seconds)
 
-    def newest(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; None when none was ever written.
+    def newest(self, limit: int | None = None) -> Checkpoint | None:
+        """The newest checkpoint that is whole, at a step of at most `limit`; None when there is none.
 
-        Each broken one is reported. EngineError CORRUPT_CHECKPOINTS when all are: starting from the
+        Later ones are removed: their steps were never recorded, so they are taken again. Each broken one is reported. EngineError CORRUPT_CHECKPOINTS when all are: starting from the
         beginning without a word would throw away work that somebody believes to be safe.
         """
+        for folder in self._newest_first():
+            if limit is not None and int(folder.name.partition("-")[2]) > limit:
+                self._sink.emit(Event.CHECKPOINT_SKIPPED, name=folder.name, reason="its last steps were not recorded")
+                remove_folder(folder)
         folders = list(self._newest_first())
         for folder in folders:
             try:
@@ -93,7 +97,7 @@ class Checkpoints:
         raise EngineError(
             FailureCode.CORRUPT_CHECKPOINTS,
             f"None of the {len(folders)} checkpoints of this run can be used.",
-            "Check the disk, then start the job anew; it begins at step 0.",
+            "Check the disk, then retry the job; it begins at step 0.",
         )
 
     def _newest_first(self) -> Iterator[Path]:

@@ -66,7 +66,7 @@ def _train(spec: Spec, sink: Sink, control: Control) -> Exit:
     kind = recipe(spec.recipe)
     config = check_config(spec.recipe, spec.config)
     checkpoints = Checkpoints(spec.work_dir / "checkpoints", spec.keep_checkpoints, fingerprint(spec), sink)
-    checkpoint = checkpoints.newest()
+    checkpoint = checkpoints.newest(spec.resume_limit)
     build = load(kind.trainer)
     environment = _environment(spec, kind.simulator)
     _announce(sink, checkpoint, environment)

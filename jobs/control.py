@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from common.errors import ConflictError, InvalidInputError
+from engine.protocol import FailureCode
 from jobs.folders import work_folder
 from jobs.lifecycle import NotInStateError, announce, locked, move, record
 from jobs.models import Checkpoint, Job, OutboxMessage
@@ -53,8 +54,14 @@ def resume(job: Job, by: User) -> Job:
 
 @transaction.atomic
 def retry(job: Job, by: User) -> Job:
-    """Run a failed or cancelled job again. A failed one goes on from its last good checkpoint."""
-    row = move(job.pk, Status.QUEUED, kind="retried", expected={Status.FAILED, Status.CANCELLED}, actor=by)
+    """Run a failed or cancelled job again. A failed one goes on from its last good checkpoint, if it has one."""
+    before = locked(job.pk)
+    afresh = before.status == Status.CANCELLED or before.failure_code == FailureCode.CORRUPT_CHECKPOINTS
+    expected = {Status.FAILED, Status.CANCELLED}
+    changes = {"current_step": 0} if afresh else {}
+    row = move(job.pk, Status.QUEUED, kind="retried", expected=expected, actor=by, changes=changes)
+    if afresh:
+        discard_work(row.pk)
     knock_on_commit()
     return row
 

@@ -51,6 +51,15 @@ def test_the_newest_is_used(tmp_path: Path) -> None:
     assert found and found.step == 30 and found.files["model"].startswith(b"weights 30")
 
 
+def test_one_whose_steps_were_not_recorded_is_removed_for_the_one_before(tmp_path: Path) -> None:
+    folder = save_three(tmp_path)
+    found = checkpoints(tmp_path).newest(limit=25)
+    assert found and found.step == 20
+    assert not list(folder.glob("step-*30"))
+    assert checkpoints(tmp_path).newest(limit=5) is None
+    assert not list(folder.glob("step-*"))
+
+
 def test_nothing_written_yet_is_a_fresh_start(tmp_path: Path) -> None:
     assert checkpoints(tmp_path).newest() is None
 

@@ -120,6 +120,12 @@ def test_a_failed_job_can_be_retried_and_forgets_its_failure(running, owner):
     assert (job.status, job.failure_code, job.completed_at) == ("queued", "", None)
 
 
+def test_a_retry_begins_at_step_0_when_no_checkpoint_can_be_used(running, owner):
+    Job.objects.update(current_step=40)
+    conclusion.fail(running.job_id, 1, code="CORRUPT_CHECKPOINTS", message="None can be used.")
+    assert retry(running.job, owner).current_step == 0
+
+
 @pytest.mark.django_db(transaction=True)
 def test_twenty_people_pressing_different_buttons_end_in_one_legal_state(make_job, owner):
     job = make_job()
