@@ -59,7 +59,8 @@ def create_job(
         raise InvalidInputError(
             "The priority is out of range.", f"Use a number from {-MAX_PRIORITY} to {MAX_PRIORITY}."
         )
-    digest = _digest(recipe, dataset, dataset_version, name, config, validation_fraction, test_fraction, seed, model)
+    request = (recipe, dataset, dataset_version, name, config, validation_fraction, test_fraction, seed, priority)
+    digest = _digest(*request, subject, model, base_version, wanted)
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
         return earlier, False
     version = _version(owner, recipe, dataset, dataset_version, validation_fraction, test_fraction, seed)
@@ -215,6 +216,7 @@ def _earlier(owner: AbstractBaseUser, key: str, digest: str) -> Job | None:
             f"The Idempotency-Key was used before, for job {job.pk}, with another request.",
             "Use a new key for a new request.",
             job=job.pk,
+            earlier={"name": job.name, "recipe": job.recipe, "config": job.config, "seed": job.seed},
         )
     return job
 

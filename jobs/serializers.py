@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field, inline_serializer
@@ -11,7 +12,7 @@ from common.numbers import BIGINT_MAX, finite
 from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
 from engine.catalogue import RECIPES
 from jobs.models import Checkpoint, Job, JobEvent, LogLine, Node, Slot
-from jobs.states import Status
+from jobs.overview import waiting_reason, waiting_reasons
 
 PRIORITY = {"min_value": -1000, "max_value": 1000}
 
@@ -20,6 +21,15 @@ FAILURE = inline_serializer(
     {"code": serializers.CharField(), "message": serializers.CharField(), "hint": serializers.CharField()},
     allow_null=True,
 )
+
+
+class JobListSerializer(serializers.ListSerializer):
+    """Many jobs; the queue is read once for all of them."""
+
+    def to_representation(self, data: Iterable[Job]) -> list[dict[str, Any]]:
+        jobs = list(data)
+        self.reasons = waiting_reasons(jobs)
+        return super().to_representation(jobs)
 
 
 class JobSerializer(serializers.ModelSerializer):
@@ -37,6 +47,7 @@ class JobSerializer(serializers.ModelSerializer):
     subject = serializers.IntegerField(source="subject_id", allow_null=True)
     model = serializers.IntegerField(source="model_id", allow_null=True)
     base_version = serializers.IntegerField(source="base_version_id", allow_null=True)
+    waiting_for = serializers.SerializerMethodField(help_text="Why it waits, in a sentence; empty when it does not.")
     request = serializers.CharField(help_text="pause or cancel while a running job has yet to carry it out.")
     metrics = serializers.DictField(help_text="Name → finite number, or null.")
     config = serializers.DictField()
@@ -46,6 +57,7 @@ class JobSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = Job
+        list_serializer_class = JobListSerializer
         fields = [
             "id", "name", "recipe", "status", "phase", "progress", "current_step", "total_steps", "current_epoch",
             "total_epochs", "current_loss", "validation_loss", "rate", "elapsed_seconds", "remaining_seconds",
@@ -61,9 +73,13 @@ class JobSerializer(serializers.ModelSerializer):
             return None
         return {"code": job.failure_code, "message": job.failure_message, "hint": job.failure_hint}
 
+    def get_waiting_for(self, job: Job) -> str:
+        if isinstance(self.parent, JobListSerializer):
+            return self.parent.reasons[job.pk]
+        return waiting_reason(job)
+
     def to_representation(self, instance: Job) -> dict[str, Any]:
-        shown = super().to_representation(instance)
-        return finite(shown)
+        return finite(super().to_representation(instance))
 
 
 class JobDoneSerializer(serializers.Serializer):
@@ -218,6 +234,3 @@ class StatsSerializer(serializers.Serializer):
     slots_free = serializers.IntegerField()
     slots_busy = serializers.IntegerField()
     week = serializers.DictField(help_text="Figures of the last seven days.")
-
-
-STATUS_WORDS = [*Status.values, "active"]

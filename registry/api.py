@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import django_filters
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -56,9 +56,10 @@ class ModelFilter(StableFilterSet):
 def models() -> QuerySet[Model]:
     """Models with what their JSON needs, in one query."""
     newest = ModelVersion.objects.filter(model=OuterRef("pk")).order_by("-number").values("pk")[:1]
-    return Model.objects.select_related("owner").annotate(
-        version_count=Count("versions"), last_number=Max("versions__number"), latest_id=Subquery(newest)
+    rows = Model.objects.select_related("owner").annotate(
+        version_count=Count("versions"), latest_id=Subquery(newest)
     )
+    return rows.order_by("-created_at", "-id")
 
 
 def find(request: Request, version_id: int) -> ModelVersion:

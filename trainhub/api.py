@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_not_required, login_required
 from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, include, path, re_path, resolve
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
@@ -71,7 +72,7 @@ version_1 = [
     path("", include("history.api_urls")),
     path("", include("performance.api_urls")),
     path("schema", SchemaView.as_view(), name="api-schema"),
-    path("docs", login_required(DocsView.as_view()), name="api-docs"),
+    path("docs", login_required(require_safe(DocsView.as_view())), name="api-docs"),
 ]
 
 urlpatterns = [path("v1/", include(version_1)), re_path(r"^", other, name="api-other")]

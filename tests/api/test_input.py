@@ -1,0 +1,187 @@
+"""Whatever is sent, the answer is a problem in words: never a 500, never NaN, never more than was asked for."""
+
+import json
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from jobs.models import Job
+from performance.models import MetricRecord
+from tests.api.routes import api_routes
+from tests.world import make_version
+
+ORM = [
+    "owner__password__startswith=argon2", "owner__password__regex=^a", "_connector=OR", "_negated=True",
+    "pk__in=1", "ordering=owner__password", "order_by=owner__password", "ordering=-owner__password,id",
+    "ordering=password", "search=%25", "search=_", "search=x' OR '1'='1", "status__in=failed", "fields=owner",
+]  # fmt: skip
+NUMBERS = [
+    "nan", "inf", "-inf", "1e999", "-1e999", "1e400", "9" * 30, "9" * 5000, "-1", "0", "0x10", "1_0", "٣", "", "1.5",
+    "null", "\x00", "9223372036854775808", "-9223372036854775809", "true", "[]", "1e5",
+]  # fmt: skip
+LITERALS = [
+    "NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 30, "9" * 5000, "-1", "1.5", "true", '"nan"', '"1e999"',
+    "[]", "{}", "null", '""', "9223372036854775808", "1e400", '"\\u0000"', '"\\ud800"',
+]  # fmt: skip
+
+
+def schema():
+    from drf_spectacular.generators import SchemaGenerator
+
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+def refuse_constants(name):
+    raise AssertionError(f"{name} in an answer")
+
+
+def test_S03_no_filter_reaches_beyond_what_is_offered(alice, world):
+    for route in api_routes():
+        plain = alice.get(route.address(world.parameters()))
+        if plain.status_code != 200 or plain.streaming or route.name in {"api-schema", "api-docs", "api-job-metrics"}:
+            continue
+        for query in ORM:
+            with CaptureQueriesContext(
+                connection,
+            ) as queries:
+                answer = alice.get(f"{route.address(world.parameters())}?{query}")
+            assert answer.status_code in {200, 400, 404}, (route.path, query)
+            if answer.status_code == 200 and not query.startswith("search="):
+                assert count(answer) == count(plain), (route.path, query)
+            for sql in queries.captured_queries:
+                after = sql["sql"].partition(" WHERE ")[2]
+                assert '"password"' not in after, (route.path, query)
+
+
+def count(answer):
+    body = answer.json()
+    return body.get("count") if isinstance(body, dict) else len(body)
+
+
+def test_S25_no_number_in_a_query_breaks_anything(alice, world):
+    paths = schema()["paths"]
+    broken = []
+    for route in api_routes():
+        operation = paths.get(route.template, {}).get("get")
+        for parameter in (operation or {}).get("parameters", []):
+            if parameter["in"] != "query":
+                continue
+            for number in NUMBERS:
+                answer = alice.get(route.address(world.parameters()), {parameter["name"]: number})
+                if answer.status_code >= 500:
+                    broken.append((route.path, parameter["name"], number[:20]))
+                elif not answer.streaming and "json" in answer.headers["Content-Type"]:
+                    json.loads(answer.content, parse_constant=refuse_constants)
+    assert broken == []
+
+
+def test_S25_no_number_in_an_address_breaks_anything(alice):
+    for number in ("0", "9" * 30, "9" * 5000, "9223372036854775808"):
+        for path in ("training/jobs/{}", "models/{}", "versions/{}", "datasets/{}", "training-history/user/{}/stats"):
+            assert alice.get(path.format(number)).status_code == 404, path
+
+
+def bodies(world):
+    now = timezone.now().isoformat()
+    return {
+        "training/jobs": {
+            "recipe": "simulate", "seed": 1, "priority": 1, "validation_fraction": 0.1, "test_fraction": 0.1,
+            "dataset": None, "dataset_version": None, "subject": None, "model": None, "base_version": None,
+            "name": "n", "config": {"steps": 1, "step_seconds": 1, "duration": 1, "fail_at_step": None, "memory": 0},
+            "resources": {"device": "any"},
+        },
+        "training-history": {
+            "started_at": now, "completed_at": now, "examples_requested": 1, "examples_successful": 1, "name": "x",
+            "examples_failed": 1, "saved_count": 1, "quality_average": 1.5, "quality_min": 1, "quality_max": 2,
+            "total_seconds": 1, "examples_before": 1, "examples_after": 2, "metrics": {"a": 1}, "genres": ["x"],
+            "genre_distribution": {"x": 1}, "performance_by_model": {"m": {"wins": 1, "average_quality": 1}},
+        },
+        "performance/metrics/record": {"version": world.version.pk, "name": "x", "value": 1, "recorded_at": now},
+        f"datasets/{world.dataset.pk}/versions": {"validation_fraction": 0.1, "test_fraction": 0.1, "seed": 1},
+        f"versions/{world.version.pk}/predict": {"inputs": ["x"], "parameters": {"temperature": 1}},
+        "auth/tokens": {"name": "x", "expires_at": None},
+    }  # fmt: skip
+
+
+def leaves(value, path=()):
+    """Each place in a body, and the body with another literal there."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    yield path
+
+
+def replaced(body, path, literal):
+    text = json.loads(json.dumps(body))
+    place = text
+    if not path:
+        return literal
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = "@@HERE@@"
+    return json.dumps(text).replace('"@@HERE@@"', literal)
+
+
+def test_S25_no_literal_in_a_body_breaks_anything_or_is_stored(alice, world):
+    broken = []
+    for path, body in bodies(world).items():
+        for leaf in leaves(body):
+            for literal in LITERALS:
+                answer = alice.post_json(path, replaced(body, leaf, literal))
+                if answer.status_code >= 500 and answer.status_code != 503:  # 503: no model process runs here
+                    broken.append((path, leaf, literal[:20], answer.status_code))
+                else:
+                    json.loads(answer.content, parse_constant=refuse_constants)
+                    assert answer.status_code < 400 or answer.json()["hint"]
+    assert broken == []
+    for record in MetricRecord.objects.all():
+        assert abs(record.value) < 1e308
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "nul", "[]", "3", '"x"', "\udcff", "[" * 100_000, '{"a":' * 100_000, "{" + '"a":1,' * 9 + "}"]
+)
+def test_a_body_that_is_no_object_is_refused(alice, body):
+    answer = alice.post_json("training/jobs", body.encode("utf-8", "surrogateescape"))
+    assert answer.status_code == 400
+    assert answer.json()["hint"]
+
+
+def test_S21_a_body_beyond_the_limit_is_refused(alice):
+    answer = alice.post_json("training/jobs", '{"recipe": "' + "x" * 6_000_000 + '"}')
+    assert answer.status_code == 413
+    assert answer.json()["hint"]
+
+
+def test_S23_a_reported_session_takes_nothing_but_what_is_offered(alice, owner, stranger):
+    from history.models import Session
+
+    now = timezone.now().isoformat()
+    alice.post_json(
+        "training-history",
+        {"started_at": now, "completed_at": now, "user": stranger.pk, "user_id": stranger.pk, "id": 77, "job": 1,
+         "job_id": 1, "model_version": 1, "created_at": "2000-01-01T00:00:00Z", "request_digest": "x"},
+    )  # fmt: skip
+    session = Session.objects.get()
+    assert (session.user, session.job, session.model_version) == (owner, None, None)
+    assert session.created_at.year > 2000
+    assert session.request_digest != "x"
+
+
+def test_S23_a_reported_figure_takes_nothing_but_what_is_offered(alice, owner, stranger):
+    mine, theirs = make_version(owner), make_version(stranger, "Theirs")
+    body = {"version": mine.pk, "name": "x", "value": 1, "model": theirs.model_id, "source": "evaluation", "id": 5}
+    assert alice.post_json("performance/metrics/record", body).status_code == 201
+    record = MetricRecord.objects.get()
+    assert (record.model_id, record.source) == (mine.model_id, "reported")
+
+
+def test_GET_changes_nothing(alice, world):
+    for route in api_routes():
+        alice.get(route.address(world.parameters()))
+    before = Job.objects.values().get(), world.dataset.items.count()
+    for route in api_routes():
+        alice.get(route.address(world.parameters()))
+    assert (Job.objects.values().get(), world.dataset.items.count()) == before

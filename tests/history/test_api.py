@@ -1,0 +1,145 @@
+"""The seven endpoints of the history."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from history.models import Session
+from tests.api.conftest import Api
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def alice(owner):
+    return Api(owner)
+
+
+@pytest.fixture
+def mallory(stranger):
+    return Api(stranger)
+
+
+def body(day=0, **more):
+    at = START + timedelta(days=day)
+    return {"started_at": at.isoformat(), "completed_at": (at + timedelta(minutes=5)).isoformat(), **more}
+
+
+FULL = {
+    "examples_requested": 10, "examples_successful": 8, "examples_failed": 2, "genres": ["noir", "sea"],
+    "stored_in_memory": True, "saved_to_database": True, "saved_count": 7, "quality_average": 7.5, "quality_min": 5.0,
+    "quality_max": 9.5, "best_model": "Teller v2",
+    "performance_by_model": {"Teller v2": {"wins": 6, "average_quality": 8.0}},
+    "genre_distribution": {"noir": 5, "sea": 3}, "total_seconds": 61.5, "examples_before": 40, "examples_after": 48,
+    "fine_tuning_triggered": True,
+}  # fmt: skip
+
+
+def test_a_reported_session_comes_back_as_it_was(alice, owner):
+    key = str(uuid.uuid4())
+    made = alice.post_json("training-history", body(session_id=key, **FULL))
+    assert made.status_code == 201
+    shown = alice.get(f"training-history/session/{key}").json()
+    assert shown == made.json() | {"username": "alice"}
+    assert {name: shown[name] for name in FULL} == FULL
+    assert shown["user"] == owner.pk
+
+
+def test_the_same_session_sent_again_is_one_session(alice):
+    sent = body(session_id=str(uuid.uuid4()), examples_requested=3)
+    assert [alice.post_json("training-history", sent).status_code for _ in range(3)] == [201, 200, 200]
+    assert Session.objects.count() == 1
+
+
+def test_other_values_under_a_known_id_are_a_conflict(alice, mallory):
+    key = str(uuid.uuid4())
+    alice.post_json("training-history", body(session_id=key))
+    assert alice.post_json("training-history", body(session_id=key, saved_count=1)).status_code == 409
+    assert mallory.post_json("training-history", body(session_id=key)).status_code == 409
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quality_average": 10.1}, {"quality_average": "NaN"}, {"quality_min": 1.25}, {"examples_requested": -1},
+        {"examples_requested": 2**31}, {"total_seconds": -1}, {"session_id": "x"}, {"genres": "noir"},
+        {"started_at": "soon"}, {"completed_at": "2000-01-01T00:00:00Z"}, {"genre_distribution": {"x": -1}},
+    ],
+)  # fmt: skip
+def test_impossible_values_are_refused_by_field(alice, wrong):
+    answer = alice.post_json("training-history", body() | wrong)
+    assert answer.status_code == 400
+    assert any(field.startswith(next(iter(wrong))) for field in answer.json()["errors"])
+    assert not Session.objects.exists()
+
+
+@pytest.fixture
+def five(alice, owner):
+    for day in range(5):
+        alice.post_json("training-history", body(day, name=f"day {day}", **(FULL if day % 2 else {})))
+    return f"training-history/user/{owner.pk}"
+
+
+def names(answer):
+    rows = answer.json()
+    return [row["name"] for row in (rows["results"] if isinstance(rows, dict) else rows)]
+
+
+def test_all_paginated_and_recent_come_newest_first(alice, five):
+    assert names(alice.get(five)) == ["day 4", "day 3", "day 2", "day 1", "day 0"]
+    page = alice.get(f"{five}/paginated?page=2&size=2")
+    assert (names(page), page.json()["count"]) == (["day 2", "day 1"], 5)
+    assert names(alice.get(f"{five}/recent?limit=1")) == ["day 4"]
+    assert len(alice.get(f"{five}/paginated?size=100000").json()["results"]) == 5
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "201", "x"])
+def test_an_impossible_limit_is_refused(alice, five, limit):
+    assert alice.get(f"{five}/recent?limit={limit}").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("start=2026-03-02&end=2026-03-03", ["day 2", "day 1"]),
+        ("start=2026-03-04T12:00:00Z", ["day 4", "day 3"]),
+        ("end=2026-03-01T12:00:00Z", ["day 0"]),
+        ("", ["day 4", "day 3", "day 2", "day 1", "day 0"]),
+    ],
+)
+def test_a_range_takes_days_and_times_with_both_ends(alice, five, query, expected):
+    assert names(alice.get(f"{five}/date-range?{query}")) == expected
+
+
+@pytest.mark.parametrize("query", ["start=2026-03-03&end=2026-03-01", "start=2026-02-30", "end=never"])
+def test_a_range_that_makes_no_sense_is_refused(alice, five, query):
+    assert alice.get(f"{five}/date-range?{query}").status_code == 400
+
+
+def test_statistics_are_computed_in_one_query(alice, five, owner, django_assert_num_queries):
+    alice.get(f"{five}/stats")
+    with django_assert_num_queries(2):  # the token, the figures
+        figures = alice.get(f"{five}/stats").json()
+    assert figures == {
+        "sessions": 5, "fine_tuning_sessions": 2, "completed": 5, "failed": 0, "cancelled": 0, "examples": 16,
+        "saved_examples": 14, "average_quality": 7.5, "total_seconds": 123.0,
+    }  # fmt: skip
+
+
+def test_statistics_of_nothing_are_zero_and_no_quality(alice, owner):
+    figures = alice.get(f"training-history/user/{owner.pk}/stats").json()
+    assert (figures["sessions"], figures["examples"], figures["average_quality"]) == (0, 0, None)
+
+
+@pytest.mark.parametrize("tail", ["", "/paginated", "/date-range", "/stats", "/recent"])
+def test_a_stranger_gets_404_and_staff_the_rows(mallory, administrator, five, tail):
+    assert mallory.get(five + tail).status_code == 404
+    assert Api(administrator).get(five + tail).status_code == 200
+
+
+def test_a_strangers_session_id_answers_404(alice, mallory):
+    key = alice.post_json("training-history", body()).json()["session_id"]
+    assert mallory.get(f"training-history/session/{key}").status_code == 404
+    assert mallory.get(f"training-history/session/{uuid.uuid4()}").status_code == 404
+    assert mallory.get("training-history/session/x").status_code == 404

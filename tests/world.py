@@ -1,0 +1,131 @@
+"""One object of every kind, so that a test can point at each of them."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from accounts import tokens
+from common.files import store
+from datasets import versions as dataset_versions
+from datasets.creation import create_dataset, create_subject
+from datasets.imports import receive, run_import
+from history.models import Session
+from history.recording import record_reported
+from jobs.creation import create_job
+from jobs.models import Checkpoint, Job, LogLine, MetricSeries, ProgressRow
+from performance.recording import record
+from registry import versions
+
+
+class Upload:
+    """As much of an uploaded file as an import looks at."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name, self.data, self.size = name, data, len(data)
+
+    def chunks(self) -> Any:
+        stream = io.BytesIO(self.data)
+        return iter(lambda: stream.read(65_536), b"")
+
+
+def make_dataset(owner, name="Fables", files=None):
+    """A dataset of texts with its items imported, as a worker does it."""
+    dataset, _ = create_dataset(owner, name=name, modality="text")
+    files = files or {f"fable-{n}.txt": f"Fable {n}: the fox and the grapes. ".encode() * 20 for n in range(4)}
+    made = receive(dataset, owner, [Upload(path, data) for path, data in files.items()])
+    run_import(made.pk)
+    dataset.refresh_from_db()
+    return dataset
+
+
+def make_version(owner, name="Teller", recipe="text-generation", metrics=None, **wanted):
+    """A model version with two files in the store."""
+    files = {"model.safetensors": f"weights of {name}".encode(), "config.json": b'{"format": 1}'}
+    artifact = []
+    for file, data in files.items():
+        stored = store().add(data)
+        artifact.append({"name": file, "sha256": stored.sha256, "bytes": stored.bytes})
+    given = {
+        "owner": owner, "model": None, "name": name, "recipe": recipe, "subject": None, "config": {"width": 8},
+        "metrics": {"validation/loss": 1.5} if metrics is None else metrics, "artifact": artifact,
+        "dataset_version": None, "base_version": None, "source_job_id": None, "seed": 0,
+        "code": {"trainhub": "0.1.0"}, "environment": {"python": "3.11"},
+    }  # fmt: skip
+    return versions.register(**{**given, **wanted})
+
+
+def make_job(owner, **wanted):
+    """A queued job of the simulator."""
+    return create_job(owner, **{"recipe": "simulate", "name": "Rehearsal", **wanted})[0]
+
+
+def report(job: Job, steps: int = 20, name: str = "train/loss") -> None:
+    """Progress rows, a log line and a checkpoint, as a worker leaves them."""
+    series = MetricSeries.objects.create(job=job, name=name)
+    now = timezone.now()
+    ProgressRow.objects.bulk_create(
+        ProgressRow(series=series, step=step, value=1 / step, recorded_at=now) for step in range(1, steps + 1)
+    )
+    LogLine.objects.create(job=job, number=1, at=now, text="marker-log line one")
+    LogLine.objects.create(job=job, number=2, at=now, text="line two")
+    Job.objects.filter(pk=job.pk).update(log_lines=2)
+    Checkpoint.objects.create(job=job, step=10, attempt_number=1, name="step-00000010", bytes=5, at=now)
+
+
+@dataclass
+class World:
+    """Everything that belongs to one person. Each text holds `marker`."""
+
+    marker: str
+    dataset: Any
+    dataset_version: Any
+    imported: Any
+    item: Any
+    subject: Any
+    job: Job
+    version: Any
+    session: Session
+    figure: Any
+    token: Any
+
+    def parameters(self) -> dict[str, Any]:
+        """What each placeholder of an address stands for."""
+        return {
+            "dataset_id": self.dataset.pk,
+            "import_id": self.imported.pk,
+            "item_id": self.item.pk,
+            "job_id": self.job.pk,
+            "model_id": self.version.model_id,
+            "version_id": self.version.pk,
+            "name": "config.json",
+            "user_id": self.job.owner_id,
+            "session_id": self.session.session_id,
+            "token_id": self.token.pk,
+        }
+
+
+def make_world(owner) -> World:
+    marker = f"marker-{owner.username}"
+    dataset = make_dataset(owner, f"{marker} dataset", {f"{marker}/a.txt": b"first text " * 9, "b.txt": b"second " * 9})
+    job = make_job(owner, name=f"{marker} job")
+    report(job)
+    version = make_version(owner, f"{marker} model")
+    now = timezone.now()
+    session, _ = record_reported(owner, {"name": f"{marker} session", "started_at": now, "completed_at": now})
+    return World(
+        marker=marker,
+        dataset=dataset,
+        dataset_version=dataset_versions.freeze(dataset, owner, validation_fraction=0.5),
+        imported=dataset.imports.get(),
+        item=dataset.items.first(),
+        subject=create_subject(owner, name=f"{marker} subject"),
+        job=job,
+        version=version,
+        session=session,
+        figure=record(version, "production/accuracy", 0.5),
+        token=tokens.create(owner, f"{marker} token")[0],
+    )
