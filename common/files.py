@@ -14,15 +14,17 @@ import re
 import stat
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from common.errors import InvalidInputError, NotFoundError, UnavailableError
+
+T = TypeVar("T")
 
 CHUNK = 1 << 20
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -121,8 +123,7 @@ class Batch:
         if len(self.drafts) == 1:
             self.drafts[0].sync()
         elif self.drafts:
-            with ThreadPoolExecutor(SYNC_THREADS) as threads:
-                list(threads.map(Draft.sync, self.drafts))
+            _at_once(Draft.sync, self.drafts)
 
     def publish(self, wanted: Collection[str] | None = None) -> None:
         """Move synced drafts to their addresses; `wanted` names them by SHA-256, None means all."""
@@ -136,8 +137,7 @@ class Batch:
                         target.parent.mkdir(exist_ok=True)
                         os.rename(draft.path, target)
                         folders |= {target.parent, self.store.root}
-            for folder in folders:
-                sync_folder(folder)
+            _at_once(sync_folder, folders)
 
 
 class FileStore:
@@ -314,6 +314,11 @@ def disk_full_in_words() -> Iterator[None]:
                 "Free some space or delete datasets that are no longer needed, then try again.",
             ) from error
         raise
+
+
+def _at_once(do: Callable[[T], None], things: Iterable[T]) -> None:
+    with ThreadPoolExecutor(SYNC_THREADS) as threads:
+        list(threads.map(do, things))
 
 
 def sync_folder(folder: Path) -> None:
