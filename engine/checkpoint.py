@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,19 +78,22 @@ class Checkpoints:
     def newest(self, limit: int | None = None) -> Checkpoint | None:
         """The newest checkpoint that is whole, at a step of at most `limit`; None when there is none.
 
-        Later ones are removed: their steps were never recorded, so they are taken again. Each broken one is reported. EngineError CORRUPT_CHECKPOINTS when all are: starting from the
-        beginning without a word would throw away work that somebody believes to be safe.
+        Later ones are removed: their steps were never recorded, so they are taken again. Each broken one is
+        reported, and removed once an older one was chosen, so that it isn't counted among the ones to keep.
+        EngineError CORRUPT_CHECKPOINTS when all are broken: starting from the beginning without a word would
+        throw away work that somebody believes to be safe.
         """
-        for folder in self._newest_first():
-            if limit is not None and int(folder.name.partition("-")[2]) > limit:
-                self._sink.emit(Event.CHECKPOINT_SKIPPED, name=folder.name, reason="its last steps were not recorded")
-                remove_folder(folder)
-        folders = list(self._newest_first())
-        for folder in folders:
+        self._remove_later(limit)
+        folders = self._newest_first()
+        for number, folder in enumerate(folders):
             try:
-                return self._read(folder)
+                chosen = self._read(folder)
             except (BrokenCheckpoint, OSError) as error:
                 self._sink.emit(Event.CHECKPOINT_SKIPPED, name=folder.name, reason=str(error))
+                continue
+            for broken in folders[:number]:
+                remove_folder(broken)
+            return chosen
         if not folders:
             return None
         raise EngineError(
@@ -100,11 +102,18 @@ class Checkpoints:
             "Check the disk, then retry the job; it begins at step 0.",
         )
 
-    def _newest_first(self) -> Iterator[Path]:
-        return iter(sorted((p for p in self._folder.glob("step-*") if p.is_dir()), reverse=True))
+    def _remove_later(self, limit: int | None) -> None:
+        for folder in self._newest_first():
+            if limit is not None and _step_of(folder) > limit:
+                reason = "its last steps were not recorded"
+                self._sink.emit(Event.CHECKPOINT_SKIPPED, name=folder.name, reason=reason)
+                remove_folder(folder)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted((p for p in self._folder.glob("step-*") if p.is_dir()), key=_step_of, reverse=True)
 
     def _drop_old(self) -> None:
-        for folder in list(self._newest_first())[self._keep :]:
+        for folder in self._newest_first()[self._keep :]:
             remove_folder(folder)
 
     def _read(self, folder: Path) -> Checkpoint:
@@ -115,6 +124,12 @@ class Checkpoints:
             raise BrokenCheckpoint("belongs to a run with other data, settings or seed")
         files = {name: _read_file(folder / name, facts) for name, facts in manifest["files"].items()}
         return Checkpoint(manifest["step"], folder.name, manifest["progress"], files)
+
+
+def _step_of(folder: Path) -> int:
+    """The step in a checkpoint's name; -1 for a folder that somebody else named."""
+    digits = folder.name.removeprefix("step-")
+    return int(digits) if digits.isascii() and digits.isdigit() else -1
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

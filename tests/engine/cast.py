@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -164,10 +165,14 @@ class Process:
         self.say(json.dumps({"command": command}))
 
     def finish(self, timeout: float = 60) -> int:
-        """Read to the end; the exit code."""
+        """Read to the end; the exit code. A process that doesn't end in time is killed, and the test fails."""
+        timer = threading.Timer(timeout, self.popen.kill)
+        timer.start()
         for _ in self.read():
             pass
-        code = self.popen.wait(timeout)
+        code = self.popen.wait()
+        assert timer.is_alive(), f"it did not end within {timeout} seconds"
+        timer.cancel()
         for stream in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
             if stream:
                 try:

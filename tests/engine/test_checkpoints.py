@@ -91,6 +91,16 @@ def test_a_checkpoint_of_another_run_is_not_taken(tmp_path: Path) -> None:
         checkpoints(tmp_path, run="another").newest()
 
 
+def test_new_checkpoints_are_kept_beside_damaged_later_ones(tmp_path: Path) -> None:
+    folder = save_three(tmp_path)
+    for step in (20, 30):
+        damage(folder / f"step-{step:08d}" / "model", "bit")
+    mine = checkpoints(tmp_path, keep=1)
+    assert mine.newest()
+    mine.save(15, {}, {"model": b"x"})
+    assert [p.name for p in folder.iterdir()] == ["step-00000015"]
+
+
 def test_only_the_last_ones_are_kept(tmp_path: Path) -> None:
     mine = checkpoints(tmp_path, keep=2)
     for step in range(5):
