@@ -1,6 +1,7 @@
 """The web process: pages and API by Django, streams beside it."""
 
 import os
+import warnings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trainhub.settings")
 os.environ.setdefault("TRAINHUB_ROLE", "web")
@@ -8,6 +9,9 @@ os.environ.setdefault("TRAINHUB_ROLE", "web")
 from django.core.asgi import get_asgi_application
 
 from common.paths import prepare_home
+
+# Said of static files, which are small; long answers of our own are asynchronous (common.downloads).
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 prepare_home()
 django_application = get_asgi_application()
