@@ -13,6 +13,7 @@ from django.db.models import F
 
 from common.errors import ProblemError
 from common.files import store
+from common.references import hold_store
 from common.revision import revision
 from engine.processes import Ended
 from engine.protocol import Command, Event, Exit, FailureCode
@@ -131,14 +132,18 @@ def fail(
 
 
 def _complete(job_id: int, number: int, ending: Ending) -> None:
+    folder, listed = work_folder(job_id) / "artifact", ending.event["artifact"]
     try:
-        files = _keep_artifact(work_folder(job_id) / "artifact", ending.event["artifact"])
+        files = _keep_artifact(folder, listed)
     except (OSError, ProblemError) as error:
         reason = getattr(error, "message", str(error))
         hint = "Free some space, or check the disk, then retry: it goes on from the last checkpoint."
         fail(job_id, number, code=FailureCode.DISK_FULL, message=f"The result could not be stored: {reason}", hint=hint)
         return
     with transaction.atomic():
+        hold_store()
+        if not all(store().exists(file["sha256"]) for file in files):
+            _keep_artifact(folder, listed)  # the same bytes were deleted elsewhere before we held the store
         job = _owned(job_id, number)
         version = _register(job, files, ending)
         end_attempt(job, number, Attempt.Outcome.COMPLETED)

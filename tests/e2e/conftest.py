@@ -1,0 +1,45 @@
+"""A real hub, and a real browser in front of it."""
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.browser import launch_arguments
+from tests.hub.harness import PASSWORD, running
+
+
+@pytest.fixture(scope="session")
+def newcomers_hub():
+    """A hub as a newcomer finds it: nothing in it."""
+    yield from running()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**launch_arguments())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, newcomers_hub):
+    """A fresh browser window; an error on a page fails the test that saw it."""
+    context = chromium.new_context(base_url=newcomers_hub.url, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if "Content Security Policy" in said.text else None)
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+@pytest.fixture
+def signed_in(page):
+    page.goto("/login")
+    page.fill('input[name="username"]', "admin")
+    page.fill('input[name="password"]', PASSWORD)
+    page.click('[data-testid="sign-in"]')
+    page.wait_for_url("**/")
+    return page
