@@ -59,6 +59,7 @@ def sign_in(request: HttpRequest, username: str, password: str) -> AbstractBaseU
             "Check both. An administrator can set a new password.",
         )
     SignInCount.objects.filter(key=account).delete()
+    forget_old_counts()
     # Only this attempt is forgiven to the address: an account of one's own is no key to others'.
     SignInCount.objects.filter(key=address, attempts__gt=0).update(attempts=F("attempts") - 1)
     return user

@@ -19,12 +19,12 @@ class LabelCount:
 
 def listed() -> QuerySet[Dataset]:
     """Datasets with what a row of a list shows, in one query."""
-    return Dataset.objects.select_related("owner", "subject")
+    return Dataset.objects.select_related("owner", "subject").defer("owner__password")
 
 
 def imports(dataset: Dataset) -> QuerySet[Import]:
     """Imports into a dataset, newest first, without their long lists of sources."""
-    return dataset.imports.defer("sources").select_related("created_by")
+    return dataset.imports.defer("sources").select_related("created_by").defer("created_by__password")
 
 
 def items(dataset: Dataset, label: str | None = None) -> QuerySet[Item]:

@@ -14,7 +14,8 @@ from history.models import Session
 
 def sessions(user: AbstractBaseUser) -> QuerySet[Session]:
     """The sessions that `user` may see, newest first, with what a row shows."""
-    return visible(Session.objects.select_related("user", "model_version__model"), user, "user")
+    rows = Session.objects.select_related("user", "model_version__model").defer("user__password")
+    return visible(rows, user, "user")
 
 
 def sessions_of(user: AbstractBaseUser, user_id: int) -> QuerySet[Session]:

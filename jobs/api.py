@@ -59,7 +59,7 @@ PARTS: dict[str, tuple[Any, str]] = {
 
 def listed() -> Any:
     """Jobs with what their JSON needs, in one query."""
-    return Job.objects.select_related("owner", "dataset_version")
+    return Job.objects.select_related("owner", "dataset_version").defer("owner__password")
 
 
 def find(request: Request, job_id: int) -> Job:
@@ -279,7 +279,7 @@ class EventsView(generics.ListAPIView):
 
     def get_queryset(self) -> Any:
         job = find(self.request, self.kwargs["job_id"])
-        return job.events.select_related("actor").order_by("sequence")
+        return job.events.select_related("actor").defer("actor__password").order_by("sequence")
 
     @extend_schema(operation_id="training_jobs_events", tags=TAGS, summary="Who did what to a job, and when")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -316,7 +316,7 @@ class ActiveView(generics.ListAPIView):
     filter_backends: list[type] = []
 
     def get_queryset(self) -> Any:
-        return overview.active_jobs(self.request.user)
+        return overview.active_jobs(self.request.user).defer("owner__password")
 
     @extend_schema(operation_id="training_active", tags=TAGS, summary="Jobs that have not ended")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

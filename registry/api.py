@@ -7,6 +7,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -56,9 +57,9 @@ class ModelFilter(StableFilterSet):
 def models() -> QuerySet[Model]:
     """Models with what their JSON needs, in one query."""
     newest = ModelVersion.objects.filter(model=OuterRef("pk")).order_by("-number").values("pk")[:1]
-    rows = Model.objects.select_related("owner").annotate(
-        version_count=Count("versions"), latest_id=Subquery(newest)
-    )
+    counted = ModelVersion.objects.filter(model=OuterRef("pk")).order_by().values("model").annotate(n=Count("pk"))
+    rows = Model.objects.select_related("owner").defer("owner__password")
+    rows = rows.annotate(version_count=Coalesce(Subquery(counted.values("n")), 0), latest_id=Subquery(newest))
     return rows.order_by("-created_at", "-id")
 
 

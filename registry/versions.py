@@ -75,9 +75,8 @@ def register(
 
 def listed() -> QuerySet[ModelVersion]:
     """Versions with everything that a list shows, in one query."""
-    return ModelVersion.objects.select_related(
-        "model__owner", "model__subject", "dataset_version__dataset", "base_version__model"
-    )
+    related = ("model__owner", "model__subject", "dataset_version__dataset", "base_version__model")
+    return ModelVersion.objects.select_related(*related).defer("model__owner__password")
 
 
 def _line(owner: AbstractBaseUser, name: str, recipe: str, subject: Subject | None) -> Model:

@@ -125,7 +125,7 @@ def train(hub: Hub, dataset: dict) -> dict:
         "recipe": "image-classification",
         "dataset": dataset["id"],
         "name": dataset["name"],
-        "config": {"epochs": 12, "augmentation": "none"},
+        "config": {"epochs": 24, "augmentation": "none"},
         "validation_fraction": 0.2,
     }
     # Sent twice by a broken connection, the key makes it one job all the same.

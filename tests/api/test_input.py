@@ -40,19 +40,17 @@ def refuse_constants(name):
 def test_S03_no_filter_reaches_beyond_what_is_offered(alice, world):
     for route in api_routes():
         plain = alice.get(route.address(world.parameters()))
-        if plain.status_code != 200 or plain.streaming or route.name in {"api-schema", "api-docs", "api-job-metrics"}:
+        if plain.status_code != 200 or plain.headers["Content-Type"] != "application/json":
             continue
         for query in ORM:
-            with CaptureQueriesContext(
-                connection,
-            ) as queries:
+            with CaptureQueriesContext(connection) as queries:
                 answer = alice.get(f"{route.address(world.parameters())}?{query}")
             assert answer.status_code in {200, 400, 404}, (route.path, query)
             if answer.status_code == 200 and not query.startswith("search="):
                 assert count(answer) == count(plain), (route.path, query)
             for sql in queries.captured_queries:
-                after = sql["sql"].partition(" WHERE ")[2]
-                assert '"password"' not in after, (route.path, query)
+                # The hash is read with the token, which it can void, and nowhere else.
+                assert '"password"' not in sql["sql"] or "accounts_apitoken" in sql["sql"], (route.path, query)
 
 
 def count(answer):
