@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -166,7 +167,7 @@ class Process:
 
     def finish(self, timeout: float = 60) -> int:
         """Read to the end; the exit code. A process that doesn't end in time is killed, and the test fails."""
-        timer = threading.Timer(timeout, self.popen.kill)
+        timer = threading.Timer(timeout, os.killpg, (self.popen.pid, signal.SIGKILL))
         timer.start()
         for _ in self.read():
             pass

@@ -51,8 +51,7 @@ def test_pausing_in_the_middle_changes_no_bit(make: MakeSpec, tmp_path: Path) ->
     spec = make(tmp_path)
 
     # Once right after an evaluation, where what was looked at must not be looked at again.
-    evaluated = next(step for kind, step in reported if kind == "evaluation")
-    code, before = carry_out(spec, {evaluated: Command.PAUSE})
+    code, before = carry_out(spec, {Event.EVALUATION: Command.PAUSE})
     assert code is Exit.PAUSED
     code, after = carry_out(spec, {steps // 2 + 7: Command.STOP})
     assert code is Exit.STOPPED
