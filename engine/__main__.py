@@ -8,12 +8,13 @@ import stat
 import sys
 from pathlib import Path
 
-from engine.isolation import block_hub_packages
+from engine.isolation import block_hub_packages, share_cores
 
 
 def main() -> int:
     arguments = _parse()
     block_hub_packages()
+    share_cores()
     from engine.run import start
 
     events = arguments.events_fd

@@ -21,7 +21,7 @@ import traceback  # noqa: E402
 from importlib import import_module  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from engine.isolation import block_hub_packages  # noqa: E402
+from engine.isolation import block_hub_packages, share_cores  # noqa: E402
 
 ALREADY_SERVED = 3  # exit code: another server answers on this path
 PARENT_GONE = 4  # exit code: the process named by --parent is not our parent any more
@@ -30,6 +30,7 @@ PARENT_GONE = 4  # exit code: the process named by --parent is not our parent an
 def main() -> int:
     """Load what trainers need, then serve until SIGTERM or until the parent process ends."""
     block_hub_packages()
+    share_cores()
     arguments = _parse()
     if arguments.parent is not None and os.getppid() != arguments.parent:
         return PARENT_GONE
