@@ -66,7 +66,8 @@ def test_S25_no_number_in_a_query_breaks_anything(alice, world):
         for parameter in (operation or {}).get("parameters", []):
             if parameter["in"] != "query":
                 continue
-            for number in NUMBERS:
+            numeric = parameter["schema"].get("type") in {"integer", "number"}
+            for number in NUMBERS if numeric else ("nan", "9" * 5000, "\x00"):
                 answer = alice.get(route.address(world.parameters()), {parameter["name"]: number})
                 if answer.status_code >= 500:
                     broken.append((route.path, parameter["name"], number[:20]))
