@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import time
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from tests.engine.cast import Process, carry_out, digit_files, hashes, make_data
 
 def predictor(name: str, folder: Path):
     return load(recipe(name).predictor).load(folder, "cpu")
+
+
+def cpu_seconds_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +37,15 @@ def test_digits_reach_97_percent_with_default_settings_within_a_minute(tmp_path:
     files = digit_files()
     data = make_data(tmp_path, "image", files)
     default = spec(tmp_path, "image-classification", {}, data=data, threads=2)
-    begun = time.monotonic()
+    begun, used = time.monotonic(), cpu_seconds_of_children()
     process = Process(default)
     assert process.finish(timeout=120) == Exit.COMPLETED
     seconds = time.monotonic() - begun
     metrics = process.events[-1]["metrics"]
     print(f"digits: validation accuracy {metrics['validation/accuracy']:.4f} in {seconds:.1f} s")
     assert metrics["validation/accuracy"] >= 0.97
-    assert seconds < 60
+    # Both cores for at most half a minute; time on the clock would also measure what else runs here.
+    assert cpu_seconds_of_children() - used < 60
 
     model = predictor("image-classification", default.work_dir / "artifact")
     held_out = [(label, content) for _, label, split, content in files if split == "validation"]
