@@ -118,4 +118,5 @@ def _settings_url() -> str:
 def _safe_target(request: HttpRequest) -> str:
     target = request.POST.get("next") or request.GET.get("next") or ""
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return target if safe and "\x00" not in target else reverse("dashboard")
+    # `redirect` takes what has no slash for the name of a view.
+    return target if safe and target.startswith("/") and "\x00" not in target else reverse("dashboard")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator
+import io
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from django.contrib import messages
@@ -15,7 +17,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from common.errors import InvalidInputError
+from common.downloads import download
 
 PER_PAGE = 25
 ID_MAX = 2**63 - 1
@@ -81,44 +83,34 @@ def toasts(request: HttpRequest) -> SafeString:
     return partial("#toasts", html, "beforeend")
 
 
-def done(
-    request: HttpRequest, message: str, go_to: str, parts: Callable[[], Iterable[str]] | None = None
-) -> HttpResponse:
-    """After an action: HTMX gets a toast and the changed parts of its page, a plain form is sent on."""
+def done(request: HttpRequest, message: str, go_to: str, *, stay: bool = False) -> HttpResponse:
+    """After an action: the next page. With `stay`, HTMX gets a toast alone.
+
+    The page that stays is told by its stream what changed. An answer that carried it, too, could arrive after
+    something newer, and put the page back.
+    """
     messages.success(request, message)
     if not wants_fragment(request):
         return redirect(go_to)
-    if parts is None:
-        response = HttpResponse(status=200)
-        response.headers["HX-Redirect"] = str(go_to)
-        return response
-    return HttpResponse(mark_safe("".join([toasts(request), *parts()])))
-
-
-def add_errors(data: dict[str, Any], error: InvalidInputError) -> dict[str, Any]:
-    """A form's context with what was wrong, by field and as a sentence above the form."""
-    return data | {"errors": error.fields, "problem": error}
-
-
-class _Line:
-    """A file-like object that hands the writer's line straight back."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def csv_response(name: str, header: list[str], rows: Iterable[Iterable[Any]]) -> StreamingHttpResponse:
-    """A table as a CSV download. Cells that a spreadsheet would run as formulas are made harmless."""
-    writer = csv.writer(_Line())
-
-    def lines() -> Iterator[str]:
-        yield writer.writerow(header)
-        for row in rows:
-            yield writer.writerow([harmless(cell) for cell in row])
-
-    response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    if stay:
+        return HttpResponse(toasts(request))
+    response = HttpResponse()
+    response.headers["HX-Redirect"] = go_to
     return response
+
+
+def csv_response(
+    request: HttpRequest, name: str, header: Sequence[str], rows: Iterable[Iterable[Any]]
+) -> StreamingHttpResponse:
+    """A table as a CSV download. Cells that a spreadsheet would run as formulas are made harmless."""
+    lines = (_line([harmless(cell) for cell in row]) for row in chain([header], rows))
+    return download(request, lines, "text/csv; charset=utf-8", f"{name}.csv")
+
+
+def _line(cells: list[Any]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
+    return out.getvalue()
 
 
 def harmless(cell: Any) -> Any:

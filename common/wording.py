@@ -57,6 +57,13 @@ def number(value: float | None) -> str:
     return f"{value:.2e}"
 
 
+def brief(value: float | None) -> str:
+    """A figure of which only the size matters, in three digits: 7.88 · 1,240; — for None."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
 def percent(share: float | None) -> str:
     """A share from 0 to 1 as 97.4 %; — for None."""
     if share is None or not math.isfinite(share):

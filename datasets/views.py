@@ -99,7 +99,7 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
     made = imports.start_import(found, request.user, request.FILES.getlist("files"))
     count = len(made.sources)
     text = f"{count:,} file{'s' * (count != 1)} received. The import goes on in the background; watch it here."
-    return done(request, text, reverse("dataset", args=[pk]), lambda: live.parts(_find(request, pk)))
+    return done(request, text, reverse("dataset", args=[pk]), stay=True)
 
 
 @require_safe
@@ -114,7 +114,7 @@ def freeze(request: HttpRequest, pk: int) -> HttpResponse:
     shares = _shares(SHARES | {key: clean(value) for key, value in request.POST.items()})
     version = versions.freeze(found, request.user, **shares)
     text = f"{version} is frozen: the same items and split whenever it is used."
-    return done(request, text, reverse("dataset", args=[pk]), lambda: live.parts(_find(request, pk)))
+    return done(request, text, reverse("dataset", args=[pk]), stay=True)
 
 
 @require_http_methods(["GET", "POST"])

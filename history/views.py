@@ -42,7 +42,7 @@ def history(request: HttpRequest) -> HttpResponseBase:
     asked, field = ordering(request, SORTS, "-started")
     found = _filtered(sessions(request.user), outcome, recipe, search, since, until).order_by(field, "-id")
     if request.GET.get("export") == "csv":
-        return csv_response("history", list(COLUMNS), found.values_list(*COLUMNS)[:EXPORTED])
+        return csv_response(request, "history", list(COLUMNS), found.values_list(*COLUMNS)[:EXPORTED])
     context = {
         "page": page_of(request, found), "figures": statistics(found), "ordering": asked, "search": search,
         "outcome": outcome, "outcomes": OUTCOMES, "recipe": recipe, "recipes": RECIPES.values(),

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from common.access import get_visible
 from common.downloads import download
-from common.pages import done, partial, search_text, show
+from common.pages import done, search_text, show
 from engine.catalogue import RECIPES, config_class
 from jobs import control, logs, metrics, pictures, presentation
 from jobs.models import Job
@@ -28,7 +28,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     name = request.GET.get("chart", "")
     name = name if name in charts else next(iter(charts))
     context = pictures.job_context(found) | _search(found, search_text(request, "log"))
-    context |= {"charts": list(charts), "chart_name": name, "lines": charts[name], "log_lines": context["lines"]}
+    context |= {"charts": list(charts), "chart_name": name, "lines": charts[name]}
     context |= {"series": json.dumps(charts[name]), "changed": _changed(found)}
     return render(request, "jobs/job.html", context)
 
@@ -42,7 +42,7 @@ def action(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     page = reverse("job", args=[pk])
     if request.method == "POST":
         changed = VERBS[name](found, request.user)
-        return done(request, presentation.said(name, changed), page, lambda: _fresh(changed))
+        return done(request, presentation.said(name, changed), page, stay=True)
     return show(request, "confirm.html", "parts/confirm.html", _question(found, name, page))
 
 
@@ -65,12 +65,6 @@ def _find(request: HttpRequest, pk: int) -> Job:
 def _search(found: Job, text: str) -> dict[str, Any]:
     lines = logs.read(found, limit=FOUND_LINES, search=text) if text else []
     return {"search": text, "found": lines, "limit": FOUND_LINES}
-
-
-def _fresh(changed: Job) -> list[str]:
-    """The changed parts of the job's page; pages that lack an element ignore it."""
-    parts = pictures.job_parts(pictures.full_job(changed), ["header", "progress", "events"])
-    return [partial(f"#{key}", html) for key, html in parts.items()]
 
 
 def _question(found: Job, name: str, page: str) -> dict[str, Any]:

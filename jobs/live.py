@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from django.db.models import Max
@@ -17,6 +18,7 @@ from jobs.models import Job, MetricSeries, ProgressRow
 from jobs.presentation import sparklines
 from jobs.states import Status
 
+CLOCKS = re.compile(r'(<(?:span class="ticking"|time class="moment")[^>]*>)[^<]*')
 LIVE_POINTS = 200  # in one message, over all curves
 
 
@@ -28,13 +30,18 @@ class Fragments:
 
     def changed(self, fragments: dict[str, str]) -> list[Message]:
         """One message with the fragments ({id: html}) that differ from what was sent last; none when none do."""
-        fresh = {key: html for key, html in fragments.items() if self.sent.get(key) != html}
-        self.sent |= fresh
+        fresh = {key: html for key, html in fragments.items() if self.sent.get(key) != _still(html)}
+        self.note(fresh)
         return [Message(None, "".join(partial(f"#{key}", html) for key, html in fresh.items()))] if fresh else []
 
-    def all(self, fragments: dict[str, str]) -> list[Message]:
-        self.sent = {}
-        return self.changed(fragments)
+    def note(self, fragments: dict[str, str]) -> None:
+        """These count as sent."""
+        self.sent |= {key: _still(html) for key, html in fragments.items()}
+
+
+def _still(html: str) -> str:
+    """The fragment without the texts that the browser's clock keeps true."""
+    return CLOCKS.sub(r"\1", html)
 
 
 class JobSource:
@@ -58,7 +65,8 @@ class JobSource:
             newest = ProgressRow.objects.filter(series__job=job).order_by().values_list("series_id")
             self.steps = dict(newest.annotate(last=Max("step")))
         self.seen = {}
-        return self.fragments.all(self._fragments(job))
+        self.fragments = Fragments()
+        return self.fragments.changed(self._fragments(job))
 
     def update(self) -> list[Message]:
         job = self._job()
@@ -113,10 +121,12 @@ class ListSource:
         return cls(user)
 
     def snapshot(self) -> list[Message]:
-        return self.fragments.all(self.parts())
+        self.fragments = Fragments()
+        return self.update()
 
     def update(self) -> list[Message]:
-        return self.fragments.changed(self.parts())
+        parts = self.parts()  # may begin anew with what was sent
+        return self.fragments.changed(parts)
 
     def parts(self) -> dict[str, str]:
         """{id of an element: its content}."""
@@ -139,10 +149,9 @@ class CardsSource(ListSource):
         shape = self.shape_of(jobs)
         if shape != self.shape:
             self.shape = shape
-            self.fragments.sent = {}
+            self.fragments = Fragments()
             whole = self.whole(jobs)
-            # The cards are inside: what is in them now counts as sent.
-            self.fragments.sent |= self._cards(jobs)
+            self.fragments.note(self._cards(jobs))  # they are inside
             return whole
         return self._cards(jobs)
 

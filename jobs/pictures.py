@@ -21,11 +21,15 @@ EVENTS = 100
 # Part of the job page -> {id of the element: template}.
 PARTS: dict[str, dict[str, str]] = {
     "header": {"job-header": "jobs/_header.html", "job-note": "jobs/_note.html", "job-lineage": "jobs/_lineage.html"},
-    "progress": {"job-progress": "jobs/_progress.html", "job-spoken": "jobs/_spoken.html"},
+    "progress": {
+        "job-progress": "jobs/_progress.html",
+        "job-spoken": "jobs/_spoken.html",
+        "chart-summary": "jobs/_chart_summary.html",
+    },
     "events": {
         "job-events": "jobs/_events.html",
         "job-checkpoints": "jobs/_checkpoints.html",
-        "chart-notes": "jobs/_chart_notes.html",
+        "chart-marks": "jobs/_chart_marks.html",
     },
     "log": {"log-tail": "jobs/_log.html"},
     "sample": {"job-sample": "jobs/_sample.html"},
@@ -48,14 +52,15 @@ def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, An
         }
     if "progress" in parts:
         context |= {"figures": presentation.device_figures(job), "spoken": presentation.announcement(job)}
+        context["summary"] = presentation.chart_summary(job)
     if "events" in parts:
         context |= {
             "events": job.events.select_related("actor").order_by("-sequence")[:EVENTS],
             "checkpoints": job.checkpoints.order_by("-step")[:20],
-            "notes": presentation.chart_notes(job),
+            "marks": presentation.chart_marks(job),
         }
     if "log" in parts:
-        context["lines"] = logs.tail(job, LOG_TAIL)
+        context["log_lines"] = logs.tail(job, LOG_TAIL)
     return context
 
 

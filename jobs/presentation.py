@@ -106,30 +106,32 @@ def sparklines(jobs: Iterable[Job], name: str = "train/loss") -> dict[int, list[
     return found
 
 
-def charts(names: Iterable[str]) -> dict[str, list[dict[str, str]]]:
+def charts(names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """Metrics by what one chart shows together: {'loss': [train/loss, validation/loss], …}, loss first."""
-    groups: dict[str, list[dict[str, str]]] = {}
+    groups: dict[str, list[dict[str, Any]]] = {}
     words = {"train": "Training", "validation": "Validation", "test": "Test"}
     for name in sorted(names):
         part, _, quantity = name.partition("/")
         label = words.get(part, part.capitalize())
-        groups.setdefault(quantity or part, []).append({"name": name, "label": label})
-    groups.setdefault("loss", [{"name": "train/loss", "label": "Training"}])
-    if not any(entry["name"] == "validation/loss" for entry in groups["loss"]):
-        groups["loss"].append({"name": "validation/loss", "label": "Validation"})
+        groups.setdefault(quantity or part, []).append({"name": name, "label": label, "known": True})
+    loss = groups.setdefault("loss", [])
+    for place, part in enumerate(("train", "validation")):
+        if not any(entry["name"] == f"{part}/loss" for entry in loss):
+            loss.insert(place, {"name": f"{part}/loss", "label": words[part], "known": False})
     return dict(sorted(groups.items(), key=lambda group: (group[0] != "loss", group[0])))
 
 
-def chart_notes(job: Job) -> dict[str, Any]:
-    """The chart in words, and the marks on it: checkpoints, and steps at which an attempt took the run up."""
+def chart_marks(job: Job) -> str:
+    """Marks on the chart as JSON: checkpoints, and steps at which an attempt took the run up."""
     saved = job.checkpoints.order_by("step").values_list("step", flat=True)
     resumed = Attempt.objects.filter(job=job, first_step__gt=0).values_list("first_step", flat=True)
     marks = [{"step": step, "kind": "checkpoint"} for step in list(saved)[-200:]]
     marks += [{"step": step, "kind": "resumed"} for step in resumed]
-    return {"marks": json.dumps(marks), "summary": _summary(job)}
+    return json.dumps(marks)
 
 
-def _summary(job: Job) -> str:
+def chart_summary(job: Job) -> str:
+    """The chart in words."""
     if job.current_loss is None:
         return "No figures yet."
     text = f"At step {job.current_step:,} the training loss is {wording.number(job.current_loss)}"

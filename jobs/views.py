@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -71,7 +71,7 @@ def nodes(request: HttpRequest) -> HttpResponse:
 def jobs(request: HttpRequest) -> HttpResponseBase:
     found, context = _filtered(request)
     if request.GET.get("export") == "csv":
-        return _csv(found)
+        return _csv(request, found)
     context |= {
         "page": page_of(request, found),
         "statuses": Status.choices,
@@ -115,9 +115,8 @@ def _after_batch(request: HttpRequest) -> HttpResponse:
     safe = url_has_allowed_host_and_scheme(target, {request.get_host()}) and target.startswith("/")
     if not wants_fragment(request):
         return redirect(target if safe else reverse("jobs"))
-    queue = render_to_string("jobs/_queue.html", pictures.queue(request.user), request)
-    # Only the element that the open page has is replaced.
-    return HttpResponse(mark_safe(toasts(request) + partial("#queue", queue) + _list_part(request, target)))
+    # The queue page is told by its stream; the list of jobs has none.
+    return HttpResponse(mark_safe(toasts(request) + _list_part(request, target)))
 
 
 def _list_part(request: HttpRequest, target: str) -> str:
@@ -125,8 +124,6 @@ def _list_part(request: HttpRequest, target: str) -> str:
     path, _, query = target.partition("?")
     if path != reverse("jobs"):
         return ""
-    from django.http import QueryDict
-
     request.GET = QueryDict(query)  # type: ignore[assignment]
     found, context = _filtered(request)
     return partial("#list", render_to_string("jobs/_list.html", context | {"page": page_of(request, found)}, request))
@@ -148,7 +145,7 @@ def _filtered(request: HttpRequest) -> tuple[QuerySet[Job], dict[str, Any]]:
     return found, {"status": status, "recipe": recipe, "search": search, "ordering": asked, "filtered": filtered}
 
 
-def _csv(found: QuerySet[Job]) -> HttpResponseBase:
+def _csv(request: HttpRequest, found: QuerySet[Job]) -> HttpResponseBase:
     header = ["id", "name", "recipe", "status", "progress", "step", "loss", "validation_loss", "seconds", "created_at"]
 
     def rows() -> Iterator[list[Any]]:
@@ -158,4 +155,4 @@ def _csv(found: QuerySet[Job]) -> HttpResponseBase:
                 job.validation_loss, round(job.elapsed_seconds(), 1), job.created_at.isoformat(),
             ]  # fmt: skip
 
-    return csv_response("jobs", header, rows())
+    return csv_response(request, "jobs", header, rows())

@@ -54,7 +54,7 @@ def models(request: HttpRequest) -> HttpResponseBase:
         found = found.filter(name__icontains=search)
     if request.GET.get("export") == "csv":
         rows = found.values_list("id", "name", "recipe", "version_count", "latest_number")[:10_000]
-        return csv_response("models", ["id", "name", "recipe", "versions", "latest_version"], rows)
+        return csv_response(request, "models", ["id", "name", "recipe", "versions", "latest_version"], rows)
     context = {
         "page": page_of(request, found), "recipe": recipe, "search": search, "ordering": asked,
         "recipes": [entry for entry in RECIPES.values() if not entry.simulator], "filtered": bool(recipe or search),

@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from django.contrib import admin
 from django.urls import include, path
 
+from trainhub import views
+
 urlpatterns = [
     path("", include("jobs.urls")),
     path("", include("accounts.urls")),
@@ -12,6 +14,8 @@ urlpatterns = [
     path("", include("registry.urls")),
     path("", include("history.urls")),
     path("", include("performance.urls")),
+    path("healthz", views.healthz, name="healthz"),
+    path("metrics", views.metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]
 if find_spec("trainhub.api"):

@@ -21,6 +21,7 @@ register.filter("duration", wording.duration)
 register.filter("size", wording.size)
 register.filter("number", wording.number)
 register.filter("percent", wording.percent)
+register.filter("brief", wording.brief)
 
 
 @register.simple_tag
@@ -52,11 +53,12 @@ def moment(value: datetime | None, prefix: str = "") -> SafeString:
 
 
 @register.simple_tag
-def ticking(seconds: float, running: bool) -> SafeString:
-    """Elapsed time. While `running`, the browser's clock counts on from the figure that the server gave."""
-    if not running:
+def ticking(seconds: float, since: datetime | None, before: float = 0) -> SafeString:
+    """Elapsed time, `seconds` now. While something runs `since` a moment, after `before` seconds of earlier
+    running, the browser's clock counts on."""
+    if since is None:
         return format_html("<span>{}</span>", wording.duration(seconds))
-    started = int(1000 * (timezone.now().timestamp() - seconds))
+    started = round(1000 * (since.timestamp() - before))
     return format_html('<span class="ticking" data-started="{}">{}</span>', started, wording.duration(seconds))
 
 

@@ -57,13 +57,3 @@ def steps(job: Job) -> str:
 @register.filter
 def elapsed(job: Job) -> float:
     return job.elapsed_seconds()
-
-
-@register.filter
-def setting(value: object) -> str:
-    """A setting's value in words."""
-    if value is None or value == "":
-        return wording.NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)

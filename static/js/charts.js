@@ -15,7 +15,7 @@
   };
   const faint = (value) => value.replace(/\)$/, " / 30%)").replace(/^rgb\((\d+), (\d+), (\d+)/, "rgb($1 $2 $3");
   const figure = (value) => (value == null ? "–" : Math.abs(value) >= 1000 || Number.isInteger(value)
-    ? Math.round(value).toLocaleString() : Math.abs(value) >= 0.001 ? value.toPrecision(4) : value.toExponential(2));
+    ? Math.round(value).toLocaleString() : Math.abs(value) >= 0.001 ? String(Number(value.toPrecision(4))) : value.toExponential(2));
 
   // Exponential mean with the bias of its beginning taken out; gaps stay gaps.
   const smooth = (values, weight) => {
@@ -36,34 +36,47 @@
       this.series = JSON.parse(root.dataset.series);
       this.data = new Map();
       this.waiting = [];
+      this.reported = new Set();
       this.zoomed = false;
       for (const tool of root.querySelectorAll("[data-tool]")) {
         tool.addEventListener(tool.tagName === "BUTTON" ? "click" : "input", () => this.tool(tool.dataset.tool));
       }
       new ResizeObserver(() => this.plot?.setSize(this.size())).observe(this.canvas);
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw(true));
-      this.load();
+      // With a stream the curve is asked for at its first message: see below.
+      setTimeout(() => { if (!this.asked) this.load(); }, document.querySelector("[data-stream]") ? 1500 : 0);
     }
 
     size() { return { width: Math.max(240, this.canvas.clientWidth), height: 280 }; }
     setting(name) { return this.root.querySelector(`[data-tool=${name}]`); }
 
     async load() {
+      if (this.loading) { this.again = true; return; }
+      this.asked = true;
       this.loading = true;
       try {
-        await Promise.all(this.series.map(async ({ name }) => {
+        await Promise.all(this.series.map(async ({ name, known }) => {
+          if (!known && !this.reported.has(name)) return; // it comes with its first point
           const url = `${this.root.dataset.url}?name=${encodeURIComponent(name)}&max_points=${MAX_POINTS}`;
           const answer = await fetch(url, { headers: { Accept: "application/json" } });
           if (!answer.ok) return;
           const { points } = await answer.json();
           this.data.set(name, [points.map((p) => p.step), points.map((p) => p.value)]);
         }));
+      } catch (error) {
+        if (!(error instanceof TypeError)) throw error; // a lost connection: once it is back, all is loaded again
       } finally { this.loading = false; }
+      if (this.again) { this.again = false; await this.load(); return; }
       this.waiting.splice(0).forEach((points) => this.add(points));
       this.draw(true);
     }
 
     push(points) {
+      const fresh = this.series.filter(({ name }) => points[name] && !this.data.has(name) && !this.reported.has(name));
+      if (fresh.length && this.asked) {
+        fresh.forEach(({ name }) => this.reported.add(name)); // its first points may have come before the stream
+        this.load();
+      }
       if (this.loading) { this.waiting.push(points); return; }
       this.add(points);
       if (Math.max(0, ...[...this.data.values()].map(([steps]) => steps.length)) > TOO_MANY) this.load();
@@ -119,7 +132,7 @@
         const dash = i % 2 ? [6, 4] : undefined;
         const common = { spanGaps: true, value: (_, v) => figure(v), dash };
         return [
-          { ...common, label: `${label} (raw)`, stroke: faint(stroke), width: 1, points: { show: false } },
+          { ...common, label: `${label} (raw)`, class: "raw", stroke: faint(stroke), width: 1, points: { show: false } },
           { ...common, label, stroke, width: 2, points: i % 2 ? { show: true, size: 5, fill: stroke } : { show: false } },
         ];
       });
@@ -139,7 +152,7 @@
 
     // Upright lines where a checkpoint was saved or the run was taken up again.
     marks(plot, grid, text) {
-      const source = document.getElementById("chart-marks");
+      const source = document.querySelector("#chart-marks [data-marks]");
       if (!source) return;
       const { ctx, bbox } = plot;
       ctx.save();
@@ -180,9 +193,8 @@
     }
   };
   // After (re)connecting, the first message means that the stream goes on from a state that a fetch now includes.
-  let stale = false;
-  let first = true;
-  document.addEventListener("htmx:after:sse:connection", () => { stale = !first; first = false; });
+  let stale = true;
+  document.addEventListener("htmx:after:sse:connection", () => { stale = true; });
   document.addEventListener("htmx:before:sse:message", () => { if (stale) { stale = false; charts.forEach((c) => c.load()); } });
   document.addEventListener("points", (event) => {
     const points = JSON.parse(event.detail.data);

@@ -38,6 +38,12 @@
   document.addEventListener("click", (event) => {
     const close = event.target.closest("[data-close]");
     if (close && close.closest("dialog")) { event.preventDefault(); closeDialog(); }
+    const opener = event.target.closest("[data-opens]");
+    if (opener) {
+      const row = document.getElementById(opener.dataset.opens);
+      row.hidden = !row.hidden;
+      opener.setAttribute("aria-expanded", String(!row.hidden));
+    }
     if (event.target.closest(".btn-close-toast")) event.target.closest(".note").remove();
     if (event.target.id === "dialog") closeDialog();
   });

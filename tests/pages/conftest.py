@@ -1,0 +1,53 @@
+"""Pages as a signed-in person gets them."""
+
+import pytest
+
+from tests.world import make_world
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def world(owner):
+    return make_world(owner)
+
+
+@pytest.fixture
+def page(client, owner):
+    """Alice's browser."""
+    client.force_login(owner)
+    return client
+
+
+@pytest.fixture
+def pages(world):
+    """The address of every page, by its name in the URL configuration."""
+    return {
+        "dashboard": "/",
+        "monitor": "/monitor",
+        "queue": "/queue",
+        "nodes": "/nodes",
+        "jobs": "/jobs",
+        "job-new": "/jobs/new",
+        "job-new-split": f"/jobs/new/split?dataset={world.dataset.pk}",
+        "job": f"/jobs/{world.job.pk}",
+        "job-log": f"/jobs/{world.job.pk}/log?log=marker",
+        "job-log-file": f"/jobs/{world.job.pk}/log.txt",
+        "job-action": f"/jobs/{world.job.pk}/cancel",
+        "datasets": "/datasets",
+        "dataset-new": "/datasets/new",
+        "dataset": f"/datasets/{world.dataset.pk}",
+        "dataset-split": f"/datasets/{world.dataset.pk}/split",
+        "dataset-delete": f"/datasets/{world.dataset.pk}/delete",
+        "dataset-refusals": f"/datasets/{world.dataset.pk}/imports/{world.imported.pk}/set-aside",
+        "models": "/models",
+        "model": f"/models/{world.version.model_id}",
+        "version": f"/versions/{world.version.pk}",
+        "version-file": f"/versions/{world.version.pk}/files/1",
+        "history": "/history",
+        "session": f"/history/{world.session.pk}",
+        "performance": "/performance",
+        "performance-model": f"/performance/models/{world.version.model_id}",
+        "settings": "/settings",
+        "token-revoke": f"/settings/tokens/{world.token.pk}/revoke",
+    }

@@ -1,0 +1,46 @@
+"""Nothing that is put into an address or a form makes an error of ours."""
+
+import pytest
+
+HOSTILE = [
+    "\x00",
+    "'\"><svg/onload=alert(1)>",
+    "{{7*7}}",
+    "%00",
+    "9" * 400,
+    "-1",
+    "nan",
+    "../../etc/passwd",
+    "é\u202e",
+    "😀",
+]
+FIELDS = ["search", "page", "sort", "status", "recipe", "modality", "outcome", "since", "until", "label", "log",
+          "chart", "model", "name", "dataset", "from", "validation_fraction", "test_fraction", "seed", "export",
+          "next"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_parameters_of_every_page(page, pages, text):
+    for name, address in pages.items():
+        path = address.partition("?")[0]
+        answer = page.get(path, dict.fromkeys(FIELDS, text))
+        assert answer.status_code in {200, 400, 404}, (name, answer.status_code)
+        if not answer.streaming:
+            assert "<svg/onload" not in answer.content.decode(), name
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_forms(page, world, text):
+    addresses = ["/jobs/new", "/jobs/batch", "/datasets/new", "/settings/tokens", "/theme", "/login",
+                 f"/datasets/{world.dataset.pk}/freeze", f"/datasets/{world.dataset.pk}/upload"]  # fmt: skip
+    names = [*FIELDS, "job", "action", "one", "username", "password", "theme", "days", "description", "device",
+             "priority", "idempotency_key", "config.steps", "settings_of", "files"]  # fmt: skip
+    for address in addresses:
+        assert page.post(address, dict.fromkeys(names, text)).status_code < 500, address
+
+
+def test_a_refused_method_is_405(page, world):
+    for address in ("/", "/jobs", "/datasets", f"/jobs/{world.job.pk}", "/history"):
+        assert page.post(address).status_code == 405
+    for address in ("/jobs/batch", "/theme", "/logout", f"/datasets/{world.dataset.pk}/upload"):
+        assert page.get(address).status_code == 405

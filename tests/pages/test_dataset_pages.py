@@ -1,0 +1,86 @@
+"""Datasets on the page: made, filled, looked at, frozen, deleted."""
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from datasets.imports import run_import
+from datasets.models import Dataset, Import
+from tests.pages.conftest import HTMX
+from tests.world import make_dataset
+
+
+def test_a_dataset_is_made_and_the_next_step_is_its_files(page):
+    answer = page.post("/datasets/new", {"name": "Fables", "modality": "text", "description": "Old ones"}, follow=True)
+    html = answer.content.decode()
+    assert 'data-testid="upload-input"' in html and 'data-testid="upload-folder-input"' in html
+    assert "Now add files" in html and "Old ones" in html
+
+
+def test_a_taken_name_is_explained_and_the_rest_is_kept(page, owner):
+    make_dataset(owner, "Fables")
+    answer = page.post("/datasets/new", {"name": "Fables", "modality": "text", "description": "kept text"})
+    html = answer.content.decode()
+    assert answer.status_code == 409
+    assert "already" in html and "kept text" in html and 'value="Fables"' in html
+
+
+def test_files_are_taken_in_and_refusals_named(page, owner):
+    page.post("/datasets/new", {"name": "Fables", "modality": "text"})
+    dataset = Dataset.objects.get()
+    files = [
+        SimpleUploadedFile("good.txt", b"the fox and the grapes " * 5),
+        SimpleUploadedFile("empty.txt", b""),
+    ]
+    answer = page.post(f"/datasets/{dataset.pk}/upload", {"files": files}, headers=HTMX)
+    assert "2 files received" in answer.content.decode()
+    html = page.get(f"/datasets/{dataset.pk}").content.decode()
+    assert 'data-testid="import-progress"' in html and "Waiting" in html
+    run_import(Import.objects.get().pk)
+    html = page.get(f"/datasets/{dataset.pk}").content.decode()
+    assert "Completed" in html and "empty.txt" in html and "the fox and the grapes" in html
+    source = Import.objects.get()
+    address = f"/datasets/{dataset.pk}/imports/{source.pk}/set-aside"
+    assert "empty.txt" in page.get(address).content.decode()
+    assert b"empty.txt" in b"".join(page.get(f"{address}?export=csv"))
+
+
+def test_an_upload_of_nothing_is_explained(page, owner):
+    dataset = make_dataset(owner)
+    answer = page.post(f"/datasets/{dataset.pk}/upload", headers=HTMX)
+    assert answer.status_code == 400 and "#toasts" in answer.content.decode()
+
+
+def test_freezing_makes_a_version_and_says_so(page, owner):
+    dataset = make_dataset(owner)
+    given = {"validation_fraction": "0.5", "test_fraction": "0", "seed": "1"}
+    answer = page.post(f"/datasets/{dataset.pk}/freeze", given, follow=True)
+    assert "is frozen" in answer.content.decode()
+    assert dataset.versions.get().validation_fraction == 0.5
+    for wrong in ({"seed": "x"}, {"validation_fraction": "nan"}, {"validation_fraction": "1"}, {"seed": "9" * 40}):
+        assert page.post(f"/datasets/{dataset.pk}/freeze", given | wrong).status_code == 400
+
+
+def test_items_are_searched_and_filtered_by_class(page, world):
+    address = f"/datasets/{world.dataset.pk}"
+    html = page.get(f"{address}?search=b.txt", headers=HTMX).content.decode()
+    assert "b.txt" in html and "a.txt" not in html
+    assert "<html" not in html
+    html = page.get(f"{address}?label={world.marker}", headers=HTMX).content.decode()
+    assert "a.txt" in html and "b.txt" not in html
+
+
+def test_deleting_asks_first_and_names_what_is_lost(page, owner):
+    dataset = make_dataset(owner)
+    assert "4 items" in page.get(f"/datasets/{dataset.pk}/delete", headers=HTMX).content.decode()
+    assert Dataset.objects.count() == 1
+    answer = page.post(f"/datasets/{dataset.pk}/delete", headers=HTMX)
+    assert answer.headers["HX-Redirect"] == "/datasets"
+    assert not Dataset.objects.exists()
+    assert "is deleted" in page.get("/datasets").content.decode()
+
+
+def test_names_of_files_are_shown_as_text(page, owner):
+    name = '<img src=x onerror="alert(1)">.txt'
+    dataset = make_dataset(owner, '"><script>alert(1)</script>', {name: b"some text " * 9})
+    for address in (f"/datasets/{dataset.pk}", "/datasets", "/jobs/new"):
+        html = page.get(address).content.decode()
+        assert "<script>alert" not in html and "<img src=x" not in html

@@ -1,0 +1,138 @@
+"""The page of a job and what can be done there."""
+
+import json
+
+import pytest
+from django.utils import timezone
+
+from jobs import control
+from jobs.models import Job
+from tests.pages.conftest import HTMX
+from tests.world import make_job
+
+
+def test_it_shows_progress_log_chart_and_events(page, world):
+    html = page.get(f"/jobs/{world.job.pk}").content.decode()
+    for part in ("job-percent", "job-loss", "job-status", "job-log", "loss-chart", "job-actions"):
+        assert f'data-testid="{part}"' in html, part
+    assert "marker-log line one" in html
+    assert f'hx-sse:connect="/stream/job/{world.job.pk}"' in html
+    assert "train/loss" in html
+
+
+def test_a_log_is_searched_and_downloaded(page, world):
+    found = page.get(f"/jobs/{world.job.pk}/log?log=LINE+TWO", headers=HTMX).content.decode()
+    assert "line two" in found and "line one" not in found
+    whole = b"".join(page.get(f"/jobs/{world.job.pk}/log.txt")).decode()
+    assert len(whole.splitlines()) == 2
+    assert "line two" in page.get(f"/jobs/{world.job.pk}?log=two").content.decode()
+
+
+def test_cancelling_says_first_what_is_lost(page, owner):
+    job = make_job(owner)
+    Job.objects.filter(pk=job.pk).update(current_step=50, total_steps=100)
+    html = page.get(f"/jobs/{job.pk}/cancel", headers=HTMX).content.decode()
+    assert "step 50 of 100" in html and "no model version" in html
+    assert "<html" not in html
+    whole = page.get(f"/jobs/{job.pk}/cancel").content.decode()
+    assert "<html" in whole and "step 50 of 100" in whole
+    job.refresh_from_db()
+    assert job.status == "queued"
+
+
+def test_without_javascript_an_action_leads_back_with_a_toast(page, owner):
+    job = make_job(owner, name="Patience")
+    answer = page.post(f"/jobs/{job.pk}/pause", follow=True)
+    assert answer.redirect_chain == [(f"/jobs/{job.pk}", 302)]
+    html = answer.content.decode()
+    assert 'data-testid="toast"' in html and "&#x27;Patience&#x27; is paused" in html
+    assert 'data-testid="resume-job"' in html
+
+
+def test_with_htmx_an_action_answers_with_a_toast_alone(page, owner):
+    job = make_job(owner)
+    html = page.post(f"/jobs/{job.pk}/cancel", headers=HTMX).content.decode()
+    assert html.startswith('<hx-partial hx-target="#toasts" hx-swap="beforeend">')
+    assert "is cancelled" in html
+    # What was said is not said again on the next page.
+    assert 'data-testid="toast"' not in page.get("/jobs").content.decode()
+
+
+def test_what_does_not_fit_the_state_is_explained(page, owner):
+    job = control.cancel(make_job(owner), owner)
+    answer = page.post(f"/jobs/{job.pk}/pause", headers=HTMX)
+    assert answer.status_code == 409
+    assert "#toasts" in answer.content.decode() and "cancelled" in answer.content.decode()
+    assert page.post(f"/jobs/{job.pk}/pause").status_code == 409
+    assert page.post(f"/jobs/{job.pk}/explode").status_code == 404
+
+
+def test_each_state_offers_what_can_be_done_in_it(page, owner):
+    job = make_job(owner)
+    html = page.get(f"/jobs/{job.pk}").content.decode()
+    assert "pause-job" in html and "cancel-job" in html and "retry-job" not in html
+    control.cancel(job, owner)
+    html = page.get(f"/jobs/{job.pk}").content.decode()
+    assert "retry-job" in html and "cancel-job" not in html
+
+
+def test_a_failure_is_told_in_words_with_its_traceback_one_click_away(page, owner):
+    job = make_job(owner)
+    Job.objects.filter(pk=job.pk).update(
+        status="failed", failure_code="NOT_FINITE_LOSS", failure_message="The loss is <b>not</b> finite.",
+        failure_hint="Lower the learning rate.", failure_traceback="Traceback: here", completed_at=timezone.now(),
+    )  # fmt: skip
+    html = page.get(f"/jobs/{job.pk}").content.decode()
+    assert "The loss is &lt;b&gt;not&lt;/b&gt; finite." in html
+    assert "Lower the learning rate." in html
+    assert html.index("<details") < html.index("Traceback: here")
+
+
+def test_settings_that_differ_from_the_defaults_are_named(page, owner):
+    job = make_job(owner, config={"steps": 77})
+    html = page.get(f"/jobs/{job.pk}").content.decode()
+    assert "Changed from the defaults" in html
+    assert "77" in html and "instead of 100" in html
+
+
+def test_many_jobs_at_once_and_those_that_do_not_fit_are_named(page, owner):
+    jobs = [make_job(owner, name=f"Job {n}") for n in range(3)]
+    control.cancel(jobs[0], owner)
+    answer = page.post("/jobs/batch", {"job": [job.pk for job in jobs], "action": "pause"}, follow=True)
+    assert sorted(Job.objects.values_list("status", flat=True)) == ["cancelled", "paused", "paused"]
+    html = answer.content.decode()
+    assert "2 jobs are being paused" in html and f"Job {jobs[0].pk} is cancelled" in html
+
+
+def test_a_batch_from_the_list_answers_with_the_list_as_it_was_filtered(page, owner):
+    job = make_job(owner, name="Fox")
+    make_job(owner, name="Crow")
+    given = {"job": job.pk, "action": "cancel", "next": "/jobs?search=Fox"}
+    html = page.post("/jobs/batch", given, headers=HTMX).content.decode()
+    assert 'hx-target="#list"' in html and "Fox" in html and "Crow" not in html and "Cancelled" in html
+
+
+def test_the_order_of_the_queue_can_be_changed(page, owner):
+    first, second = make_job(owner, name="First"), make_job(owner, name="Second")
+    page.post("/jobs/batch", {"one": f"sooner:{second.pk}", "next": "/queue"})
+    html = page.get("/queue").content.decode()
+    assert html.index(">Second<") < html.index(">First<")
+    page.post("/jobs/batch", {"one": f"later:{second.pk}"})
+    second.refresh_from_db()
+    assert second.priority == first.priority
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"job": "x"}, {"action": "explode", "job": "1"}, {"job": ["9" * 40], "action": "pause"}]
+)
+def test_a_batch_of_nothing_says_so(page, owner, given):
+    make_job(owner)
+    assert "No job was chosen" in page.post("/jobs/batch", given, follow=True).content.decode() or given.get("job")
+
+
+def test_the_chart_names_its_curves(page, world):
+    html = page.get(f"/jobs/{world.job.pk}?chart=loss").content.decode()
+    start = html.index('data-series="') + len('data-series="')
+    series = json.loads(html[start : html.index('"', start)].replace("&quot;", '"'))
+    assert [entry["name"] for entry in series] == ["train/loss", "validation/loss"]
+    assert [entry["known"] for entry in series] == [True, False]
