@@ -71,3 +71,11 @@ class UnavailableError(ProblemError):
     status = 503
     code = "unavailable"
     title = "Not available right now"
+
+
+def database_away() -> UnavailableError:
+    """What every door says while PostgreSQL does not answer."""
+    return UnavailableError(
+        "The database can't be reached.",
+        "Running jobs go on. Try again in a few seconds; the page comes back by itself.",
+    )

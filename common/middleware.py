@@ -9,7 +9,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from common.errors import ProblemError, UnavailableError
+from common.errors import ProblemError, database_away
 from common.problems import problem_response
 
 log = logging.getLogger(__name__)
@@ -63,13 +63,6 @@ class ProblemMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return problem_page(request, error) if isinstance(error, ProblemError) else None
-
-
-def database_away() -> UnavailableError:
-    return UnavailableError(
-        "The database can't be reached.",
-        "Running jobs go on. Try again in a few seconds; the page comes back by itself.",
-    )
 
 
 def problem_page(request: HttpRequest, error: ProblemError) -> HttpResponse:

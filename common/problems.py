@@ -11,7 +11,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from common.errors import ForbiddenError, InvalidInputError, NotFoundError, ProblemError, UnavailableError
+from common.errors import ForbiddenError, InvalidInputError, NotFoundError, ProblemError, database_away
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -62,7 +62,7 @@ def _as_problem(error: Exception) -> ProblemError | None:
         case PermissionDenied():
             return ForbiddenError("You may not do this.", "Ask an administrator.")
         case OperationalError() | InterfaceError():
-            return UnavailableError("The database can't be reached.", "Try again in a few seconds.")
+            return database_away()
         case exceptions.ValidationError():
             fields = _fields(error.detail)
             first = next((f"{name}: {texts[0]}" for name, texts in fields.items() if texts), "See errors.")

@@ -9,30 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import re
-from collections.abc import Awaitable, Callable
-from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl
 
 from django.conf import settings
-from django.contrib.auth import get_user
-from django.contrib.auth.models import AnonymousUser
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest
 from django.http.request import split_domain_port, validate_host
 
-from common.errors import NotFoundError, ProblemError, UnavailableError
-from common.problems import CONTENT_TYPE, details
+from common.doorstep import Receive, Scope, Send, answer, load, plain_headers, signed_in
+from common.errors import NotFoundError, ProblemError, database_away
 from common.push import Channel, Hub, Source
 
 log = logging.getLogger(__name__)
-Scope = dict[str, Any]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Authenticate = Callable[[str], Any]
 
 PAGE = re.compile(r"^/stream/(?P<source>[a-z]+)/(?P<key>[A-Za-z0-9_-]{1,64})/?$")
 API = re.compile(r"^/api/v1/training/jobs/(?P<key>[0-9]{1,18})/stream/?$")
@@ -72,26 +62,23 @@ class Streams:
         return None
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send, source: str | None, key: str) -> None:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = plain_headers(scope)
         problem = _refuse(scope, headers, source)
         if problem:
-            await _answer(send, scope, problem)
+            await answer(send, scope, problem)
             return
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
 
         def make() -> Source:
-            user = self._user(headers)
-            return _load(source or "").open(user, key, query)
+            return load(source or "").open(signed_in(headers, self.authenticate), key, query)
 
         try:
             channel = await self.hub.open(make)
         except ProblemError as error:
-            await _answer(send, scope, error)
+            await answer(send, scope, error)
             return
         except (TimeoutError, OperationalError, InterfaceError):
-            await _answer(
-                send, scope, UnavailableError("The database can't be reached.", "Try again in a few seconds.")
-            )
+            await answer(send, scope, database_away())
             return
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
@@ -122,20 +109,6 @@ class Streams:
         finally:
             gone.cancel()
 
-    def _user(self, headers: dict[str, str]) -> Any:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            module, name = self.authenticate.rsplit(".", 1)
-            token = getattr(import_module(module), name)(key.strip())
-            user = token.user if token else AnonymousUser()
-        else:
-            user = _session_user(headers.get("cookie", ""))
-        if not user.is_authenticated:
-            error = ProblemError("Sign in first.", "Open /login, or send 'Authorization: Bearer <token>'.")
-            error.status, error.code, error.title = 401, "not_authenticated", "Not signed in"
-            raise error
-        return user
-
 
 def _refuse(scope: Scope, headers: dict[str, str], source: str | None) -> ProblemError | None:
     domain, _ = split_domain_port(headers.get("host", ""))
@@ -150,26 +123,6 @@ def _refuse(scope: Scope, headers: dict[str, str], source: str | None) -> Proble
     return None
 
 
-def _session_user(cookie: str) -> Any:
-    request = HttpRequest()
-    request.META["HTTP_COOKIE"] = cookie
-    request.COOKIES = _cookies(cookie)
-    engine = import_module(settings.SESSION_ENGINE)
-    request.session = engine.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
-    return get_user(request)
-
-
-def _cookies(header: str) -> dict[str, str]:
-    from django.http import parse_cookie
-
-    return parse_cookie(header)
-
-
-def _load(path: str) -> Any:
-    module, name = path.rsplit(".", 1)
-    return getattr(import_module(module), name)
-
-
 async def _disconnected(receive: Receive) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         while (await receive())["type"] != "http.disconnect":
@@ -178,10 +131,3 @@ async def _disconnected(receive: Receive) -> None:
 
 async def _send(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-async def _answer(send: Send, scope: Scope, error: ProblemError) -> None:
-    body = json.dumps(details(error, scope["path"])).encode()
-    headers = [(b"content-type", CONTENT_TYPE.encode()), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -1,6 +1,12 @@
 """The cast of the tests."""
 
 import pytest
+from django.conf import settings
+
+
+def pytest_configure(config) -> None:
+    # Argon2 is meant to be slow; hundreds of people are made and signed in here.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 
 
 @pytest.fixture

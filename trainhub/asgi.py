@@ -16,7 +16,11 @@ warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume sy
 prepare_home()
 django_application = get_asgi_application()
 
+from common.doorstep import BodyLimit  # noqa: E402
 from common.streams import Streams  # noqa: E402
+from datasets.limits import MAX_UPLOAD_BYTES  # noqa: E402
+
+TOKENS = "accounts.tokens.authenticate"
 
 SOURCES = {
     "job": "jobs.live.JobSource",
@@ -27,5 +31,8 @@ SOURCES = {
 }
 
 application = Streams(
-    django_application, SOURCES, api_source="jobs.stream.JobStream", authenticate="accounts.tokens.authenticate"
+    BodyLimit(django_application, MAX_UPLOAD_BYTES, authenticate=TOKENS),
+    SOURCES,
+    api_source="jobs.stream.JobStream",
+    authenticate=TOKENS,
 )

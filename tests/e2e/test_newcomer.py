@@ -9,6 +9,8 @@ from tests.hub.harness import digits
 
 pytestmark = pytest.mark.e2e
 
+PERCENT_ABOVE = """(low) => parseFloat(document.querySelector('[data-testid="job-percent"]').textContent) > low"""
+
 
 def value_of(page, name):
     """The number that an element shows, without unit."""
@@ -46,7 +48,7 @@ def test_from_a_folder_of_images_to_a_classified_image(signed_in, newcomers_hub,
 
     # Loss and percent move without a reload.
     page.evaluate("() => { window.notReloaded = true }")
-    page.wait_for_function("""() => parseFloat(document.querySelector('[data-testid="job-percent"]').textContent) > 0""")
+    page.wait_for_function(PERCENT_ABOVE, arg=0)
     percent, loss = value_of(page, "job-percent"), value_of(page, "job-loss")
     moved = """([percent, loss]) => {
         const read = (name) => parseFloat(document.querySelector(`[data-testid="${name}"]`)?.textContent);
@@ -93,7 +95,7 @@ def test_a_lost_connection_is_shown_and_the_page_catches_up(signed_in, newcomers
     job = newcomers_hub.post("/training/jobs", body)["id"]
     newcomers_hub.wait_step(job, 5)
     page.goto(f"/jobs/{job}")
-    page.wait_for_function("""() => parseFloat(document.querySelector('[data-testid="job-percent"]').textContent) > 1""")
+    page.wait_for_function(PERCENT_ABOVE, arg=1)
     page.context.set_offline(True)
     web = next(process for process in newcomers_hub.processes() if "uvicorn" in " ".join(process.cmdline()))
     web.kill()

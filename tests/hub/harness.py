@@ -92,10 +92,11 @@ class Hub:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(60)
-        _, alive = psutil.wait_procs(tree, timeout=5)
-        left = [f"{process.pid} {' '.join(process.cmdline())}" for process in alive if process.is_running()]
-        for process in alive:
-            process.kill()
+        psutil.wait_procs(tree, timeout=5)
+        left = [f"{process.pid} {process.name()}" for process in tree if alive(process)]
+        for process in tree:
+            if alive(process):
+                process.kill()
         self.clean()
         assert not left, f"left running: {left}"
 
@@ -193,6 +194,13 @@ class Hub:
             cursor = connection.execute(query, arguments)
             return cursor.fetchall() if cursor.description else []
 
+    def manage(self, *arguments: str) -> str:
+        """Run a `manage.py` command against this hub; its output."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def attempt(self, job: int) -> dict[str, Any]:
         """The open attempt of a job: process ids of supervisor and trainer."""
         rows = self.sql(
@@ -215,6 +223,14 @@ class Hub:
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {seconds} s for {what}\n{self.tail()}")
             time.sleep(0.05)
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs; one that only waits to be reaped by the system does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_port() -> int:
