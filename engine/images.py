@@ -20,7 +20,9 @@ def open_image(data: bytes) -> Image.Image:
     """Read the header of an image file; BadImage when it isn't one, or is too large to be decoded safely."""
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadImage(f"it has more than {MAX_PIXELS:,} pixels") from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise BadImage("it is not a PNG, JPEG, WebP, BMP, GIF or TIFF image") from error
     if image.width * image.height > MAX_PIXELS:
         raise BadImage(f"it has more than {MAX_PIXELS:,} pixels")
