@@ -156,19 +156,9 @@ async def _read(reader: asyncio.StreamReader, arrivals: dict[int, list[float]]) 
             following = True
         elif following and line_.startswith(b"data: "):
             following = False
-            step = max((s for pair in _pairs(json.loads(line_[6:])) for s in [pair[0]]), default=0)
+            curves = json.loads(line_[6:])  # {name: [steps, values]}
+            step = max(steps[-1] for steps, _ in curves.values())
             arrivals.setdefault(step, []).append(time.time())
-
-
-def _pairs(data: object) -> list[list[float]]:
-    """The [step, value] pairs somewhere in a `points` message."""
-    if isinstance(data, list):
-        if len(data) == 2 and isinstance(data[0], int):
-            return [data]
-        return [pair for inner in data for pair in _pairs(inner)]
-    if isinstance(data, dict):
-        return [pair for inner in data.values() for pair in _pairs(inner)]
-    return []
 
 
 def _connections(hub: Hub) -> int:
