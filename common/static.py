@@ -16,8 +16,6 @@ PACKAGES = Path(settings.BASE_DIR) / "node_modules"
 ASSETS = {
     "tabler/css/tabler.min.css": "@tabler/core/dist/css/tabler.min.css",
     "tabler/css/tabler.min.css.map": "@tabler/core/dist/css/tabler.min.css.map",
-    "tabler/js/tabler.min.js": "@tabler/core/dist/js/tabler.min.js",
-    "tabler/js/tabler.min.js.map": "@tabler/core/dist/js/tabler.min.js.map",
     "uplot/uPlot.min.css": "uplot/dist/uPlot.min.css",
     "uplot/uPlot.iife.min.js": "uplot/dist/uPlot.iife.min.js",
 }

@@ -73,7 +73,7 @@ class JobSource:
         return [*self.fragments.changed(self._fragments(job)), *self._points()]
 
     def _job(self) -> Job:
-        return pictures.full_job(Job.objects.get(pk=self.pk))
+        return Job.objects.get(pk=self.pk)
 
     def _fragments(self, job: Job) -> dict[str, str]:
         """Those that may differ from the last ones: each is drawn again only when what it shows has moved."""
@@ -87,17 +87,17 @@ class JobSource:
         }
         wanted = {part for part, key in keys.items() if key is None or self.seen.get(part, ...) != key}
         self.seen = keys
-        return pictures.job_parts(job, wanted)
+        # Most updates show progress alone, which needs none of the job's relations.
+        return pictures.job_parts(pictures.full_job(job) if "header" in wanted else job, wanted)
 
     def _points(self) -> list[Message]:
         curves: dict[str, list[list[Any]]] = {}
         steps = self.steps if self.steps is not None else {}
-        series = list(MetricSeries.objects.filter(job_id=self.pk))
-        for line in series:
-            points = metrics.since(line.pk, steps.get(line.pk, -1), max(2, LIVE_POINTS // len(series)))
-            if points:
-                steps[line.pk] = points[-1].step
-                curves[line.name] = [[point.step for point in points], [point.value for point in points]]
+        names = dict(MetricSeries.objects.filter(job_id=self.pk).values_list("pk", "name"))
+        known = {series_id: steps.get(series_id, -1) for series_id in names}
+        for series_id, points in metrics.since_each(known, max(2, LIVE_POINTS // max(1, len(names)))).items():
+            steps[series_id] = points[-1].step
+            curves[names[series_id]] = [[point.step for point in points], [point.value for point in points]]
         return [Message("points", json.dumps(curves))] if curves else []
 
 

@@ -7,8 +7,11 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from django.db import connection
+from django.db.models import Q
 
 from common.errors import InvalidInputError, NotFoundError
 from jobs.models import Job, MetricSeries, ProgressRow, ProgressSummary
@@ -64,6 +67,18 @@ def since(series_id: int, step: int, limit: int) -> list[Point]:
     """Points after `step`, thinned to `limit`; for live pages."""
     rows = ProgressRow.objects.filter(series_id=series_id, step__gt=step).order_by("step")[:EXACT_ROWS]
     return _thin([Point(*row) for row in rows.values_list("step", "value", "recorded_at")], limit)
+
+
+def since_each(steps: dict[int, int], limit: int) -> dict[int, list[Point]]:
+    """The same for many series in one query: `steps` maps a series to the step after which its points are new."""
+    if not steps:
+        return {}
+    newer = reduce(or_, (Q(series_id=series_id, step__gt=step) for series_id, step in steps.items()))
+    rows = ProgressRow.objects.filter(newer).order_by("series_id", "step")[:EXACT_ROWS]
+    found: dict[int, list[Point]] = {}
+    for series_id, *point in rows.values_list("series_id", "step", "value", "recorded_at"):
+        found.setdefault(series_id, []).append(Point(*point))
+    return {series_id: _thin(points, limit) for series_id, points in found.items()}
 
 
 def export(job: Job, name: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ from registry.artifacts import open_file
 from registry.lineage import lineage
 from registry.models import Model, ModelVersion
 from registry.prediction import Prediction, can_be_tried, predict
+from registry.templatetags.registry_ui import ordered
 from registry.versions import listed
 
 SORTS = {"created": "created_at", "name": "name", "versions": "version_count", "latest": "latest_at"}
@@ -66,7 +67,7 @@ def models(request: HttpRequest) -> HttpResponseBase:
 def model(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_visible(Model.objects.select_related("owner", "subject"), request.user, pk=pk)
     page = page_of(request, listed().filter(model=found).order_by("-number"))
-    names = sorted({name for version in page for name in version.metrics})[:6]
+    names = [name for name, _ in ordered({name: 0 for version in page for name in version.metrics})][:5]
     context = {"model": found, "page": page, "names": names, "recipe": RECIPES.get(found.recipe)}
     return show(request, "registry/model.html", "registry/_versions.html", context)
 

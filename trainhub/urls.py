@@ -1,6 +1,4 @@
-"""All addresses: pages, API, administration."""
-
-from importlib.util import find_spec
+"""All addresses: pages, API, administration, and those for machines."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -8,6 +6,7 @@ from django.urls import include, path
 from trainhub import views
 
 urlpatterns = [
+    path("api/", include("trainhub.api")),
     path("", include("jobs.urls")),
     path("", include("accounts.urls")),
     path("", include("datasets.urls")),
@@ -18,5 +17,3 @@ urlpatterns = [
     path("metrics", views.metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]
-if find_spec("trainhub.api"):
-    urlpatterns.insert(0, path("api/", include("trainhub.api")))

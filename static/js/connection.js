@@ -6,16 +6,35 @@
 
   const bar = () => document.getElementById("connection");
   const lost = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => { const b = bar(); if (b && !document.hidden) b.hidden = false; }, LATE);
+    timer ||= setTimeout(() => { const b = bar(); if (b && !document.hidden) b.hidden = false; }, LATE);
   };
-  const back = () => { clearTimeout(timer); const b = bar(); if (b) b.hidden = true; };
+  const back = () => { clearTimeout(timer); timer = 0; const b = bar(); if (b) b.hidden = true; };
 
   document.addEventListener("htmx:sse:error", (event) => {
     if (event.detail.status === 401) { window.location.reload(); return; } // signed out: the page asks for sign-in
     lost();
   });
-  document.addEventListener("htmx:error", (event) => { if (event.target.matches?.("[data-stream]")) lost(); });
+  // A first connection that fails is tried again here; later ones are the extension's business.
+  const again = (stream) => {
+    lost();
+    setTimeout(() => {
+      if (stream.isConnected && !stream._htmx?.sse) window.htmx.ajax("GET", stream.getAttribute("hx-sse:connect"), { source: stream });
+    }, 3000);
+  };
+  const trouble = () => {
+    const words = document.getElementById("trouble");
+    if (words) document.getElementById("toasts").append(words.content.cloneNode(true));
+  };
+  document.addEventListener("htmx:error", (event) => {
+    if (event.detail.error?.name === "AbortError") return;
+    if (event.target.matches?.("[data-stream]")) again(event.target);
+    else trouble();
+  });
+  document.addEventListener("htmx:response:error", (event) => {
+    const { status } = event.detail.ctx.response;
+    if (event.target.matches?.("[data-stream]")) { if (status >= 500) again(event.target); }
+    else if (status === 500) trouble();
+  });
   document.addEventListener("htmx:before:sse:connection", (event) => { if (event.detail.connection.attempt > 0) lost(); });
   document.addEventListener("htmx:after:sse:connection", back);
   document.addEventListener("htmx:before:sse:message", back);
