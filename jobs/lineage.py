@@ -45,7 +45,8 @@ def _sources(job: Job) -> list[dict[str, Any]]:
 
 
 def _version(version: ModelVersion) -> dict[str, Any]:
-    children = version.children.select_related("model")[:50]
+    # Only the owner's own: a page of this job is drawn once for all who may see it.
+    children = version.children.filter(model__owner_id=version.model.owner_id).select_related("model")[:50]
     return _node(
         "model_version",
         version.pk,

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from datasets.imports import sweep_imports
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
 from common.background import QUEUE
+from datasets.imports import sweep_imports
 from datasets.models import Import
 from jobs import outbox
 from jobs.models import Attempt, Slot
