@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from datasets.samples import ensure_samples
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 
 from datasets.models import Dataset
+from datasets.samples import ensure_samples
 from jobs.creation import create_job
 from jobs.models import Job
 

@@ -1,0 +1,121 @@
+"""No page has a fault that axe can see, light or dark, wide or narrow, empty, filled or while a job runs."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.hub.harness import digits, manual_text
+
+pytestmark = pytest.mark.e2e
+
+# Its only rule of WCAG 2.2 runs when the tags are named, and not otherwise.
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 320)]
+EMPTY = [
+    "/",
+    "/monitor",
+    "/queue",
+    "/jobs",
+    "/jobs/new",
+    "/datasets",
+    "/datasets/new",
+    "/models",
+    "/history",
+    "/performance",
+]
+
+
+@pytest.fixture(scope="module")
+def filled(newcomers_hub):
+    """Addresses of every page of the path, with something to show on each."""
+    hub = newcomers_hub
+    texts = hub.dataset("Accessible texts", "text", manual_text(20) | {"bad.txt": b"\xff\xfe\x00bad"})
+    images = hub.dataset("Accessible digits", "image", digits(5) | {"digits/1/no.png": b"no"})
+    small = {"layers": 1, "heads": 2, "width": 32, "block_size": 32, "steps": 40, "sample_every": 20}
+    done = hub.post("/training/jobs", {"recipe": "text-generation", "dataset": texts["id"], "config": small})["id"]
+    version = hub.wait_job(done)["model_version"]
+    model = hub.get(f"/versions/{version}")["model"]
+    model = model["id"] if isinstance(model, dict) else model
+    fails = {"steps": 5, "step_seconds": 0.01, "failure": "error", "fail_at_step": 3}
+    failed = hub.post("/training/jobs", {"recipe": "simulate", "config": fails})["id"]
+    hub.wait_job(failed, "failed")
+    forever = {"steps": 100_000, "step_seconds": 0.1}
+    running = hub.post("/training/jobs", {"recipe": "simulate", "name": "runs on", "config": forever})["id"]
+    waiting = hub.post("/training/jobs", {"recipe": "simulate", "name": "waits", "config": forever})["id"]
+    hub.wait_step(running, 3)
+    yield [
+        *LISTS, *FORMS, "/nodes", "/no-such-page",
+        f"/jobs/{done}", f"/jobs/{failed}", f"/jobs/{running}", f"/jobs/{waiting}", f"/jobs/new?dataset={images['id']}",
+        f"/datasets/{texts['id']}", f"/datasets/{images['id']}", f"/models/{model}", f"/versions/{version}",
+        "/jobs?search=nothing-is-called-so",
+    ]  # fmt: skip
+    for job in (waiting, running):
+        hub.post(f"/training/jobs/{job}/cancel")
+        hub.wait_job(job, "cancelled")
+
+
+def faults(page):
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}})
+    return [
+        f"{page.url}: {fault['id']}: {node['html'][:160]}"
+        for fault in found.response["violations"]
+        for node in fault["nodes"]
+    ]
+
+
+def look_at(page, address, colours, width):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=colours)
+    page.goto(address)
+    page.wait_for_load_state("load")
+
+
+def test_signing_in_has_no_fault(page):
+    look_at(page, "/login", "light", 360)
+    assert faults(page) == []
+
+
+@pytest.mark.parametrize(("colours", "width"), LOOKS)
+def test_no_page_has_a_fault(signed_in, filled, colours, width):
+    page = signed_in
+    found = []
+    for address in filled:
+        look_at(page, address, colours, width)
+        found += faults(page)
+        wide = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wide > 0:
+            found.append(f"{page.url}: {wide} px wider than the window of {width} px")
+    assert found == []
+
+
+def test_a_page_that_was_changed_by_the_stream_has_no_fault(signed_in, filled):
+    page = signed_in
+    running = next(address for address in filled if re.fullmatch(r"/jobs/\d+", address) and is_running(page, address))
+    page.goto(running)
+    before = page.get_by_test_id("job-step").inner_text()
+    page.wait_for_function(
+        """(before) => document.querySelector('[data-testid="job-step"]').innerText !== before""", arg=before
+    )
+    assert faults(page) == []
+    page.goto("/monitor")
+    page.wait_for_timeout(500)
+    assert faults(page) == []
+
+
+def is_running(page, address):
+    page.goto(address)
+    return page.locator("[data-testid=job-actions]").get_by_text("Pause").count() > 0
+
+
+def test_every_action_of_a_running_job_can_be_reached_with_the_keyboard(signed_in, filled):
+    page = signed_in
+    page.goto(next(address for address in filled if re.fullmatch(r"/jobs/\d+", address) and is_running(page, address)))
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("() => document.activeElement.innerText?.trim().split('\\n')[0] || ''"))
+    assert {"Pause", "Cancel"} <= reached
+    page.goto("/jobs")
+    page.keyboard.press("/")
+    assert page.evaluate("() => document.activeElement.type") == "search"
