@@ -204,14 +204,14 @@ def _reachable(path: Path) -> bool:
 def _copy_binaries(source: Path) -> Path:
     """Copy the server of the wheel to where its user can reach it; once for each version."""
     installation = source.parent
+    package = installation.parent
     digest = hashlib.sha256(str((source / "postgres").stat().st_size).encode()).hexdigest()[:8]
     target = ROOT_BASE / f"postgresql-{digest}"
     if not target.exists():
         ROOT_BASE.mkdir(mode=0o755, parents=True, exist_ok=True)
-        # Shared libraries of the wheel lie beside the package and are found relative to the binaries.
-        package = installation.parent
         scratch = ROOT_BASE / f".{target.name}.{os.getpid()}"
         shutil.copytree(installation, scratch / package.name / VERSION_FOLDER, symlinks=True)
+        # Shared libraries of the wheel lie beside the package and are found relative to the binaries.
         libraries = package.parent / f"{package.name}.libs"
         if libraries.exists():
             shutil.copytree(libraries, scratch / libraries.name, symlinks=True)

@@ -12,18 +12,8 @@ pytestmark = pytest.mark.e2e
 # Its only rule of WCAG 2.2 runs when the tags are named, and not otherwise.
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 320)]
-EMPTY = [
-    "/",
-    "/monitor",
-    "/queue",
-    "/jobs",
-    "/jobs/new",
-    "/datasets",
-    "/datasets/new",
-    "/models",
-    "/history",
-    "/performance",
-]
+LISTS = ["/", "/monitor", "/queue", "/jobs", "/datasets", "/models", "/history", "/performance"]
+FORMS = ["/jobs/new", "/datasets/new", "/settings"]
 
 
 @pytest.fixture(scope="module")
