@@ -7,6 +7,7 @@ urlpatterns = [
     path("logout", views.sign_out, name="logout"),
     path("theme", views.theme, name="theme"),
     path("settings", views.settings, name="settings"),
+    path("settings/password", views.change_password, name="password-change"),
     path("settings/tokens", views.create_token, name="token-create"),
     path("settings/tokens/<int:pk>/revoke", views.revoke_token, name="token-revoke"),
 ]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth import login, logout
+from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -16,7 +16,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import signin, tokens
+from accounts import passwords, signin, tokens
 from accounts.models import ApiToken
 from common.access import get_visible
 from common.errors import InvalidInputError, ProblemError
@@ -70,6 +70,18 @@ def theme(request: HttpRequest) -> HttpResponse:
 @require_GET
 def settings(request: HttpRequest) -> HttpResponse:
     return _settings(request)
+
+
+@sensitive_post_parameters("present", "new")
+@require_POST
+def change_password(request: HttpRequest) -> HttpResponse:
+    try:
+        user = passwords.change(request, request.POST.get("present", "")[:1000], request.POST.get("new", "")[:1000])
+    except InvalidInputError as problem:
+        return _settings(request, problem=problem, errors=problem.fields)
+    update_session_auth_hash(request, user)  # this session goes on, all others end
+    messages.success(request, "Your password is changed. Other sessions and your API tokens have ended.")
+    return redirect("settings")
 
 
 @require_POST

@@ -171,6 +171,7 @@ class Supervisor:
                 return
             case Event.EVALUATION:
                 writer.evaluation(event)
+                writer.log(f"Step {event['step']:,}: {_figures(event['metrics'])}")
             case Event.PHASE:
                 writer.set(phase=Phase(event["phase"]))
             case Event.PLAN:
@@ -181,6 +182,7 @@ class Supervisor:
                 writer.set(sample=str(event["text"])[:4000])
             case Event.CHECKPOINT:
                 writer.checkpoint(event)
+                writer.log(f"Step {event['step']:,}: checkpoint of {event['bytes'] / 2**20:.1f} MiB saved.")
             case Event.CHECKPOINT_SKIPPED:
                 writer.log(f"Checkpoint {event['name']} was passed over: {event['reason']}", "warning")
             case Event.LOG:
@@ -193,14 +195,19 @@ class Supervisor:
         per_epoch = event.get("steps_per_epoch")
         total = event["total_steps"]
         self.writer.set(total_steps=total, total_epochs=total / per_epoch if per_epoch else None)
+        items = [f"{event.get(f'{part}_items') or 0:,} {part}" for part in ("train", "validation")]
+        data = f", items: {', '.join(items)}" if event.get("train_items") else ""
+        self.writer.log(f"{total:,} steps, {event.get('parameters') or 0:,} parameters{data}.")
 
     def _started(self, event: dict[str, Any]) -> None:
         """The trainer says from which step it goes on: what was reported after it is forgotten."""
         self.environment = event.get("environment") or {}
         self.step = event.get("resumed_from") or 0
+        self.writer.log(
+            f"Attempt {self.attempt.number} on {self.slot.node.name}, {event.get('device')}, from step {self.step:,}."
+        )
         if self.step or self.job.current_step or self.attempt.number > 1:
             self._until_database(lambda: self.writer.rewind(self.step))
-            self.writer.log(f"Attempt {self.attempt.number} goes on from step {self.step}.")
         self.writer.set(environment=self.environment, current_step=self.step)
 
     def _duties(self, trainer: Trainer) -> None:
@@ -298,6 +305,10 @@ def _data(version: DatasetVersion | None) -> DataSpec | None:
         return None
     files = store()
     return DataSpec(manifest=files.path(version.content_hash), store=files.root)
+
+
+def _figures(metrics: dict[str, float | None]) -> str:
+    return ", ".join(f"{name} {'not finite' if value is None else f'{value:.4g}'}" for name, value in metrics.items())
 
 
 def _failed(code: FailureCode, message: str) -> dict[str, Any]:

@@ -5,7 +5,16 @@ from django.urls import get_resolver
 
 from jobs.models import Job
 
-POST_ONLY = {"logout", "theme", "token-create", "jobs-batch", "dataset-upload", "dataset-freeze", "version-try"}
+POST_ONLY = {
+    "logout",
+    "theme",
+    "token-create",
+    "password-change",
+    "jobs-batch",
+    "dataset-upload",
+    "dataset-freeze",
+    "version-try",
+}
 FOR_ALL = {
     "dashboard", "monitor", "queue", "nodes", "jobs", "job-new", "job-new-split", "datasets", "dataset-new", "models",
     "history", "performance", "settings",

@@ -64,3 +64,39 @@ def test_revoking_asks_first_then_the_key_is_gone(page, world):
     assert ApiToken.objects.exists()
     page.post(address)
     assert not ApiToken.objects.exists()
+
+
+NEW = "a quite different phrase"
+
+
+def test_a_new_password_ends_other_sessions_and_tokens_but_not_this_one(client, owner):
+    from django.test import Client
+
+    from accounts import tokens
+
+    _, key = tokens.create(owner, "nightly")
+    elsewhere = Client()
+    for browser in (client, elsewhere):
+        browser.post("/login", {"username": "alice", "password": "correct horse battery"})
+    answer = client.post("/settings/password", {"present": "correct horse battery", "new": NEW}, follow=True)
+    assert "Your password is changed" in answer.content.decode()
+    assert client.get("/settings").status_code == 200
+    assert elsewhere.get("/settings").status_code == 302
+    assert tokens.authenticate(key) is None
+    assert client.login(username="alice", password=NEW)
+
+
+def test_a_weak_or_unproven_new_password_is_refused_with_the_reason(client, owner):
+    client.force_login(owner)
+    wrong = client.post("/settings/password", {"present": "guess", "new": NEW})
+    assert (wrong.status_code, "not your present password" in wrong.content.decode()) == (400, True)
+    weak = client.post("/settings/password", {"present": "correct horse battery", "new": "password"})
+    assert (weak.status_code, "too short" in weak.content.decode()) == (400, True)
+    owner.refresh_from_db()
+    assert owner.check_password("correct horse battery")
+
+
+def test_guessing_the_present_password_is_slowed_down(client, owner):
+    client.force_login(owner)
+    answers = [client.post("/settings/password", {"present": "guess", "new": NEW}).status_code for _ in range(10)]
+    assert answers[-1] == 429
