@@ -28,10 +28,12 @@ def block_hub_packages() -> None:
 
 
 def share_cores() -> None:
-    """Let torch's threads sleep, not spin, while they wait for each other. Call before torch is imported.
+    """Let torch's threads spin only briefly while they wait for each other. Call before torch is imported.
 
-    On a machine whose cores have other work too, spinning keeps the thread that all wait for from running:
-    measured on two cores with three busy neighbours, a step took 17 times as long. A user's own setting wins.
+    On a machine whose cores have other work too, spinning keeps the very thread that all wait for from running.
+    Measured on two cores, a step of 40 ms: with the library's own 300,000 turns up to 680 ms beside three busy
+    neighbours, with 10,000 turns 170 ms, and no difference on a quiet machine. No spinning at all costs 25 ms
+    there. A user's own setting wins.
     """
-    if "GOMP_SPINCOUNT" not in os.environ:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
