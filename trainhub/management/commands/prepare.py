@@ -30,7 +30,8 @@ class Command(BaseCommand):
     def _collect_static(self) -> None:
         """Only when a source file is newer than what was collected: a second start takes seconds."""
         manifest = settings.STATIC_ROOT / "staticfiles.json"
-        sources = [settings.BASE_DIR / "static", settings.BASE_DIR / "package-lock.json"]
+        names = ("static", "package-lock.json", "constraints.txt")  # packages bring static files too
+        sources = [settings.BASE_DIR / name for name in names]
         files = [path for source in sources for path in ([source, *source.rglob("*")] if source.is_dir() else [source])]
         newest = max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
         if not manifest.exists() or manifest.stat().st_mtime < newest:
