@@ -15,7 +15,7 @@ def enqueue(function: str, *arguments: int | str) -> None:
     Only numbers and strings travel: django-q2's payloads are signed pickles. Losing the task between
     the commit and the queue is harmless, since every kind of work has a sweep that finds it in its own tables.
     """
-    transaction.on_commit(lambda: put(QUEUE, function, *arguments))
+    transaction.on_commit(lambda: put(QUEUE, function, *arguments), robust=True)
 
 
 def put(queue: str, function: str, *arguments: int | str) -> None:

@@ -78,13 +78,9 @@ class EmbeddedPostgres:
     def __enter__(self) -> EmbeddedPostgres:
         self.home.mkdir(parents=True, exist_ok=True)
         lock = os.open(self.run / "postgres.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        # Exclusive while it is being started, shared from then on.
-        fcntl.flock(lock, fcntl.LOCK_EX if self._start_alone() else fcntl.LOCK_SH)
         try:
-            if not self.running():
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                self.start()
-            fcntl.flock(lock, fcntl.LOCK_SH)
+            while not self._join(lock):
+                time.sleep(0.1)  # someone else holds the lock and is starting, stopping, or restarting the server
         except BaseException:
             os.close(lock)
             raise
@@ -135,8 +131,22 @@ class EmbeddedPostgres:
         port = ["-p", str(self.tcp_port)] if self.tcp_port else []
         return self._command("pg_isready", "-q", "-h", self.socket_folder, *port).returncode == 0
 
-    def _start_alone(self) -> bool:
-        return not (self.data / "postmaster.pid").exists()
+    def _join(self, lock: int) -> bool:
+        """Share the running server, or start it when nobody else holds the lock. False: look again."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not self.running():
+                return False
+            # Without waiting: whoever has it alone may be about to stop the server.
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return self.running()
+        self.start()
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        return True
 
     def _prepare_folders(self) -> None:
         self.data.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -64,7 +65,7 @@ class Source(Protocol):
     channel: str
 
     def snapshot(self) -> list[Message]:
-        """The full state, for whoever connects. Does not move the cursor of `update`."""
+        """The full state, for whoever connects. Called on a shallow copy, except for the first time."""
 
     def update(self) -> list[Message]:
         """What changed since the last call of this method, or since the source was opened."""
@@ -84,6 +85,7 @@ class Channel:
         self.dirty = asyncio.Event()
         self.lock = asyncio.Lock()
         self.cached: tuple[int, bytes] | None = None
+        self.begun = False  # whether the first snapshot was taken
         self.task = asyncio.create_task(self._render_loop())
 
     async def snapshot(self) -> tuple[bytes, int]:
@@ -91,7 +93,10 @@ class Channel:
         async with self.lock:
             if self.cached is None or self.cached[0] != self.number or self.dirty.is_set():
                 # What is rendered now may come again as a change after `number`; messages are idempotent.
-                messages = await self.hub.in_thread(self.source.snapshot)
+                # Once updates have begun, on a copy: what `update` remembers of this source must not move.
+                source = copy(self.source) if self.begun else self.source
+                messages = await self.hub.in_thread(source.snapshot)
+                self.begun = True
                 self.cached = (self.number, b"".join(message.encode(self.number) for message in messages))
             return self.cached[1], self.number
 
@@ -116,7 +121,7 @@ class Channel:
             await self.dirty.wait()
             started = time.monotonic()
             async with self.lock:
-                if self.dirty.is_set():
+                if self.dirty.is_set() and self.begun:
                     self.dirty.clear()
                     try:
                         self._append(await self.hub.in_thread(self.source.update))
@@ -124,7 +129,7 @@ class Channel:
                         log.exception("channel %s could not be rendered", self.source.channel)
                         self.hub.drop(self)
                         return
-            await asyncio.sleep(max(0.0, MIN_INTERVAL - (time.monotonic() - started)))
+            await asyncio.sleep(max(MIN_INTERVAL / 4, MIN_INTERVAL - (time.monotonic() - started)))
 
 
 class Hub:

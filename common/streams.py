@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import time
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 PAGE = re.compile(r"^/stream/(?P<source>[a-z]+)/(?P<key>[A-Za-z0-9_-]{1,64})/?$")
 API = re.compile(r"^/api/v1/training/jobs/(?P<key>[0-9]{1,18})/stream/?$")
 KEEP_ALIVE = 15.0
+# Then the page connects again and is asked who it is: a right that was taken away ends within this time (seconds).
+LONGEST = 600.0
 HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -91,7 +94,8 @@ class Streams:
         try:
             data, number = await channel.snapshot()
             await _send(send, b"retry: 1000\n\n" + data)
-            while not gone.done() and self.hub.alive(channel):
+            until = time.monotonic() + LONGEST
+            while not gone.done() and self.hub.alive(channel) and time.monotonic() < until:
                 changed = channel.changed
                 fresh = channel.since(number) or await channel.snapshot()
                 if fresh[1] != number:
@@ -104,8 +108,8 @@ class Streams:
                     waiting.cancel()
                     await _send(send, b": still here\n\n")
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except (OSError, RuntimeError):
-            pass  # the viewer left in the middle of a send
+        except (OSError, RuntimeError, OperationalError, InterfaceError):
+            pass  # the viewer left in the middle of a send, or the database is away: the page connects again
         finally:
             gone.cancel()
 

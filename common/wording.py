@@ -94,3 +94,8 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
             text = f"{int(distance // length)} {unit}"
             return f"{text} ago" if seconds > 0 else f"in {text}"
     return moment.strftime("%-d %b %Y")
+
+
+def storable(text: str) -> str:
+    """A text that PostgreSQL can hold: without NUL and without halves of characters."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

@@ -1,15 +1,20 @@
 """Commands from the supervisor, and the dead man's switch.
 
 The supervisor holds the other end of the control stream. When it dies, the system closes that end, the
-stream ends here, and the run kills its whole process group: nothing may train without a supervisor.
+stream ends here, and the run kills its whole process group: nothing may train without a supervisor. One that
+hangs, or is stopped, closes nothing: so it also sends {"lease": seconds}, and when the next word does not come
+in that time the run ends as well.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
+import select
 import signal
 import threading
+import time
 from typing import NoReturn
 
 from engine.protocol import Command
@@ -52,13 +57,29 @@ class Control:
 
 def _listen(fd: int, control: Control) -> None:
     # os.read and not a buffered reader: a thread blocked inside a buffered reader aborts the exit.
-    rest = b""
-    while chunk := _read(fd):
+    rest, deadline = b"", math.inf
+    while _readable(fd, deadline) and (chunk := _read(fd)):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            if command := _parse(line):
+            if seconds := _lease(line):
+                deadline = time.monotonic() + seconds
+            elif command := _parse(line):
                 control.request(command)
     _die()
+
+
+def _readable(fd: int, deadline: float) -> bool:
+    """Wait for the next word; False when the lease ran out before it came."""
+    left = None if math.isinf(deadline) else max(0.0, deadline - time.monotonic())
+    return bool(select.select([fd], [], [], left)[0])
+
+
+def _lease(line: bytes) -> float | None:
+    """The seconds in a line that prolongs the lease; None for any other line."""
+    try:
+        return float(json.loads(line)["lease"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _read(fd: int) -> bytes:

@@ -73,13 +73,20 @@ class Trainer:
 
     def send(self, command: Command) -> bool:
         """Hand a command down; False when the trainer is gone or does not read its commands."""
+        return self._say({"command": command})
+
+    def _say(self, message: dict[str, Any]) -> bool:
         if self._control is None:
             return False
         try:
-            os.write(self._control, sockets.line({"command": command}))
+            os.write(self._control, sockets.line(message))
         except OSError:
             return False
         return True
+
+    def renew(self, seconds: float) -> bool:
+        """Let it live for `seconds` more; without another word in that time it ends itself. False when it is gone."""
+        return self._say({"lease": seconds})
 
     def poll(self) -> Ended | None:
         """How it ended, None while it runs. Once it has ended, nothing of its process group is left."""

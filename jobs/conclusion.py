@@ -15,14 +15,15 @@ from common.errors import ProblemError
 from common.files import store
 from common.references import hold_store
 from common.revision import revision
+from common.wording import storable
 from engine.processes import Ended
 from engine.protocol import Command, Event, Exit, FailureCode
-from jobs.control import discard_work, note_end
-from jobs.folders import work_folder
+from jobs.control import note_end
+from jobs.folders import discard_work, work_folder
 from jobs.lifecycle import StaleAttemptError, end_attempt, locked, move
-from jobs.models import Attempt, Checkpoint, Job
+from jobs.models import Attempt, Job
 from jobs.queue import knock_on_commit
-from jobs.states import TERMINAL, Request, Status
+from jobs.states import Request, Status
 from registry import versions
 
 RUNNING = frozenset({Status.RUNNING})
@@ -111,20 +112,20 @@ def fail(
     job = _owned(job_id, number)
     if job.request == Request.CANCEL:
         return _cancel(job_id, number, outcome)
-    end_attempt(job, number, outcome, message)
+    end_attempt(job, number, outcome, storable(message))
     job = move(
         job_id,
         Status.FAILED,
         kind="failed",
         expected=RUNNING,
         attempt=number,
-        message=message,
+        message=storable(message),
         details={"code": code},
         changes={
             "failure_code": code or FailureCode.CODE_ERROR,
-            "failure_message": message or "The trainer failed without a word.",
-            "failure_hint": hint,
-            "failure_traceback": traceback,
+            "failure_message": storable(message) or "The trainer failed without a word.",
+            "failure_hint": storable(hint),
+            "failure_traceback": storable(traceback),
         },
     )
     note_end(job)
@@ -217,7 +218,7 @@ def _cancel(job_id: int, number: int, outcome: Attempt.Outcome = Attempt.Outcome
     end_attempt(job, number, outcome)
     job = move(job_id, Status.CANCELLED, kind="cancelled", expected=RUNNING, attempt=number, actor=job.requested_by)
     note_end(job)
-    transaction.on_commit(lambda: discard_work(job_id))
+    transaction.on_commit(lambda: discard_work(job_id), robust=True)
     return job
 
 
@@ -249,10 +250,4 @@ def _owned(job_id: int, number: int) -> Job:
 
 def _concluded(job_id: int, number: int) -> bool:
     """Whether this attempt's end is already written: the answer of an earlier commit was lost."""
-    over = Attempt.objects.filter(job_id=job_id, number=number, ended_at__isnull=False).exists()
-    if not over:
-        return False
-    status = Job.objects.values_list("status", flat=True).get(pk=job_id)
-    if status in TERMINAL - {Status.FAILED} and Checkpoint.objects.filter(job_id=job_id, available=True).exists():
-        discard_work(job_id)
-    return True
+    return Attempt.objects.filter(job_id=job_id, number=number, ended_at__isnull=False).exists()

@@ -10,9 +10,9 @@ from django.db.models.functions import Now
 
 from common.errors import ConflictError, InvalidInputError
 from engine.protocol import FailureCode
-from jobs.folders import work_folder
+from jobs.folders import discard_work, throw_away
 from jobs.lifecycle import NotInStateError, announce, locked, move, record
-from jobs.models import Checkpoint, Job, OutboxMessage
+from jobs.models import Job, OutboxMessage
 from jobs.outbox import wake_on_commit
 from jobs.queue import knock_on_commit
 from jobs.states import TERMINAL, Request, Status
@@ -31,7 +31,7 @@ def cancel(job: Job, by: User, reason: str = "") -> Job:
     expected = {Status.PENDING, Status.QUEUED, Status.PAUSED}
     row = move(row.pk, Status.CANCELLED, kind="cancelled", expected=expected, actor=by, message=reason)
     note_end(row)
-    transaction.on_commit(lambda: discard_work(row.pk))
+    transaction.on_commit(lambda: discard_work(row.pk), robust=True)
     return row
 
 
@@ -60,8 +60,8 @@ def retry(job: Job, by: User) -> Job:
     expected = {Status.FAILED, Status.CANCELLED}
     changes = {"current_step": 0} if afresh else {}
     row = move(job.pk, Status.QUEUED, kind="retried", expected=expected, actor=by, changes=changes)
-    if afresh:
-        discard_work(row.pk)
+    if afresh and (trash := throw_away(row.pk)):
+        transaction.on_commit(lambda: shutil.rmtree(trash, ignore_errors=True), robust=True)
     knock_on_commit()
     return row
 
@@ -94,12 +94,6 @@ def note_end(job: Job) -> None:
     """Leave word for the rooms above that a run has ended, in the transaction that ended it."""
     OutboxMessage.objects.get_or_create(topic="run_ended", job=job, attempt_number=job.attempt_number)
     wake_on_commit()
-
-
-def discard_work(job_id: int) -> None:
-    """Remove what a job left on disk. Safe to repeat; a folder that is gone is no error."""
-    shutil.rmtree(work_folder(job_id), ignore_errors=True)
-    Checkpoint.objects.filter(job_id=job_id, available=True).update(available=False)
 
 
 def _ask(job: Job, wish: Request, by: User, reason: str) -> Job:

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,13 +32,14 @@ from engine.processes import process_alive, start_time_of
 from engine.telemetry import Device, devices
 from jobs.cluster import Cluster
 from jobs.models import Node, Slot
-from jobs.sweep import background_hangs, deaf_queues, sweep
+from jobs.sweep import SWEEPS, background_hangs, deaf_queues
 
 log = logging.getLogger(__name__)
 
 TICK = 0.25
 BEAT_SECONDS = 2.0
 SWEEP_SECONDS = 1.0
+WARM_SECONDS = 3.0  # between two tries to start the warm server
 GRACE_SECONDS = 25.0
 AWAY = (OperationalError, InterfaceError)
 
@@ -52,7 +54,7 @@ class NodeManager:
         self.clusters: dict[str, Cluster] = {}
         self.warm: subprocess.Popen[bytes] | None = None
         self.stopping = False
-        self.next_beat = self.next_sweep = 0.0
+        self.next_beat = self.next_sweep = self.next_warm = 0.0
         self.complained = 0.0
 
     def run(self) -> None:
@@ -71,18 +73,24 @@ class NodeManager:
 
     def tick(self) -> None:
         """One round: restart what has died, beat, sweep."""
-        self._watch()
         now = time.monotonic()
+        self._guarded(self._watch)
+        if now >= self.next_beat:
+            self.next_beat = now + BEAT_SECONDS
+            self._guarded(self._beat)
+        if now >= self.next_sweep:
+            self.next_sweep = now + SWEEP_SECONDS
+            for part in (*SWEEPS, self._restart_deaf):
+                self._guarded(part)
+
+    def _guarded(self, part: Callable[[], object]) -> None:
+        """One duty that fails, by a full disk or a row that can't be handled, must not end the others, or the node."""
         try:
-            if now >= self.next_beat:
-                self.next_beat = now + BEAT_SECONDS
-                self._beat()
-            if now >= self.next_sweep:
-                self.next_sweep = now + SWEEP_SECONDS
-                sweep()
-                self._restart_deaf()
+            part()
         except AWAY as error:
             self._complain(error)
+        except Exception as error:
+            self._complain(error, "a duty of this node failed", trace=True)
 
     def shut_down(self) -> None:
         """Let running jobs save a checkpoint and go back to the queue, then end every process."""
@@ -152,6 +160,8 @@ class NodeManager:
                 self._restart(cluster)
         if self.warm and self.warm.poll() is not None:
             log.warning("the warm server ended with %s and is started again", self.warm.returncode)
+            self.warm = None
+        if self.warm is None and time.monotonic() >= self.next_warm:
             self._start_warm()
 
     def _restart(self, cluster: Cluster) -> None:
@@ -175,6 +185,7 @@ class NodeManager:
 
     def _start_warm(self) -> None:
         path = warm_socket()
+        self.next_warm = time.monotonic() + WARM_SECONDS
         if ping(path):
             return  # another node of this machine has one
         self.warm = subprocess.Popen(
@@ -199,12 +210,12 @@ class NodeManager:
                 self._complain(error)
                 time.sleep(0.5)
 
-    def _complain(self, error: Exception) -> None:
-        """At most one line in ten seconds while the database is away."""
+    def _complain(self, error: Exception, what: str = "the database is away", trace: bool = False) -> None:
+        """At most one line in ten seconds."""
         connections.close_all()
         if time.monotonic() - self.complained > 10:
             self.complained = time.monotonic()
-            log.warning("the database is away: %s", error)
+            log.warning("%s: %s", what, error, exc_info=error if trace else None)
 
 
 def _shown(device: Device) -> dict[str, Any]:

@@ -5,13 +5,17 @@ That is why recording can never harm training: a row that can't be processed now
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 
+from django.db.models import Min
 from django.db.models.functions import Now
+from django_q.models import OrmQ
 
-from common.background import enqueue
+from common.background import QUEUE, enqueue
 from jobs.models import OutboxMessage
 
+RETRY_SHARE = 1 / 30  # of the sweeps, which come once a second
 LISTENERS = ("history.tasks.record_runs", "performance.tasks.record_evaluations")
 
 
@@ -21,6 +25,13 @@ def wake_on_commit() -> None:
 
 
 def sweep() -> None:
-    """Wake the listeners again when a message is older than five seconds and still open."""
-    if OutboxMessage.objects.filter(processed_at__isnull=True, created_at__lt=Now() - timedelta(seconds=5)).exists():
+    """Wake the listeners again when a message is older than five seconds and nothing waits in their queue.
+
+    A message that failed before is tried about twice a minute, whichever node asks: it may never succeed.
+    """
+    late = OutboxMessage.objects.filter(processed_at__isnull=True, created_at__lt=Now() - timedelta(seconds=5))
+    failures = late.aggregate(least=Min("failures"))["least"]
+    if failures is None or (failures > 0 and random.random() > RETRY_SHARE):
+        return
+    if not OrmQ.objects.filter(key=QUEUE).exists():
         wake_on_commit()

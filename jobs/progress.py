@@ -14,19 +14,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Max
 from django.db.models.functions import Now
 
 from common.push import publish
+from common.wording import storable
 from jobs.lifecycle import StaleAttemptError
-from jobs.models import Attempt, Checkpoint, Job, LogLine, MetricSeries
+from jobs.models import Attempt, Checkpoint, Job, LogLine, MetricSeries, ProgressRow
 from jobs.states import Status
 
 BUCKET = 512
 KEPT_CHECKPOINTS = 3
 MAX_LOG_LINES = 100_000
 MAX_LINE = 4_000
+Row = tuple[int, int, float | None, float]  # series, step, value, Unix time
 
 
 @dataclass
@@ -87,8 +89,7 @@ class ProgressWriter:
                 return
             if count == MAX_LOG_LINES:
                 level, line = "warning", f"The log is cut here: {MAX_LOG_LINES:,} lines were written."
-            clean = line.replace("\x00", "�")[:MAX_LINE]
-            self.batch.lines.append((at or time.time(), level, clean))
+            self.batch.lines.append((at or time.time(), level, storable(line)[:MAX_LINE]))
 
     def checkpoint(self, event: dict[str, Any]) -> None:
         self.batch.checkpoints.append(event)
@@ -122,19 +123,21 @@ class ProgressWriter:
 
         Every step is in the curves once, however often it was computed.
         """
+        # The job's row first, as everywhere, so that two writers queue up instead of deadlocking.
+        owned = Job.objects.filter(pk=self.job_id, attempt_number=self.number, status=Status.RUNNING)
         mine = Attempt.objects.filter(job_id=self.job_id, number=self.number, ended_at__isnull=True)
-        if not mine.update(first_step=step):
+        if not owned.update(current_step=step) or not mine.update(first_step=step):
             raise StaleAttemptError(f"attempt {self.number} of job {self.job_id} is over")
         series = list(MetricSeries.objects.filter(job_id=self.job_id).values_list("pk", flat=True))
         bucket = (step + 1) // BUCKET
         with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '10min'")  # a million rows may go
             cursor.execute("DELETE FROM jobs_progressrow WHERE series_id = ANY(%s) AND step > %s", [series, step])
             cursor.execute(
                 "DELETE FROM jobs_progresssummary WHERE series_id = ANY(%s) AND bucket >= %s", [series, bucket]
             )
             cursor.execute(_SUMMARISE, [series, bucket * BUCKET])
         Checkpoint.objects.filter(job_id=self.job_id, step__gt=step).delete()
-        Job.objects.filter(pk=self.job_id, attempt_number=self.number).update(current_step=step)
         publish(f"job.{self.job_id}")
 
     def _rows(self, step: int, at: float, metrics: dict[str, Any]) -> None:
@@ -195,11 +198,23 @@ class ProgressWriter:
         )
         if not counted.update(flushes=F("flushes") + 1):
             raise StaleAttemptError(f"attempt {self.number} of job {self.job_id} is over")
-        copy_rows((self.series[name], *rest) for name, *rest in batch.rows)
+        self._write_rows([(self.series[name], *rest) for name, *rest in batch.rows])
         self._write_lines(batch.lines)
         self._write_checkpoints(batch.checkpoints)
         publish(f"job.{self.job_id}", f"jobs.{self.owner_id}", "jobs.all")
         return self._request()
+
+    @staticmethod
+    def _write_rows(rows: list[Row]) -> None:
+        """Every step once: an attempt that goes on from the last step evaluates it again, and that is no news."""
+        try:
+            with transaction.atomic():
+                copy_rows(rows)
+        except IntegrityError:
+            series, steps = sorted({row[0] for row in rows}), sorted({row[1] for row in rows})
+            known = ProgressRow.objects.filter(series_id__in=series, step__in=steps)
+            there = set(known.values_list("series_id", "step"))
+            copy_rows({row[:2]: row for row in rows if row[:2] not in there}.values())
 
     def _write_lines(self, lines: list[tuple[float, str, str]]) -> None:
         LogLine.objects.bulk_create(
@@ -230,7 +245,7 @@ def renew_lease(job_id: int, number: int) -> None:
         raise StaleAttemptError(f"attempt {number} of job {job_id} is over")
 
 
-def copy_rows(rows: Iterable[tuple[int, int, float | None, float]]) -> None:
+def copy_rows(rows: Iterable[Row]) -> None:
     """Write progress rows (series, step, value, Unix time) by COPY, and merge their extremes into the summaries."""
     rows = list(rows)
     if not rows:
@@ -245,12 +260,13 @@ def copy_rows(rows: Iterable[tuple[int, int, float | None, float]]) -> None:
         shown = "\\N" if value is None else repr(value)
         lines.append(f"{series}\t{step}\t{shown}\t{text}.{int((at - whole) * 1e6):06d}+00\n")
     with connection.cursor() as cursor:
-        with cursor.cursor.copy("COPY jobs_progressrow (series_id, step, value, recorded_at) FROM STDIN") as copy:
+        # The driver's own call: its errors are turned into Django's here, as everywhere else.
+        with connection.wrap_database_errors, cursor.cursor.copy(_COPY) as copy:
             copy.write("".join(lines))
         cursor.executemany(_MERGE, _summaries(rows))
 
 
-def _summaries(rows: Iterable[tuple[int, int, float | None, float]]) -> list[tuple[Any, ...]]:
+def _summaries(rows: Iterable[Row]) -> list[tuple[Any, ...]]:
     found: dict[tuple[int, int], list[Any]] = {}
     for series, step, value, at in rows:
         if value is None:
@@ -272,6 +288,8 @@ def finite(value: Any) -> float | None:
     """A float that JSON and SQL can hold; None for what is not a finite number."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
+
+_COPY = "COPY jobs_progressrow (series_id, step, value, recorded_at) FROM STDIN"
 
 _MERGE = """
 INSERT INTO jobs_progresssummary AS old (series_id, bucket, rows, low_step, low, high_step, high, last_at)

@@ -101,4 +101,5 @@ def knock() -> int:
 
 
 def knock_on_commit() -> None:
-    transaction.on_commit(knock)
+    """Wake free slots once the transaction has committed; when that fails, the sweep knocks."""
+    transaction.on_commit(knock, robust=True)

@@ -35,11 +35,16 @@ def release_lost() -> int:
 
 
 def release_slot(slot: Slot, owner: Owner) -> bool:
-    """Make sure that nothing runs on a slot before it is used; False when a living supervisor holds it."""
+    """Make sure that nothing runs on a slot before it is used; False when a living supervisor holds it.
+
+    An attempt of the asking process itself is one whose claim's answer was lost: nobody supervises it.
+    """
     attempt = Attempt.objects.filter(slot=slot, ended_at__isnull=True).first()
     if attempt is None:
         return True
-    if attempt.host == owner.host and attempt.boot_id == owner.boot_id and not _supervised(attempt):
+    here = attempt.host == owner.host and attempt.boot_id == owner.boot_id
+    own = (attempt.supervisor_pid, attempt.supervisor_start) == (owner.pid, owner.start_time)
+    if here and (own or not _supervised(attempt)):
         return bool(_release(attempt, owner.boot_id))
     return False
 

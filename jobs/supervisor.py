@@ -17,6 +17,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 
 from common.files import store
 from common.paths import warm_socket
+from common.wording import storable
 from datasets.models import DatasetVersion
 from engine.launch import Trainer, start_time_of, start_trainer
 from engine.processes import Ended
@@ -96,14 +97,21 @@ class Supervisor:
         device = self.slot.device.partition(":")
         visible = device[2] if device[0] == "cuda" else ""
         trainer = start_trainer(path, socket_path=warm_socket(), env={"CUDA_VISIBLE_DEVICES": visible})
+        try:
+            self._until_database(lambda: self._note_trainer(trainer))
+            gpus = [device for device in devices() if device.kind == "gpu" and str(device.index) == visible]
+            self.sampler = Sampler(trainer.pid, gpus)
+            if self.stale:
+                raise StaleAttemptError
+        except BaseException:
+            trainer.close()  # nobody else knows of it
+            raise
+        return trainer
+
+    def _note_trainer(self, trainer: Trainer) -> None:
         mine = Attempt.objects.filter(pk=self.attempt.pk, ended_at__isnull=True)
         if not mine.update(trainer_pid=trainer.pid, trainer_start=trainer.start_time):
-            trainer.close()
             raise StaleAttemptError
-        self.sampler = Sampler(
-            trainer.pid, [gpu for gpu in devices() if gpu.kind == "gpu" and str(gpu.index) == visible]
-        )
-        return trainer
 
     def _spec(self) -> Spec:
         job = self.job
@@ -179,7 +187,7 @@ class Supervisor:
             case Event.STARTED:
                 self._started(event)
             case Event.SAMPLE:
-                writer.set(sample=str(event["text"])[:4000])
+                writer.set(sample=storable(str(event["text"]))[:4000])
             case Event.CHECKPOINT:
                 writer.checkpoint(event)
                 writer.log(f"Step {event['step']:,}: checkpoint of {event['bytes'] / 2**20:.1f} MiB saved.")
@@ -219,6 +227,7 @@ class Supervisor:
             if now >= self.next_renewal:
                 renew_lease(self.job.pk, self.attempt.number)
                 self.renewed = now
+                trainer.renew(0.95 * settings.LEASE_SECONDS)
                 self.next_renewal = now + settings.HEARTBEAT_SECONDS
             if self.writer.batch and now >= self.next_flush:
                 self.next_flush = now + FLUSH_SECONDS

@@ -16,6 +16,7 @@ from common.background import QUEUE
 from datasets.imports import sweep_imports
 from datasets.models import Import
 from jobs import outbox
+from jobs.folders import sweep_folders
 from jobs.models import Attempt, Slot
 from jobs.queue import knock, ready
 from jobs.recovery import release_lost
@@ -24,13 +25,13 @@ UNANSWERED_SECONDS = 10
 BACKGROUND_SECONDS = 60
 
 
-def sweep() -> None:
-    """End lost attempts, knock where work waits, wake imports and recording that were left lying."""
-    release_lost()
+def knock_where_work_waits() -> None:
     if ready().exists():
         knock()
-    sweep_imports()
-    outbox.sweep()
+
+
+# End lost attempts, knock, wake imports and recording that were left lying, remove what ended jobs left on disk.
+SWEEPS = (release_lost, knock_where_work_waits, sweep_imports, outbox.sweep, sweep_folders)
 
 
 def deaf_queues(node_id: int) -> list[str]:
@@ -50,7 +51,8 @@ def oldest(queue: str) -> float:
     retry = timedelta(seconds=Conf.RETRY)
     locks = OrmQ.objects.filter(key=queue).values_list("lock", flat=True)
     # A waiting row's lock is the time it was put; a taken one's is the time it was taken, plus `retry`.
-    ages = [(now - (lock if lock <= now else lock - retry)).total_seconds() for lock in locks[:100]]
+    # Clocks of two hosts differ, so 'in the future' alone does not mean taken.
+    ages = [(now - (lock if lock < now + retry / 2 else lock - retry)).total_seconds() for lock in locks[:100]]
     return max(ages, default=0.0)
 
 

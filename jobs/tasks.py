@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from engine.launch import boot_id
-from jobs.models import Slot
+from jobs.models import Attempt, Slot
 from jobs.queue import Owner, claim
 from jobs.recovery import release_slot
 from jobs.supervisor import Supervisor, own_start_time
+
+AWAY = (OperationalError, InterfaceError)
 
 
 def answer(slot_id: int) -> int:
@@ -25,12 +29,22 @@ def answer(slot_id: int) -> int:
     owner = Owner(socket.gethostname(), boot_id(), os.getpid(), own_start_time())
     done = 0
     while True:
-        Slot.objects.filter(pk=slot.pk).update(answered_at=Now())
-        slot.node.refresh_from_db(fields=["state"])
-        if slot.node.state != slot.node.State.ACTIVE or not release_slot(slot, owner):
-            return done
-        attempt = claim(slot, owner)
-        if attempt is None:
-            return done
-        Supervisor(attempt, slot).run()
-        done += 1
+        try:
+            attempt = _next(slot, owner)
+            if attempt is None:
+                return done
+            Supervisor(attempt, slot).run()
+            done += 1
+        except AWAY:
+            # Also when the answer of a claim was lost: the next round finds it open, and gives it back.
+            connection.close()
+            time.sleep(0.5)
+
+
+def _next(slot: Slot, owner: Owner) -> Attempt | None:
+    """The next job for a slot, None when it is to run none now."""
+    Slot.objects.filter(pk=slot.pk).update(answered_at=Now())
+    slot.node.refresh_from_db(fields=["state"])
+    if slot.node.state != slot.node.State.ACTIVE or not release_slot(slot, owner):
+        return None
+    return claim(slot, owner)

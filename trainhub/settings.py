@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -32,13 +33,18 @@ def _secret_key() -> str:
     if SECURE:
         raise ImproperlyConfigured("Set TRAINHUB_SECRET_KEY to at least 50 random characters, the same on every node.")
     path = TRAINHUB_HOME / "secret_key"
-    try:
+    if not path.exists():
         TRAINHUB_HOME.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_urlsafe(64))
+        # Written whole under another name, then linked: nobody ever reads half a key, and the first one stays.
+        draft = TRAINHUB_HOME / f".secret_key.{os.getpid()}"
+        descriptor = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(64))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
     return path.read_text(encoding="ascii").strip()
 
 
@@ -141,12 +147,14 @@ def _database() -> dict[str, object]:
             "PORT": parts.port or "",
         }
         query.pop("user", None)
+        # A line that is cut without a word is noticed within seconds, so that leases hold.
+        options |= {"tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
         options |= query
     else:
         settings |= {"NAME": "trainhub", "USER": "trainhub", "HOST": str(run_folder(TRAINHUB_HOME) / "pg")}
     # A pool runs threads of its own, so only the web process, which never forks, may have one.
     if os.environ.get("TRAINHUB_ROLE") == "web":
-        options["pool"] = {"min_size": 1, "max_size": 12, "timeout": 5, "max_idle": 120}
+        options["pool"] = {"min_size": 1, "max_size": 12, "timeout": 1.5, "max_idle": 120}
     else:
         settings["CONN_MAX_AGE"] = 600
     return settings

@@ -45,7 +45,7 @@ class Child:
             return
         now = time.monotonic()
         if self.process is not None:
-            if now - self.started < min(10.0, 0.25 * 2**self.failures):
+            if now - self.started < min(10.0, 0.25 * 2 ** min(self.failures, 6)):
                 return
             say(f"{self.name} ended with {self.process.returncode} and is started again.")
             self.failures += 1

@@ -17,3 +17,5 @@ urlpatterns = [
     path("metrics", views.metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]
+
+handler500 = "trainhub.views.server_error"

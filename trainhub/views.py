@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from drf_spectacular.utils import extend_schema
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -12,6 +15,8 @@ from rest_framework.decorators import api_view, permission_classes
 from rest_framework.permissions import IsAdminUser
 from rest_framework.request import Request
 
+from common.errors import ProblemError, database_away
+from common.problems import problem_response
 from jobs.models import Job, Node
 from jobs.overview import free_and_busy
 from jobs.states import ACTIVE
@@ -26,6 +31,26 @@ def healthz(request: HttpRequest) -> JsonResponse:
     except (DatabaseError, InterfaceError):
         return JsonResponse({"status": "database unreachable"}, status=503)
     return JsonResponse({"status": "ok"})
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """What is shown for an error that nothing else caught; an absent database is told apart and answers 503.
+
+    Neither page may touch session or database: they may be what is broken.
+    """
+    away = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
+    if request.path.startswith("/api/"):
+        return problem_response(request, database_away() if away else _unexpected())
+    status = 503 if away else 500
+    return HttpResponse(render_to_string(f"{status}.html"), status=status)
+
+
+def _unexpected() -> ProblemError:
+    error = ProblemError(
+        "Something went wrong in TrainHub.", "It was written to the log. Try again, or tell an administrator."
+    )
+    error.status, error.code, error.title = 500, "unexpected", "Something went wrong"
+    return error
 
 
 @extend_schema(exclude=True)

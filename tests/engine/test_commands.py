@@ -105,3 +105,11 @@ def test_a_reader_that_goes_away_stops_the_run_with_a_checkpoint(tmp_path: Path)
     process.popen.stdout.close()
     assert process.popen.wait(10) == Exit.STOPPED
     assert len(list((tmp_path / "work" / "checkpoints").glob("step-*"))) == 1
+
+
+def test_a_supervisor_that_hangs_loses_its_run_when_the_lease_runs_out(tmp_path: Path) -> None:
+    process = Process(simulate_spec(tmp_path, steps=10_000, step_seconds=0.02))
+    process.read_until("step")
+    process.say('{"lease": 5}\n')
+    process.say('{"lease": 0.3}\n')
+    assert process.finish(timeout=5) == -9

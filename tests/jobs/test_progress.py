@@ -9,7 +9,7 @@ from django.db import connection
 from common.errors import NotFoundError
 from jobs import logs, metrics
 from jobs.lifecycle import StaleAttemptError
-from jobs.models import Attempt, Checkpoint, Job, LogLine, ProgressRow, ProgressSummary
+from jobs.models import Attempt, Checkpoint, Job, LogLine, MetricSeries, ProgressRow, ProgressSummary
 from jobs.progress import BUCKET, ProgressWriter
 
 
@@ -167,3 +167,37 @@ def test_flushes_are_counted_on_the_attempt(writer, running):
     report(writer, 1, 1)
     report(writer, 2, 2)
     assert Attempt.objects.get().flushes == 2
+
+
+def test_an_evaluation_that_is_done_again_at_the_last_step_is_no_news(writer, running):
+    evaluation = {"event": "evaluation", "step": 5, "time": time.time(), "metrics": {"validation/loss": 2.0}}
+    report(writer, 1, 5)
+    writer.evaluation(evaluation)
+    writer.flush()
+    writer.rewind(5)
+    writer.evaluation(evaluation)
+    writer.step(step(6))
+    writer.flush()
+    assert ProgressRow.objects.filter(series__name="validation/loss").count() == 1
+    assert metrics.read(running.job, "train/loss").points[-1].step == 6
+    assert ProgressSummary.objects.get(series__name="validation/loss").rows == 1
+
+
+def test_a_database_that_goes_away_during_a_copy_is_told_as_such(writer, running):
+    """The driver's own error would not be taken for an absent database, and would end the trainer."""
+    from django.db import OperationalError
+
+    series = MetricSeries.objects.create(job=running.job, name="train/loss").pk
+    rows = [(series, number, 1.0, time.time()) for number in range(200_000)]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 1")
+    with pytest.raises(OperationalError):
+        writer._write_rows(rows)
+
+
+def test_a_sample_with_bytes_that_no_text_column_holds_is_kept(writer, running):
+    from common.wording import storable
+
+    writer.set(sample=storable("a\x00b\ud800c"))
+    writer.flush()
+    assert Job.objects.get().sample == "a\ufffdb?c"

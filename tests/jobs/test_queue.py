@@ -165,6 +165,16 @@ def test_a_free_slot_is_knocked_at_once_only_and_an_unanswered_knock_is_noticed(
     assert deaf_queues(slot.node_id) == [slot.queue]
 
 
+def test_an_attempt_whose_claim_was_never_heard_of_is_given_back_by_its_own_process(running, slot, myself):
+    assert release_slot(slot, myself)
+    assert Job.objects.get().status == "queued"
+
+
+def test_a_knock_from_a_host_whose_clock_is_ahead_is_not_taken_for_old(slot):
+    OrmQ.objects.create(key=slot.queue, payload="", lock=timezone.now() + timezone.timedelta(seconds=30))
+    assert oldest(slot.queue) <= 0
+
+
 def test_an_answer_to_a_node_that_stops_takes_nothing(make_job, slot):
     make_job()
     Node.objects.update(state=Node.State.STOPPED)
