@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -85,7 +86,7 @@ def _from_api(error: exceptions.APIException) -> ProblemError:
     }
     problem = ProblemError(str(error.detail), hints.get(error.status_code, "See /api/v1/docs."))
     problem.status, problem.code = error.status_code, str(error.default_code)
-    problem.title = str(error.default_detail)
+    problem.title = HTTPStatus(error.status_code).phrase
     return problem
 
 

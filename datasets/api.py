@@ -6,7 +6,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, QueryDict
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import generics
@@ -178,7 +178,9 @@ class FilesView(APIView):
     def post(self, request: Request, dataset_id: int) -> Response:
         dataset = find(request, dataset_id)
         files = request.FILES.getlist("files")
-        made = imports.start_import(dataset, request.user, files, _paths(request.data.getlist("paths")))
+        # A request without a body has no form, and so no list of paths.
+        given = request.data.getlist("paths") if isinstance(request.data, QueryDict) else []
+        made = imports.start_import(dataset, request.user, files, _paths(given))
         return Response(ImportSerializer(made).data, status=202)
 
 

@@ -16,6 +16,7 @@ from common.files import store
 from common.references import hold_store
 from common.revision import revision
 from common.wording import storable
+from engine import catalogue
 from engine.processes import Ended
 from engine.protocol import Command, Event, Exit, FailureCode
 from jobs.control import note_end
@@ -168,9 +169,13 @@ def _complete(job_id: int, number: int, ending: Ending) -> None:
 
 
 def _register(job: Job, files: list[dict[str, Any]], ending: Ending) -> Any:
-    """The model version of a finished job; None for a simulated one, which trains nothing."""
-    if not files:
+    """The model version of a finished job; None for a simulated one, which trains nothing.
+
+    Its figures are those of its weights, which are the last ones; the best on the way stay with the job.
+    """
+    if catalogue.recipe(job.recipe).simulator:
         return None
+    metrics = {name: value for name, value in ending.event["metrics"].items() if not name.startswith("best/")}
     return versions.register(
         owner=job.owner,
         model=job.model,
@@ -178,7 +183,7 @@ def _register(job: Job, files: list[dict[str, Any]], ending: Ending) -> Any:
         recipe=job.recipe,
         subject=job.subject,
         config=job.config,
-        metrics=ending.event["metrics"],
+        metrics=metrics,
         artifact=files,
         dataset_version=job.dataset_version,
         base_version=job.base_version,

@@ -58,7 +58,7 @@ def retry(job: Job, by: User) -> Job:
     before = locked(job.pk)
     afresh = before.status == Status.CANCELLED or before.failure_code == FailureCode.CORRUPT_CHECKPOINTS
     expected = {Status.FAILED, Status.CANCELLED}
-    changes = {"current_step": 0} if afresh else {}
+    changes = {"current_step": 0, "spent_seconds": 0, "started_at": None} if afresh else {}
     row = move(job.pk, Status.QUEUED, kind="retried", expected=expected, actor=by, changes=changes)
     if afresh and (trash := throw_away(row.pk)):
         transaction.on_commit(lambda: shutil.rmtree(trash, ignore_errors=True), robust=True)

@@ -162,7 +162,11 @@ def _version(
         message = f"The recipe {recipe} trains on {modality}, and '{chosen.name}' holds {chosen.modality}."
         raise InvalidInputError(message, "Choose another dataset or recipe.", fields={"dataset": [message]})
     if version:
+        _check_classes(recipe, chosen, len(version.classes), 0)
         return version
+    labels = chosen.items.order_by().values_list("label", flat=True).distinct()
+    unlabelled = chosen.items.filter(label="").count()
+    _check_classes(recipe, chosen, len(set(labels[:3]) - {""}), unlabelled)
     return versions.freeze(
         chosen,
         owner,
@@ -170,6 +174,21 @@ def _version(
         test_fraction=test_fraction or 0.0,
         seed=seed,
     )
+
+
+def _check_classes(recipe: str, dataset: Dataset, classes: int, unlabelled: int) -> None:
+    """A recipe that names classes needs two of them, and one for every item."""
+    if catalogue.recipe(recipe).output != "labels" or dataset.status != Dataset.Status.ACTIVE:
+        return
+    if classes < 2:
+        found = "one class only" if classes else "no classes"
+        message = f"'{dataset.name}' has {found}, and {recipe} needs at least two."
+    elif unlabelled:
+        message = f"{unlabelled} {'item' if unlabelled == 1 else 'items'} of '{dataset.name}' have no class."
+    else:
+        return
+    hint = "Put the images into one folder per class, such as cats/1.png and dogs/7.png, and upload them again."
+    raise InvalidInputError(message, hint, fields={"dataset": [message]})
 
 
 def _check_parts(

@@ -28,7 +28,7 @@ class NotInStateError(ConflictError):
         state = Status(job.status).label.lower()
         super().__init__(
             f"Job {job.pk} is {state}, so it can't be {wanted}.",
-            "Reload the page to see its present state.",
+            "Look at its present state: someone may have been faster.",
             job=job.pk,
             job_status=job.status,
         )
@@ -49,21 +49,21 @@ def move(
 ) -> Job:
     """Move a job to `to`, if it is in one of `expected` and, where given, `attempt` still owns it.
 
-    `changes` are further columns of the same update. The event row is written in the same transaction and
-    the pages are told on commit. Raises NotInStateError when someone else moved it first, StaleAttemptError
-    when the attempt is no longer the job's own.
+    `kind` names the event by a participle (resumed, cancelled …), `changes` are further columns of the same
+    update. The event row is written in the same transaction and the pages are told on commit. Raises
+    NotInStateError when someone else moved it first, StaleAttemptError when the attempt is no longer the job's own.
     """
     job = locked(job_id)
     if attempt is not None and (job.attempt_number != attempt or job.status != Status.RUNNING):
         raise StaleAttemptError(f"attempt {attempt} of job {job_id} is over")
     present = Status(job.status)
     if present not in expected or to not in MOVES[present]:
-        raise NotInStateError(job, PARTICIPLES.get(to, to.label.lower()))
+        raise NotInStateError(job, kind)
     now: datetime = job.db_now  # type: ignore[attr-defined]
     columns = {"status": to, **_left(job, present, now), **_entered(to, now), **(changes or {})}
     guard = Job.objects.filter(pk=job_id, status=present, attempt_number=job.attempt_number)
     if not guard.update(**columns):
-        raise NotInStateError(job, PARTICIPLES.get(to, to.label.lower()))
+        raise NotInStateError(job, kind)
     number = columns.get("attempt_number", job.attempt_number)
     record(job, kind, at=now, move=(present, to), actor=actor, attempt=number, message=message, details=details)
     job.refresh_from_db()
@@ -156,13 +156,3 @@ def _entered(to: Status, now: datetime) -> dict[str, Any]:
     if to == Status.RUNNING:
         return {"phase": Phase.PREPARING, "attempt_started_at": now, "interrupted": False, "waiting_for": ""}
     return {}
-
-
-PARTICIPLES = {
-    Status.QUEUED: "queued",
-    Status.RUNNING: "started",
-    Status.PAUSED: "paused",
-    Status.CANCELLED: "cancelled",
-    Status.COMPLETED: "completed",
-    Status.FAILED: "failed",
-}

@@ -71,8 +71,8 @@ def waiting_reasons(jobs: Iterable[Job]) -> dict[int, str]:
     reasons = {job.pk: _plain_reason(job, now) for job in jobs}
     waiting = [job for job in jobs if reasons[job.pk] is None]
     if waiting:
-        places = {pk: place for place, pk in enumerate(ready().values_list("pk", flat=True))}
         alive = _slots_alive()
+        places = {pk: place for place, pk in enumerate(_in_line(alive).values_list("pk", flat=True))}
         free = set(free_slots().values_list("pk", flat=True))
         for job in waiting:
             reasons[job.pk] = _queue_reason(job, places.get(job.pk, 0), alive, free)
@@ -96,6 +96,13 @@ def _slots_alive() -> list[tuple[int, str]]:
     """(id, device) of the enabled slots of nodes that are up."""
     nodes = [node.pk for node in Node.objects.all() if node.is_up]
     return list(Slot.objects.filter(enabled=True, node__in=nodes).values_list("pk", "device"))
+
+
+def _in_line(alive: list[tuple[int, str]]) -> QuerySet[Job]:
+    """Queued jobs that some living slot can run: the others stand in nobody's way."""
+    if any(device.startswith("cuda") for _, device in alive):
+        return ready()
+    return ready().exclude(resources__device="cuda")
 
 
 def _queue_reason(job: Job, before: int, alive: list[tuple[int, str]], free: set[int]) -> str:
@@ -128,6 +135,6 @@ def week(user: AbstractBaseUser) -> dict[str, Any]:
         seconds=Sum("spent_seconds"),
     )
     figures["seconds"] = figures["seconds"] or 0.0
-    done = figures["completed"] + figures["failed"]
+    done = figures["completed"] + figures["failed"] + figures["cancelled"]
     figures["success_percent"] = round(100 * figures["completed"] / done, 1) if done else None
     return figures

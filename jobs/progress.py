@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,8 @@ BUCKET = 512
 KEPT_CHECKPOINTS = 3
 MAX_LOG_LINES = 100_000
 MAX_LINE = 4_000
+MARK_SECONDS = 0.5
+MARKS = 120
 Row = tuple[int, int, float | None, float]  # series, step, value, Unix time
 
 
@@ -54,7 +57,7 @@ class ProgressWriter:
         self.flushes = Attempt.objects.values_list("flushes", flat=True).get(job_id=job.pk, number=number)
         self.lines = job.log_lines
         self.series: dict[str, int] = {}
-        self.last: tuple[int, float] | None = None  # step and Unix time of the last step
+        self.marks: deque[tuple[int, float]] = deque(maxlen=MARKS)  # steps and their Unix times, MARK_SECONDS apart
         self.step_seconds: float | None = None
 
     def step(self, event: dict[str, Any]) -> None:
@@ -150,13 +153,13 @@ class ProgressWriter:
             self.series[name] = MetricSeries.objects.get_or_create(job_id=self.job_id, name=name)[0].pk
 
     def _speed(self, step: int, at: float) -> None:
-        """Smoothed seconds per step, over about the last hundred steps or ten seconds."""
-        if self.last is None:
-            self.last = (step, at)
-        elif at - self.last[1] >= 0.25:
-            fresh = (at - self.last[1]) / max(1, step - self.last[0])
-            self.step_seconds = fresh if self.step_seconds is None else 0.8 * self.step_seconds + 0.2 * fresh
-            self.last = (step, at)
+        """Seconds per step over the last minute, with evaluations and checkpoints, since they will come again."""
+        if self.marks and at - self.marks[-1][1] < MARK_SECONDS:
+            return
+        if self.marks and step > self.marks[0][0]:
+            first_step, first_at = self.marks[0]
+            self.step_seconds = (at - first_at) / (step - first_step)
+        self.marks.append((step, at))
 
     def _settle(self) -> None:
         """After a lost answer: keep the batch if it was not written, drop it if it was."""

@@ -13,13 +13,14 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import mark_safe
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from common.access import get_visible, visible
 from common.errors import ProblemError
 from common.pages import (
     chosen,
     csv_response,
+    form_of,
     number_in,
     ordering,
     page_of,
@@ -80,7 +81,7 @@ def jobs(request: HttpRequest) -> HttpResponseBase:
     return show(request, "jobs/list.html", "jobs/_list.html", context)
 
 
-@require_POST
+@form_of("jobs")
 def batch(request: HttpRequest) -> HttpResponse:
     """One action on many jobs; those that it does not fit are named, the others are done."""
     one, _, key = request.POST.get("one", "").partition(":")

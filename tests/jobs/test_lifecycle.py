@@ -153,3 +153,29 @@ def test_twenty_people_pressing_different_buttons_end_in_one_legal_state(make_jo
         assert not state or Status(event.to_status) in MOVES[Status(state)]
         state = event.to_status
     assert state == job.status
+
+
+def test_a_refused_verb_is_named_as_it_was_asked(running, owner):
+    for verb, word in ((resume, "resumed"), (retry, "retried")):
+        with pytest.raises(NotInStateError, match=f"is running, so it can't be {word}"):
+            verb(running.job, owner)
+
+
+def test_a_simulated_run_makes_no_version(running):
+    completed = {"event": "completed", "step": 3, "metrics": {"best/step": 3}, "artifact": []}
+    conclusion.conclude(running.job_id, 1, Ending(ended=conclusion.Ended(code=0), event=completed))
+    assert Job.objects.get().model_version is None
+
+
+def test_the_folder_of_an_ended_job_is_swept_and_that_of_a_failed_one_kept(running, make_job, owner):
+    from jobs.folders import sweep_folders, work_folder
+
+    ended = cancel(make_job(), owner)
+    conclusion.fail(running.job_id, 1, code="CODE_ERROR", message="broken")
+    for job_id in (ended.pk, running.job_id):
+        (work_folder(job_id) / "checkpoints").mkdir(parents=True)
+    (work_folder(0).parent / ".trash-5-x").mkdir()
+    sweep_folders()
+    left = {path.name for path in work_folder(0).parent.iterdir()}
+    assert str(running.job_id) in left
+    assert not {str(ended.pk), ".trash-5-x"} & left

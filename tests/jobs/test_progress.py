@@ -2,6 +2,7 @@
 
 import math
 import time
+from itertools import pairwise
 
 import pytest
 from django.db import connection
@@ -201,3 +202,13 @@ def test_a_sample_with_bytes_that_no_text_column_holds_is_kept(writer, running):
     writer.set(sample=storable("a\x00b\ud800c"))
     writer.flush()
     assert Job.objects.get().sample == "a\ufffdb?c"
+
+
+def test_the_time_left_does_not_jump_when_an_evaluation_takes_its_time(writer, running):
+    now, left = time.time(), []
+    for number in range(1, 600):
+        now += 0.1 + (3.0 if number % 250 == 0 else 0.0)
+        writer.step(step(number) | {"time": now})
+        left.append((writer.step_seconds or 0.1) * (1000 - number))
+    jumps = [later - earlier for earlier, later in pairwise(left[100:])]
+    assert max(jumps) < 25  # a pause of 3 s among steps of 0.1 s, 900 steps to go

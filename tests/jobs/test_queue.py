@@ -192,3 +192,8 @@ def test_the_claim_uses_its_index_among_many_jobs(make_job, owner, slot):
         cursor.execute("ANALYZE jobs_job")
     plan = ready().explain()
     assert "job_claim_order" in plan
+
+
+def test_a_job_that_no_slot_can_run_stands_in_nobodys_way(make_job, slot):
+    make_job(resources={"device": "cuda"})
+    assert waiting_reason(make_job()).startswith("Next")

@@ -1,0 +1,72 @@
+"""One channel for all viewers: each change is rendered once, and nobody takes it from another."""
+
+import asyncio
+
+import pytest
+
+from common.push import Channel, Hub, Message
+
+
+class Counter:
+    """Shows a number; remembers what it last told, as the sources of pages do."""
+
+    channel = "counter"
+    topics = ("counter",)
+
+    def __init__(self):
+        self.now, self.told = [0], None
+
+    def snapshot(self):
+        self.told = self.now[0]
+        return [Message(None, f"all {self.told}")]
+
+    def update(self):
+        if self.told == self.now[0]:
+            return []
+        self.told = self.now[0]
+        return [Message("changed", str(self.told))]
+
+
+def run(scene):
+    async def play():
+        hub = Hub()
+        channel = Channel(Counter(), hub)
+        try:
+            await scene(channel)
+        finally:
+            channel.task.cancel()
+
+    asyncio.run(play())
+
+
+@pytest.fixture(autouse=True)
+def database(transactional_db):
+    """The threads that render close their connections."""
+
+
+def test_a_viewer_who_joins_takes_nothing_from_the_others():
+    async def scene(channel):
+        _, number = await channel.snapshot()
+        channel.source.now[0] = 1
+        data, _ = await _dirty(channel).snapshot()  # someone joins between the change and its update
+        assert b"all 1" in data
+        while (fresh := channel.since(number)) == (b"", number):
+            await asyncio.sleep(0.01)
+        assert b"data: 1" in fresh[0]
+
+    run(scene)
+
+
+def test_a_viewer_who_falls_behind_gets_the_whole_state():
+    async def scene(channel):
+        _, number = await channel.snapshot()
+        channel._append([Message("changed", str(step)) for step in range(100)])
+        assert channel.since(number) is None
+        assert channel.since(number + 99)[0].count(b"data:") == 1
+
+    run(scene)
+
+
+def _dirty(channel):
+    channel.dirty.set()
+    return channel
