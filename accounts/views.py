@@ -20,7 +20,7 @@ from accounts import passwords, signin, tokens
 from accounts.models import ApiToken
 from common.access import get_visible
 from common.errors import InvalidInputError, ProblemError
-from common.pages import clean, done, show, wants_fragment
+from common.pages import clean, done, form_of, show, wants_fragment
 
 LIFETIMES = [("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "ever, until revoked")]
 THEMES = {"light", "dark"}
@@ -73,7 +73,7 @@ def settings(request: HttpRequest) -> HttpResponse:
 
 
 @sensitive_post_parameters("present", "new")
-@require_POST
+@form_of("settings")
 def change_password(request: HttpRequest) -> HttpResponse:
     try:
         user = passwords.change(request, request.POST.get("present", "")[:1000], request.POST.get("new", "")[:1000])
@@ -84,7 +84,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     return redirect("settings")
 
 
-@require_POST
+@form_of("settings")
 def create_token(request: HttpRequest) -> HttpResponse:
     name = clean(request.POST.get("name", "")).strip()
     days = request.POST.get("days", "")

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
 from itertools import chain
 from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.http import require_http_methods
 
 from common.downloads import download
 
 PER_PAGE = 25
 ID_MAX = 2**63 - 1
+View = Callable[..., HttpResponseBase]
 
 
 def page_of(request: HttpRequest, rows: QuerySet[Any] | list[Any], per_page: int = PER_PAGE) -> Page:
@@ -97,6 +100,22 @@ def done(request: HttpRequest, message: str, go_to: str, *, stay: bool = False) 
     response = HttpResponse()
     response.headers["HX-Redirect"] = go_to
     return response
+
+
+def form_of(page: str) -> Callable[[View], View]:
+    """A view that takes the form of `page`, a page of the same arguments.
+
+    Its answer can stay in the address bar; whoever opens that address again gets the page.
+    """
+
+    def wrap(view: View) -> View:
+        @wraps(view)
+        def answer(request: HttpRequest, **key: Any) -> HttpResponseBase:
+            return view(request, **key) if request.method == "POST" else redirect(page, **key)
+
+        return require_http_methods(["GET", "HEAD", "POST"])(answer)
+
+    return wrap
 
 
 def csv_response(

@@ -14,9 +14,12 @@ from datasets import overview
 from datasets.models import Dataset, Refusal
 
 IMPORTS = 10
+OLDER = 100  # imports before those that are named when they set files aside
 REFUSALS = 8
+# The items themselves, their filter and the split depend on what the viewer typed: the page asks for them again.
 PARTS = {
     "dataset-header": "datasets/_header.html",
+    "dataset-classes": "datasets/_classes.html",
     "dataset-imports": "datasets/_imports.html",
     "dataset-versions": "datasets/_versions.html",
 }
@@ -29,9 +32,13 @@ def context(dataset: Dataset) -> dict[str, Any]:
     for source in latest[:3]:
         if source.set_aside:
             refusals[source.pk] = list(source.refusals.all()[:REFUSALS])
+    labels = overview.label_counts(dataset)
     return {
         "dataset": dataset,
+        "labels": labels,
+        "most": max((entry.count for entry in labels), default=1),
         "imports": [{"source": source, "refusals": refusals.get(source.pk, [])} for source in latest],
+        "older": overview.imports(dataset).filter(set_aside__gt=0, pk__lt=latest[-1].pk)[:OLDER] if latest else [],
         "versions": dataset.versions.order_by("-number")[:20],
     }
 

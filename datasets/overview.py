@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import PROTECT, Count, QuerySet
 
-from datasets.models import Dataset, Import, Item
+from datasets import versions
+from datasets.models import Dataset, DatasetVersion, Import, Item, Modality
+
+NOTICEABLE = 0.01  # a share that is off by more than this is explained
 
 
 @dataclass(frozen=True)
@@ -37,3 +41,39 @@ def label_counts(dataset: Dataset, limit: int = 1000) -> list[LabelCount]:
     """The classes by name, at most `limit` of them."""
     rows = dataset.items.order_by("label").values_list("label").annotate(count=Count("id"))[:limit]
     return [LabelCount(label, count) for label, count in rows]
+
+
+def split(dataset: Dataset, *, validation_fraction: float, test_fraction: float, seed: int) -> dict[str, Any]:
+    """What the part 'split' shows: how many items each set would get, and why that may surprise."""
+    counts = versions.preview_split(
+        dataset, validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed
+    )
+    total = sum(counts.values())
+    asked = {"validation": validation_fraction, "test": test_fraction}
+    off = any(abs(counts[name] - share * total) > NOTICEABLE * total for name, share in asked.items())
+    held_out = holds_text_out(dataset.modality, counts)
+    return {
+        "counts": counts,
+        "total": total,
+        "files": dataset.modality == Modality.TEXT,
+        "held_out": held_out,
+        "off": off and not held_out,
+    }
+
+
+def holds_text_out(modality: str, counts: dict[str, int]) -> bool:
+    """Whether training takes the end of the text for validation, since no text of its own is left for that."""
+    train, validation = counts.get("train", 0), counts.get("validation", 0)
+    return modality == Modality.TEXT and train + validation > 0 and (validation == 0 or train + validation == 1)
+
+
+def uses(dataset: Dataset) -> str:
+    """What was made from the dataset and keeps it from being deleted, as '2 jobs and 1 model version'; '' if none."""
+    found: list[str] = []
+    for relation in DatasetVersion._meta.related_objects:
+        if relation.on_delete is not PROTECT:
+            continue
+        count = relation.related_model.objects.filter(**{f"{relation.field.name}__dataset": dataset}).count()
+        if count:
+            found.append(f"{count:,} {relation.related_model._meta.verbose_name}{'s' * (count != 1)}")
+    return " and ".join(found)

@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from common import wording
 from common.access import get_visible, visible
@@ -20,6 +20,7 @@ from common.pages import (
     clean,
     csv_response,
     done,
+    form_of,
     number_in,
     ordering,
     page_of,
@@ -31,6 +32,7 @@ from datasets.models import Dataset, Import, Modality, Refusal
 
 SORTS = {"created": "created_at", "name": "name", "items": "item_count", "size": "byte_count", "changed": "updated_at"}
 ITEMS_PER_PAGE = 48
+NAMED_JOBS = 3
 SHARES = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0"}
 
 
@@ -77,23 +79,26 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_safe
 def dataset(request: HttpRequest, pk: int) -> HttpResponse:
     found = _find(request, pk)
-    labels = overview.label_counts(found)
+    context = live.context(found)
+    counts = {entry.label: entry.count for entry in context["labels"]}
     label = request.GET.get("label")
-    label = label if label is not None and label in {entry.label for entry in labels} else None
+    label = label if label in counts else None
+    if request.GET.get("part") == "classes":
+        return render(request, "datasets/_class_filter.html", context | {"label": label})
     search = search_text(request)
     items = overview.items(found, label)
     if search:
         items = items.filter(name__icontains=search)
-    context = live.context(found) | {
+    context |= {
         "page": page_of(request, items, ITEMS_PER_PAGE),
-        "labels": labels, "label": label, "search": search, "filtered": bool(search or label is not None),
-        "most": max((entry.count for entry in labels), default=1),
+        "label": label, "search": search, "filtered": bool(search or label is not None),
+        "unlabelled": counts.get("", 0) if found.modality == Modality.IMAGE else 0,
         "used": _used(found), "values": SHARES, **_split(found, SHARES),
     }  # fmt: skip
     return show(request, "datasets/dataset.html", "datasets/_items.html", context)
 
 
-@require_POST
+@form_of("dataset")
 def upload(request: HttpRequest, pk: int) -> HttpResponse:
     found = _find(request, pk)
     made = imports.start_import(found, request.user, request.FILES.getlist("files"))
@@ -108,7 +113,7 @@ def split(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "parts/split.html", _split(_find(request, pk), values))
 
 
-@require_POST
+@form_of("dataset")
 def freeze(request: HttpRequest, pk: int) -> HttpResponse:
     found = _find(request, pk)
     shares = _shares(SHARES | {key: clean(value) for key, value in request.POST.items()})
@@ -117,20 +122,36 @@ def freeze(request: HttpRequest, pk: int) -> HttpResponse:
     return done(request, text, reverse("dataset", args=[pk]), stay=True)
 
 
+@form_of("dataset")
+def change(request: HttpRequest, pk: int) -> HttpResponse:
+    """Another name or description."""
+    name, description = (clean(request.POST.get(field, "")) for field in ("name", "description"))
+    changed = creation.change_dataset(_find(request, pk), request.user, name=name, description=description[:5000])
+    return done(request, f"'{changed.name}' is changed.", reverse("dataset", args=[pk]), stay=True)
+
+
 @require_http_methods(["GET", "POST"])
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     found = _find(request, pk)
     if request.method == "POST":
         freed = creation.delete_dataset(found, request.user)
         return done(request, f"'{found.name}' is deleted; {wording.size(freed)} are free again.", reverse("datasets"))
-    lost = f"{wording.number(found.item_count)} items ({wording.size(found.byte_count)}) and its versions"
     context = {
-        "title": f"Delete '{found.name}'?",
-        "lines": [f"{lost} are deleted for good.", "A dataset that a job has used can't be deleted."],
         "action": reverse("dataset-delete", args=[pk]), "back": reverse("dataset", args=[pk]), "keep": "Keep it",
-        "button": "Delete the dataset", "icon_name": "trash",
+        "button": "Delete the dataset", "icon_name": "trash", **_question(found),
     }  # fmt: skip
     return show(request, "confirm.html", "parts/confirm.html", context)
+
+
+def _question(found: Dataset) -> dict[str, Any]:
+    """What the dialog of deleting says; without a button when something needs the dataset."""
+    if uses := overview.uses(found):
+        jobs = ", ".join(f"'{job['name']}' (job {job['pk']})" for job in _used(found)[:NAMED_JOBS])
+        lines = [f"It was used by {uses}" + (f", the latest: {jobs}." if jobs else ".")]
+        lines.append("It is kept, so that it stays known what those learned from.")
+        return {"title": f"'{found.name}' can't be deleted", "lines": lines, "button": "", "keep": "Close"}
+    lost = f"{wording.number(found.item_count)} items ({wording.size(found.byte_count)}) and its versions"
+    return {"title": f"Delete '{found.name}'?", "lines": [f"{lost} are deleted for good."]}
 
 
 @require_safe
@@ -161,10 +182,9 @@ def _split(found: Dataset, values: Mapping[str, str]) -> dict[str, Any]:
     if not found.item_count:
         return {"counts": None}
     try:
-        counts = versions.preview_split(found, **_shares(values))
+        return overview.split(found, **_shares(values))
     except ProblemError as problem:
         return {"counts": None, "split_problem": problem}
-    return {"counts": counts, "total": sum(counts.values())}
 
 
 def _shares(values: Mapping[str, str]) -> dict[str, Any]:

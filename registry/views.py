@@ -8,12 +8,23 @@ from django.db.models import Count, Max, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from common.access import get_visible, visible
 from common.downloads import download, file_pieces
 from common.errors import InvalidInputError, NotFoundError
-from common.pages import chosen, clean, csv_response, ordering, page_of, partial, search_text, show, wants_fragment
+from common.pages import (
+    chosen,
+    clean,
+    csv_response,
+    form_of,
+    ordering,
+    page_of,
+    partial,
+    search_text,
+    show,
+    wants_fragment,
+)
 from engine.catalogue import RECIPES
 from registry.artifacts import open_file
 from registry.lineage import lineage
@@ -77,7 +88,7 @@ def version(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "registry/version.html", _context(request, _find(request, pk)))
 
 
-@require_POST
+@form_of("version")
 def try_it(request: HttpRequest, pk: int) -> HttpResponse:
     """What the version makes of a prompt, or of pictures."""
     found = _find(request, pk)

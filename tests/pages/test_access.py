@@ -7,6 +7,7 @@ from jobs.models import Job
 
 POST_ONLY = {
     "logout",
+    "dataset-change",
     "theme",
     "token-create",
     "password-change",

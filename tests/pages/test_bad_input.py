@@ -42,5 +42,17 @@ def test_hostile_forms(page, world, text):
 def test_a_refused_method_is_405(page, world):
     for address in ("/", "/jobs", "/datasets", f"/jobs/{world.job.pk}", "/history"):
         assert page.post(address).status_code == 405
-    for address in ("/jobs/batch", "/theme", "/logout", f"/datasets/{world.dataset.pk}/upload"):
+    for address in ("/theme", "/logout"):
         assert page.get(address).status_code == 405
+
+
+def test_the_address_of_a_sent_form_opened_again_leads_to_its_page(page, world):
+    dataset, version = f"/datasets/{world.dataset.pk}", f"/versions/{world.version.pk}"
+    pages = {
+        "/settings/tokens": "/settings", "/settings/password": "/settings", "/jobs/batch": "/jobs",
+        f"{dataset}/upload": dataset, f"{dataset}/freeze": dataset, f"{dataset}/change": dataset,
+        f"{version}/try": version,
+    }  # fmt: skip
+    for address, to in pages.items():
+        assert page.get(address).url == to
+        assert page.put(address).status_code == 405

@@ -165,3 +165,11 @@ def test_what_a_screen_reader_hears_changes_at_each_tenth_only(owner):
     Job.objects.filter(pk=job.pk).update(current_step=500)
     messages = source.update()
     assert "job-spoken" in targets(messages) and "50 percent" in messages[0].data
+
+
+def test_classes_follow_an_import(owner, world):
+    source = DatasetSource(world.dataset)
+    source.snapshot()
+    world.dataset.items.filter(label="").update(label="owls")
+    messages = source.update()
+    assert targets(messages) == {"dataset-classes"} and "owls" in messages[0].data
