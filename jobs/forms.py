@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from common import wording
 from engine.catalogue import config_class
 
 PREFIX = "config."
+LIMITS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+# The fields that every recipe's form has.
+TITLES = {
+    "dataset": "Dataset",
+    "validation_fraction": "Share for validation",
+    "test_fraction": "Share for testing",
+    "seed": "Seed",
+    "recipe": "Recipe",
+    "model": "Result goes to",
+    "resources": "Device",
+    "priority": "Priority",
+}
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,58 @@ def read(recipe: str, typed: Mapping[str, str]) -> dict[str, Any]:
     return config
 
 
+def explained(recipe: str, fields: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Messages about wrong fields for people: what may be written into each setting, and titles for names.
+
+    What is no setting of the recipe keeps its messages.
+    """
+    known = _properties(recipe)
+    found: dict[str, list[str]] = {}
+    for key, texts in fields.items():
+        schema = known.get(key.removeprefix(PREFIX)) if key.startswith(PREFIX) else None
+        found[key] = [_rule(schema)] if schema else [_with_titles(text, known) for text in texts]
+    return found
+
+
+def title(recipe: str, key: str) -> str:
+    """What the form calls a field: '' for what is no single field of it."""
+    schema = _properties(recipe).get(key.removeprefix(PREFIX), {}) if key.startswith(PREFIX) else {}
+    return schema.get("title", TITLES.get(key, ""))
+
+
+def _rule(schema: dict[str, Any]) -> str:
+    """What may be written into a field, as a sentence."""
+    branches = _branches(schema)
+    choices = _choices(branches)
+    number = next((branch for branch in branches if branch.get("type") in {"integer", "number"}), None)
+    if number:
+        words = [*choices, f"a {'whole ' * (number['type'] == 'integer')}number{_range(number)}"]
+        optional = ", or leave it empty" * (schema.get("default") is None)
+        return f"Write {' or '.join(words)}{optional}."
+    if choices:
+        return f"Choose one of: {', '.join(choice.replace('_', ' ') for choice in choices)}."
+    longest = schema.get("maxLength")
+    return f"Write at most {longest:,} characters." if longest else "Write a text."
+
+
+def _range(number: dict[str, Any]) -> str:
+    """' from 1 to 10', ' above 0 and at most 1', ' from 0 to below 1'; '' without limits."""
+    text = " and ".join(f"{word} {wording.number(number[name])}" for name, word in LIMITS.items() if name in number)
+    if "minimum" in number:
+        text = text.replace(" and at most ", " to ").replace(" and below ", " to below ")
+    return f" {text}" if text else ""
+
+
+def _with_titles(text: str, known: Mapping[str, dict[str, Any]]) -> str:
+    """A sentence about several settings; names that are no words become the titles of the form."""
+    names = "|".join(re.escape(name) for name in known if "_" in name)
+    return re.sub(rf"\b({names})\b", lambda name: f"'{known[name[0]].get('title', name[0])}'", text) if names else text
+
+
+def _choices(branches: list[dict[str, Any]]) -> list[str]:
+    return [str(value) for branch in branches for value in branch.get("enum", [branch.get("const")]) if value]
+
+
 def _properties(recipe: str) -> dict[str, dict[str, Any]]:
     return config_class(recipe).model_json_schema()["properties"]
 
@@ -80,7 +146,7 @@ def _kinds(schema: dict[str, Any]) -> set[str]:
 def _setting(name: str, schema: dict[str, Any], config: Mapping[str, Any], typed: Mapping[str, str] | None) -> Setting:
     kinds = _kinds(schema)
     branches = _branches(schema)
-    choices = [str(value) for branch in branches for value in branch.get("enum", [branch.get("const")]) if value]
+    choices = _choices(branches)
     limits = next((branch for branch in branches if branch.get("type") in {"integer", "number"}), {})
     default = _shown(schema.get("default"))
     kind = "text"

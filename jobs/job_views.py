@@ -13,6 +13,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from common.access import get_visible
 from common.downloads import download
 from common.pages import done, search_text, show
+from datasets.models import Modality
+from datasets.overview import holds_text_out
 from engine.catalogue import RECIPES, config_class
 from jobs import control, logs, metrics, pictures, presentation
 from jobs.models import Job
@@ -30,6 +32,9 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     context = pictures.job_context(found) | _search(found, search_text(request, "log"))
     context |= {"charts": list(charts), "chart_name": name, "lines": charts[name]}
     context |= {"series": json.dumps(charts[name]), "changed": _changed(found)}
+    if frozen := found.dataset_version:
+        modality = frozen.dataset.modality
+        context |= {"files": modality == Modality.TEXT, "held_out": holds_text_out(modality, frozen.counts)}
     return render(request, "jobs/job.html", context)
 
 

@@ -15,12 +15,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 from common.access import get_visible, visible
 from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
-from datasets import versions
+from datasets import overview
 from datasets.models import Dataset
 from engine.catalogue import RECIPES, Recipe
 from jobs import forms
 from jobs.creation import DEVICES, MAX_PRIORITY, create_job
-from jobs.models import Job
+from jobs.models import Job, Slot
 from registry.models import Model
 
 DEVICE_WORDS = {"any": "Whatever is free", "cpu": "CPU", "cuda": "GPU"}
@@ -33,8 +33,8 @@ def new(request: HttpRequest) -> HttpResponse:
         return _create(request)
     typed = request.POST if request.method == "POST" else request.GET
     values = {key: clean(value) for key, value in typed.items()}
-    # The form asks for itself again when data or recipe change: what was typed comes along.
-    context = _context(request, values, values if "idempotency_key" in values else None)
+    # The form asks for itself again when data or recipe change, and its address keeps what was sent.
+    context = _context(request, values, values if "settings_of" in values else None)
     return show(request, "jobs/new.html", "jobs/_new.html", context)
 
 
@@ -52,11 +52,30 @@ def _create(request: HttpRequest) -> HttpResponse:
         job, created = create_job(request.user, **_wanted(request, values))
     except ProblemError as problem:
         context = _context(request, values, values)
-        context |= {"problem": problem, "errors": problem.fields}
+        context |= _told(values.get("recipe", ""), problem, context["groups"])
         return render(request, "jobs/new.html", context, status=problem.status)
     if created:
         messages.success(request, f"'{job.name}' is in the queue. It starts as soon as a device is free.")
     return redirect("job", pk=job.pk)
+
+
+def _told(recipe: str, problem: ProblemError, groups: Mapping[str, list[forms.Setting]]) -> dict[str, Any]:
+    """What the form says about a problem: in the words of its fields, with the first wrong one named."""
+    if recipe not in RECIPES or not problem.fields:
+        return {"problem": problem, "errors": problem.fields}
+    errors = forms.explained(recipe, problem.fields)
+    order = [setting.key for settings in groups.values() for setting in settings]
+    first = next((key for key in order if key in errors), next(iter(errors)))
+    if problem.message.startswith((f"{first}: ", *(f"{key.removeprefix(forms.PREFIX)}: " for key in errors))):
+        title = forms.title(recipe, first)
+        problem = InvalidInputError(f"{title}: {errors[first][0]}" if title else errors[first][0], problem.hint)
+    return {"problem": problem, "errors": errors, "first_wrong": first}
+
+
+def _has_gpu() -> bool:
+    """Whether a node that is up has a GPU to run jobs on."""
+    slots = Slot.objects.filter(enabled=True, device__startswith="cuda").select_related("node")
+    return any(slot.node.is_up for slot in slots)
 
 
 def _wanted(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
@@ -134,6 +153,7 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "recipe": RECIPES[recipe],
         "groups": forms.groups(recipe, config, known),
         "models": visible(Model.objects.filter(recipe=recipe), request.user).order_by("name")[:200],
+        "has_gpu": _has_gpu(),
         "devices": [(name, DEVICE_WORDS[name]) for name in DEVICES],
         "parent": start.get("job"),
         "idempotency_key": filled.get("idempotency_key") or uuid.uuid4().hex,
@@ -169,10 +189,9 @@ def _split(dataset: Dataset | None, values: Mapping[str, str]) -> dict[str, Any]
     if dataset is None:
         return {"counts": None}
     try:
-        counts = versions.preview_split(
+        return {"dataset": dataset} | overview.split(
             dataset, validation_fraction=_fraction(values, "validation_fraction"),
             test_fraction=_fraction(values, "test_fraction"), seed=_whole(values, "seed", 0, 2**63 - 1),
         )  # fmt: skip
     except ProblemError as problem:
         return {"counts": None, "split_problem": problem}
-    return {"counts": counts, "total": sum(counts.values()), "dataset": dataset}

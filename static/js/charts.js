@@ -108,7 +108,8 @@
 
     draw(anew) {
       const any = [...this.data.values()].some(([steps]) => steps.length);
-      this.root.querySelector(".chart-empty")?.toggleAttribute("hidden", any);
+      const empty = this.root.querySelector(".chart-empty");
+      if (empty) { empty.hidden = any; empty.textContent = empty.dataset.none; }
       if (!any) return;
       const columns = this.columns();
       if (this.plot && !anew) {

@@ -24,6 +24,7 @@
   const trouble = () => {
     const words = document.getElementById("trouble");
     if (words) document.getElementById("toasts").append(words.content.cloneNode(true));
+    watch();
   };
   document.addEventListener("htmx:error", (event) => {
     if (event.detail.error?.name === "AbortError") return;
@@ -78,14 +79,20 @@
     if (field) { event.preventDefault(); field.focus(); field.select(); }
   });
 
-  // Good news goes away by itself; bad news waits for the reader. A log follows its end while it is asked to.
+  // At most two toasts at a time: the oldest goes, good news before bad. Each goes away by itself, bad news later,
+  // but not while it is pointed at. A log follows its end while it is asked to.
+  const MOST_TOASTS = 2;
   const seen = new WeakSet();
   const watch = () => {
-    for (const toast of document.querySelectorAll("#toasts .note:not(.note-red)")) {
+    const bad = (toast) => toast.classList.contains("note-red");
+    const toasts = [...document.querySelectorAll("#toasts .note")];
+    const first = [...toasts].sort((a, b) => bad(a) - bad(b));
+    first.slice(0, Math.max(0, toasts.length - MOST_TOASTS)).forEach((toast) => toast.remove());
+    for (const toast of toasts) {
       if (seen.has(toast)) continue;
       seen.add(toast);
       const leave = () => { if (toast.matches(":hover, :focus-within")) setTimeout(leave, 2000); else toast.remove(); };
-      setTimeout(leave, 8000);
+      setTimeout(leave, bad(toast) ? 20000 : 8000);
     }
     for (const log of document.querySelectorAll(".log[data-follow]")) {
       const box = document.getElementById(log.dataset.follow);
@@ -95,6 +102,17 @@
     }
   };
   document.addEventListener("change", (event) => { if (event.target.matches("[data-follows]")) watch(); });
+
+  // What was typed into such a form becomes a part of its address, so that the way back leads to it.
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("[data-remember]")) return;
+    const typed = new FormData(event.target);
+    for (const name of ["csrfmiddlewaretoken", "idempotency_key"]) typed.delete(name); // for this one sending only
+    history.replaceState(history.state, "", `${event.target.action}?${new URLSearchParams(typed)}`);
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted && document.querySelector("[data-remember]")) window.location.reload();
+  });
   document.addEventListener("htmx:after:sse:message", watch);
   watch();
 })();

@@ -136,3 +136,11 @@ def test_the_chart_names_its_curves(page, world):
     series = json.loads(html[start : html.index('"', start)].replace("&quot;", '"'))
     assert [entry["name"] for entry in series] == ["train/loss", "validation/loss"]
     assert [entry["known"] for entry in series] == [True, False]
+
+
+def test_a_curve_is_being_loaded_until_it_is_known_that_there_is_none(page, owner):
+    job = make_job(owner)
+    html = page.get(f"/jobs/{job.pk}").content.decode()
+    assert "Loading the curve…" in html and 'data-none="The curve is drawn once' in html
+    control.cancel(job, owner)
+    assert 'data-none="No figures were reported."' in page.get(f"/jobs/{job.pk}").content.decode()

@@ -1,10 +1,11 @@
 """The form that starts a job comes from the recipe's typed settings, and keeps what was typed."""
 
 import pytest
+from django.utils import timezone
 
 from engine.catalogue import RECIPES, config_class
 from jobs import forms
-from jobs.models import Job
+from jobs.models import Job, Node, Slot
 from tests.pages.conftest import HTMX
 from tests.world import make_dataset, make_job
 
@@ -97,3 +98,54 @@ def test_a_job_can_start_from_another(page, owner):
     job = make_job(owner, name="The first", config={"steps": 42}, seed=8, priority=2)
     html = page.get(f"/jobs/new?from={job.pk}").content.decode()
     assert 'value="42"' in html and 'value="The first"' in html and 'value="8"' in html
+
+
+@pytest.mark.parametrize(
+    ("recipe", "field", "sentence"),
+    [
+        ("image-classification", "epochs", "Write auto or a whole number from 1 to 10,000."),
+        ("image-classification", "label_smoothing", "Write a number from 0 to below 0.5."),
+        ("image-classification", "channels", "Choose one of: auto, grey, colour."),
+        ("text-generation", "learning_rate", "Write a number above 0 and at most 1."),
+        ("text-generation", "sample_prompt", "Write at most 2,000 characters."),
+        ("simulate", "duration", "Write a number above 0 and at most 604,800, or leave it empty."),
+        ("simulate", "failure", "Choose one of: none, error, crash, kill, not finite, out of memory, hang."),
+    ],
+)
+def test_a_wrong_setting_is_told_what_may_be_written(recipe, field, sentence):
+    assert forms.explained(recipe, {f"config.{field}": ["Input should be so"]}) == {f"config.{field}": [sentence]}
+
+
+def test_problems_are_said_in_the_words_of_the_form(page, owner):
+    dataset = make_dataset(owner)
+    given = {"recipe": "text-generation", "settings_of": "text-generation", "dataset": dataset.pk}
+    html = page.post("/jobs/new", given | {"config.block_size": "x", "config.steps": "0"}).content.decode()
+    assert "<strong>Context length: Write a whole number from 8 to 8,192.</strong>" in html
+    assert "Input should" not in html and "block_size:" not in html
+    assert html.count("autofocus") == 1
+    field = html[html.index('<input class="form-control" id="config.block_size"') :]
+    assert "autofocus" in field[: field.index(">")]
+    html = page.post("/jobs/new", given | {"validation_fraction": "0.6", "test_fraction": "0.6"}).content.decode()
+    assert "<strong>Share for validation: Together" in html
+
+
+def test_a_problem_of_two_settings_names_their_titles(page):
+    given = {"recipe": "simulate", "settings_of": "simulate", "config.failure": "error"}
+    html = page.post("/jobs/new", given).content.decode()
+    assert "&#x27;Fail at step&#x27;" in html and "fail_at_step." not in html and "config:" not in html
+
+
+def test_the_address_of_a_sent_form_brings_back_what_was_typed_with_a_new_key(page):
+    html = page.get("/jobs/new?recipe=simulate&settings_of=simulate&name=Kept&config.steps=77").content.decode()
+    assert 'value="77"' in html and 'value="Kept"' in html
+    assert 'name="idempotency_key" value=""' not in html
+
+
+def test_without_a_gpu_the_form_says_that_such_a_job_would_wait(page):
+    assert "No node has a GPU right now" in page.get("/jobs/new").content.decode()
+    now = timezone.now()
+    node = Node.objects.create(name="n", host="h", started_at=now, heartbeat_at=now)
+    Slot.objects.create(node=node, index=0, device="cuda:0", queue="q")
+    assert "No node has a GPU right now" not in page.get("/jobs/new").content.decode()
+    Node.objects.update(state=Node.State.STOPPED)
+    assert "No node has a GPU right now" in page.get("/jobs/new").content.decode()
