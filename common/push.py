@@ -27,6 +27,8 @@ T = TypeVar("T")
 PG_CHANNEL = "trainhub_push"
 # A channel renders at most this often (seconds); the first change after a pause is rendered at once.
 MIN_INTERVAL = 0.04
+# … and for many viewers less often: sending costs about 0.1 ms for each, and the process has other work, too.
+INTERVAL_PER_VIEWER = 0.00025
 RING = 64
 LINGER = 15.0
 
@@ -129,7 +131,8 @@ class Channel:
                         log.exception("channel %s could not be rendered", self.source.channel)
                         self.hub.drop(self)
                         return
-            await asyncio.sleep(max(MIN_INTERVAL / 4, MIN_INTERVAL - (time.monotonic() - started)))
+            interval = max(MIN_INTERVAL, self.viewers * INTERVAL_PER_VIEWER)
+            await asyncio.sleep(max(MIN_INTERVAL / 4, interval - (time.monotonic() - started)))
 
 
 class Hub:
