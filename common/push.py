@@ -30,6 +30,7 @@ MIN_INTERVAL = 0.04
 # … and for many viewers less often: sending costs about 0.1 ms for each, and the process has other work, too.
 INTERVAL_PER_VIEWER = 0.00025
 RING = 64
+SNAPSHOT_SECONDS = 1.0
 LINGER = 15.0
 
 
@@ -86,21 +87,34 @@ class Channel:
         self.changed = asyncio.Event()
         self.dirty = asyncio.Event()
         self.lock = asyncio.Lock()
-        self.cached: tuple[int, bytes] | None = None
+        self.cached: tuple[float, int, bytes] | None = None  # when, at which number, what
         self.begun = False  # whether the first snapshot was taken
         self.task = asyncio.create_task(self._render_loop())
 
     async def snapshot(self) -> tuple[bytes, int]:
-        """The full state as bytes and the number to go on from. Rendered once per state, however many ask."""
+        """The full state as bytes and the number to go on from.
+
+        Rendered at most once a second, however many ask: what changed since comes as messages after that number.
+        """
         async with self.lock:
-            if self.cached is None or self.cached[0] != self.number or self.dirty.is_set():
-                # What is rendered now may come again as a change after `number`; messages are idempotent.
+            if not self._usable():
+                number = self.number
                 # Once updates have begun, on a copy: what `update` remembers of this source must not move.
                 source = copy(self.source) if self.begun else self.source
                 messages = await self.hub.in_thread(source.snapshot)
                 self.begun = True
-                self.cached = (self.number, b"".join(message.encode(self.number) for message in messages))
-            return self.cached[1], self.number
+                # What is rendered now may come again as a change after `number`; messages are idempotent.
+                data = b"".join(message.encode(number) for message in messages)
+                self.cached = (time.monotonic(), number, data)
+            _, number, data = self.cached
+            return data, number
+
+    def _usable(self) -> bool:
+        """Whether the last snapshot is young, and the ring still holds all that came after it."""
+        if self.cached is None:
+            return False
+        taken, number, _ = self.cached
+        return time.monotonic() - taken < SNAPSHOT_SECONDS and self.since(number) is not None
 
     def since(self, number: int) -> tuple[bytes, int] | None:
         """What came after `number`, or None when the ring no longer reaches back that far."""

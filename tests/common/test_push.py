@@ -48,6 +48,7 @@ def test_a_viewer_who_joins_takes_nothing_from_the_others():
     async def scene(channel):
         _, number = await channel.snapshot()
         channel.source.now[0] = 1
+        channel.cached = None
         data, _ = await _dirty(channel).snapshot()  # someone joins between the change and its update
         assert b"all 1" in data
         while (fresh := channel.since(number)) == (b"", number):
@@ -63,6 +64,29 @@ def test_a_viewer_who_falls_behind_gets_the_whole_state():
         channel._append([Message("changed", str(step)) for step in range(100)])
         assert channel.since(number) is None
         assert channel.since(number + 99)[0].count(b"data:") == 1
+
+    run(scene)
+
+
+def test_a_thousand_who_join_while_it_changes_cost_one_rendering_and_hold_nobody_up():
+    async def scene(channel):
+        asked = []
+        original = Counter.snapshot
+
+        def counted(self):
+            asked.append(1)
+            return original(self)
+
+        Counter.snapshot = counted
+        try:
+            _, number = await channel.snapshot()
+            channel.source.now[0] = 1
+            await asyncio.gather(*(_dirty(channel).snapshot() for _ in range(1000)))
+        finally:
+            Counter.snapshot = original
+        assert len(asked) <= 3
+        while channel.since(number) == (b"", number):
+            await asyncio.sleep(0.01)
 
     run(scene)
 
