@@ -7,14 +7,15 @@ from tests.browser import launch_arguments
 from tests.hub.harness import PASSWORD, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def newcomers_hub():
     """A hub as a newcomer finds it: nothing in it."""
     yield from running()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
+    """Ended with these tests: while it runs, its event loop would keep the ORM of other tests from working."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**launch_arguments())
         yield browser
