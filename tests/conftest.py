@@ -6,6 +6,9 @@ from django.conf import settings
 
 def pytest_configure(config) -> None:
     # Argon2 is meant to be slow; hundreds of people are made and signed in here.
+    # A fresh clone has collected no static files yet; a real hub collects its own.
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 
 
