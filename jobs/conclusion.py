@@ -9,7 +9,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 
 from common.errors import ProblemError
 from common.files import store
@@ -161,7 +160,6 @@ def _complete(job_id: int, number: int, ending: Ending) -> None:
                 "model_version": version,
                 "current_step": ending.event["step"],
                 "environment": ending.environment,
-                "total_steps": F("total_steps"),
             },
         )
         note_end(job)

@@ -80,7 +80,7 @@ class ProgressWriter:
         if "validation/loss" in event["metrics"]:
             self.batch.columns["validation_loss"] = finite(event["metrics"]["validation/loss"])
 
-    def figures(self, step: int, figures: dict[str, float]) -> None:
+    def figures(self, figures: dict[str, float]) -> None:
         """Take the latest use of device, CPU and memory."""
         self.batch.columns["figures"] = {name: finite(value) for name, value in figures.items()}
 

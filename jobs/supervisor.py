@@ -249,7 +249,7 @@ class Supervisor:
     def _sample(self) -> None:
         figures = self.sampler.sample()
         if figures:
-            self.writer.figures(self.step, figures)
+            self.writer.figures(figures)
 
     def _obey(self, request: str, trainer: Trainer) -> None:
         """Hand a request down once; with a deadline after which the trainer is killed."""

@@ -89,7 +89,9 @@ def test_a_page_that_was_changed_by_the_stream_has_no_fault(signed_in, filled):
     )
     assert faults(page) == []
     page.goto("/monitor")
-    page.wait_for_timeout(500)
+    shown = page.get_by_test_id("job-card").first.inner_text()
+    moved = """(shown) => document.querySelector('[data-testid="job-card"]').innerText !== shown"""
+    page.wait_for_function(moved, arg=shown)
     assert faults(page) == []
 
 
