@@ -46,12 +46,12 @@ def begin(server: int, body: Callable[[], NoReturn]) -> NoReturn:
 
 def train(spec: Path, environment: Mapping[str, str | None], *, control: int, events: int, output: int) -> NoReturn:
     """Carry out a spec, and end with the engine's exit code."""
-    set_name("trainhub-train")
+    set_name(f"train-{spec.parent.name}")  # its work folder bears the number of its job
     control, events = _arrange(output, (control, events))
     if _hung_up(control):  # the supervisor gave up before we began, and may have started another
         os._exit(CRASHED)
     _apply(environment)
-    _use_threads(environment, default=_physical_cores())
+    _use_threads(environment, default=physical_cores())
     sys.argv = ["engine", str(spec)]
     from engine.run import start
 
@@ -141,7 +141,7 @@ def _use_threads(environment: Mapping[str, str | None], default: int) -> None:
     torch.set_num_threads(int(chosen) if chosen.isdecimal() and int(chosen) > 0 else default)
 
 
-def _physical_cores() -> int:
+def physical_cores() -> int:
     """Cores that this process may use; two threads of one core count once, as torch counts them."""
     cores = set()
     for cpu in os.sched_getaffinity(0):

@@ -1,0 +1,1 @@
+"""Fault injection: a real hub is run, broken at random moments, and judged by what its database and disk say."""
