@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.utils import timezone
 
@@ -94,6 +94,11 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
             text = f"{int(distance // length)} {unit}"
             return f"{text} ago" if seconds > 0 else f"in {text}"
     return moment.strftime("%-d %b %Y")
+
+
+def moment_utc(moment: datetime) -> str:
+    """A time as it stands in sentences that everyone reads: 2026-03-01 14:00 UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def storable(text: str) -> str:

@@ -92,8 +92,10 @@ class FailureCode(StrEnum):
     CODE_ERROR = "CODE_ERROR"
     # Said by the supervisor, not by the engine:
     KILLED = "KILLED"
+    CRASHED = "CRASHED"
     WORKER_LOST = "WORKER_LOST"
     TIME_LIMIT = "TIME_LIMIT"
+    STALLED = "STALLED"
     TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
 
 
@@ -121,6 +123,9 @@ class Spec(BaseModel):
     work_dir: Path
     device: str = "auto"  # auto, cpu, cuda, cuda:0 …
     threads: int | None = None  # torch threads; None leaves torch's own choice
+    # Above 1 the run is launched under torchrun: each process takes its part of every batch, on a GPU of its own
+    # or with its part of the threads. A simulated run takes one process whatever this says.
+    processes: int = Field(1, ge=1, le=64)
     checkpoint_seconds: float = 30.0  # wall time between two checkpoints
     keep_checkpoints: int = 3
     # Start from the newest valid checkpoint whose step is at most this: what came after it was never recorded,

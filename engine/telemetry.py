@@ -43,6 +43,23 @@ def devices() -> list[Device]:
     return [*found, cpu]
 
 
+def machine_figures() -> dict[str, float]:
+    """Use of the whole machine now: processors since the last call, memory, every GPU."""
+    figures = {
+        "system/cpu_percent": psutil.cpu_percent(None),
+        "system/host_memory_percent": psutil.virtual_memory().percent,
+    }
+    for device in devices():
+        if device.kind == "gpu" and (handle := _handle(device)) is not None:
+            figures |= _gpu_figures(device.index, handle)
+    return figures
+
+
+def driver_version() -> str | None:
+    """The NVIDIA driver's, None where there is none."""
+    return _asked(pynvml.nvmlSystemGetDriverVersion) if _have_nvml() else None
+
+
 class Sampler:
     """Measures one run: the tree of processes under `pid`, and the GPUs among `devices`."""
 

@@ -16,7 +16,19 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from common.admin import ReadOnlyAdmin
 from common.errors import ProblemError
 from jobs import control
-from jobs.models import Attempt, Checkpoint, Job, JobEvent, MetricSeries, Node, OutboxMessage, Slot
+from jobs.models import (
+    Attempt,
+    Checkpoint,
+    Dependency,
+    Job,
+    JobEvent,
+    Limit,
+    MetricSeries,
+    Node,
+    NodeEvent,
+    OutboxMessage,
+    Slot,
+)
 
 
 class JobActionForm(ActionForm):
@@ -132,6 +144,28 @@ class NodeAdmin(ReadOnlyAdmin):
     list_display = ["name", "host", "state", "version", "started_at", "heartbeat_at"]
     list_filter = ["state"]
     search_fields = ["name", "host"]
+
+
+@admin.register(NodeEvent)
+class NodeEventAdmin(ReadOnlyAdmin):
+    list_display = ["node", "at", "kind", "actor", "message"]
+    list_select_related = ["node", "actor"]
+    list_filter = ["kind", "node", "at"]
+    search_fields = ["node__name", "message"]
+
+
+@admin.register(Dependency)
+class DependencyAdmin(ReadOnlyAdmin):
+    list_display = ["job", "needs"]
+    list_select_related = ["job", "needs"]
+    search_fields = ["job__name", "needs__name"]
+
+
+@admin.register(Limit)
+class LimitAdmin(admin.ModelAdmin):
+    list_display = ["__str__", "max_running", "max_active"]
+    list_select_related = ["user", "subject"]
+    autocomplete_fields = ["user"]
 
 
 @admin.register(Slot)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models.functions import Now
 
+from common import wording
 from common.errors import ProblemError
 from common.files import store
 from common.references import hold_store
@@ -18,20 +21,28 @@ from common.wording import storable
 from engine import catalogue
 from engine.processes import Ended
 from engine.protocol import Command, Event, Exit, FailureCode
-from jobs.control import note_end
+from jobs import nodes, retries
 from jobs.folders import discard_work, work_folder
 from jobs.lifecycle import StaleAttemptError, end_attempt, locked, move
 from jobs.models import Attempt, Job
+from jobs.outbox import note_end
+from jobs.places import old_place
 from jobs.queue import knock_on_commit
 from jobs.states import Request, Status
 from registry import versions
 
 RUNNING = frozenset({Status.RUNNING})
-# What trying again, from the last checkpoint, can't help.
-FINAL_HINTS = {
-    FailureCode.OUT_OF_MEMORY: "Choose a smaller batch size or model, or a device with more memory, then retry.",
-    FailureCode.TOO_MANY_ATTEMPTS: "See the log for what the attempts have in common; change the settings, then retry.",
-}
+# Signals that someone sends; any other comes from what the program did.
+DELIBERATE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
+
+
+@dataclass(frozen=True)
+class Limited:
+    """A limit of time that a run reached."""
+
+    code: FailureCode  # TIME_LIMIT or STALLED
+    message: str
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,7 @@ class Ending:
     event: dict[str, Any] = field(default_factory=dict)
     asked: Command | None = None
     lease_lost: bool = False
+    limit: Limited | None = None  # the limit for which it was ended
     environment: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,42 +68,90 @@ def conclude(job_id: int, number: int, ending: Ending) -> None:
         _pause(job_id, number, ending.event)
     elif kind == Event.CANCELLED or ending.asked == Command.CANCEL:
         _cancel(job_id, number)
+    elif ending.limit:
+        limit = ending.limit
+        fail(job_id, number, code=limit.code, message=limit.message, hint=limit.hint)
     elif kind == Event.STOPPED:
-        reason = "The database was away too long." if ending.lease_lost else "Its node stops."
-        requeue(job_id, number, Attempt.Outcome.STOPPED, reason)
+        _stopped(job_id, number, ending)
     elif kind == Event.FAILED:
-        fail(job_id, number, **{name: ending.event.get(name, "") for name in ("code", "message", "hint", "traceback")})
+        said = {name: ending.event.get(name, "") for name in ("code", "message", "hint", "traceback")}
+        if retries.can_help(said["code"]):
+            requeue(job_id, number, Attempt.Outcome.FAILED, said["message"], said["code"])
+        else:
+            fail(job_id, number, **said)
     else:
         _crashed(job_id, number, ending)
 
 
 @transaction.atomic
-def requeue(job_id: int, number: int, outcome: Attempt.Outcome, reason: str) -> Job:
-    """Back into the queue, before all others; fails the job when its attempts get nowhere."""
+def requeue(job_id: int, number: int, outcome: Attempt.Outcome, reason: str, code: str = "") -> Job:
+    """Back into the queue, before all others, at once or after a while; fails a job whose attempts get nowhere.
+
+    `code` says why the attempt ended; empty when it stopped in good order, which is nobody's failure.
+    """
     job = _owned(job_id, number)
-    wasted = job.attempts_since_progress + (0 if outcome == Attempt.Outcome.STOPPED else 1)
+    reason = storable(reason)
+    wasted = job.attempts_since_progress + (1 if code else 0)
     if job.request == Request.CANCEL:
         return _cancel(job_id, number, outcome)
     if wasted >= settings.MAX_ATTEMPTS:
+        final = code if code == FailureCode.DISK_FULL else FailureCode.TOO_MANY_ATTEMPTS
         return fail(
             job_id,
             number,
-            code=FailureCode.TOO_MANY_ATTEMPTS,
+            code=final,
             message=f"{wasted} attempts in a row ended without getting further. The last: {reason}",
-            hint=FINAL_HINTS[FailureCode.TOO_MANY_ATTEMPTS],
+            hint=retries.HINTS[final],
             outcome=outcome,
         )
-    end_attempt(job, number, outcome, reason)
+    _end(job, number, outcome, reason, code)
     if job.request == Request.PAUSE:
         return move(job_id, Status.PAUSED, kind="paused", expected=RUNNING, attempt=number, message=reason)
+    return _again(job, number, reason, code, wasted)
+
+
+def _again(job: Job, number: int, reason: str, code: str, wasted: int) -> Job:
+    """Queue the job for another attempt, or let it wait first."""
+    wait = retries.delay(wasted, code) if code else timedelta()
+    changes: dict[str, Any] = {"interrupted": True, "attempts_since_progress": wasted}
+    to = Status.QUEUED
+    if wait:
+        to = Status.PENDING
+        seconds = wait.total_seconds()
+        changes["not_before"] = Now() + wait
+        changes["waiting_for"] = f"Is tried again {wording.duration(seconds)} after attempt {number}: {reason}"[:300]
     job = move(
-        job_id,
-        Status.QUEUED,
+        job.pk,
+        to,
         kind="interrupted",
         expected=RUNNING,
         attempt=number,
         message=reason,
-        changes={"interrupted": True, "attempts_since_progress": wasted},
+        details={"code": code, "wait_seconds": wait.total_seconds()} if code else {},
+        changes=changes,
+    )
+    knock_on_commit()
+    return job
+
+
+@transaction.atomic
+def _stopped(job_id: int, number: int, ending: Ending) -> Job:
+    """It saved a checkpoint and left because it was told to: its node stops, it gives way, or the lease was lost."""
+    job = _owned(job_id, number)
+    if job.request != Request.PREEMPT:
+        reason = "The database was away too long." if ending.lease_lost else "Its node stops."
+        return requeue(job_id, number, Attempt.Outcome.STOPPED, reason)
+    step = ending.event["step"]
+    end_attempt(job, number, Attempt.Outcome.PREEMPTED)
+    job = move(
+        job_id,
+        Status.QUEUED,
+        kind="preempted",
+        expected=RUNNING,
+        attempt=number,
+        actor=job.requested_by,
+        message=f"Gave way at step {step:,} to a job of higher priority.",
+        changes={"position": old_place(job)},
     )
     knock_on_commit()
     return job
@@ -112,7 +172,7 @@ def fail(
     job = _owned(job_id, number)
     if job.request == Request.CANCEL:
         return _cancel(job_id, number, outcome)
-    end_attempt(job, number, outcome, storable(message))
+    _end(job, number, outcome, storable(message), code)
     job = move(
         job_id,
         Status.FAILED,
@@ -133,13 +193,12 @@ def fail(
 
 
 def _complete(job_id: int, number: int, ending: Ending) -> None:
-    folder, listed = work_folder(job_id) / "artifact", ending.event["artifact"]
+    folder, listed = work_folder(job_id) / "artifact", _kept(job_id, ending)
     try:
         files = _keep_artifact(folder, listed)
     except (OSError, ProblemError) as error:
-        reason = getattr(error, "message", str(error))
-        hint = "Free some space, or check the disk, then retry: it goes on from the last checkpoint."
-        fail(job_id, number, code=FailureCode.DISK_FULL, message=f"The result could not be stored: {reason}", hint=hint)
+        reason = f"The result could not be stored: {getattr(error, 'message', str(error))}"
+        requeue(job_id, number, Attempt.Outcome.FAILED, reason, FailureCode.DISK_FULL)
         return
     with transaction.atomic():
         hold_store()
@@ -147,6 +206,7 @@ def _complete(job_id: int, number: int, ending: Ending) -> None:
             _keep_artifact(folder, listed)  # the same bytes were deleted elsewhere before we held the store
         job = _owned(job_id, number)
         version = _register(job, files, ending)
+        nodes.note_end(job, number, "")
         end_attempt(job, number, Attempt.Outcome.COMPLETED)
         job = move(
             job_id,
@@ -164,6 +224,12 @@ def _complete(job_id: int, number: int, ending: Ending) -> None:
         )
         note_end(job)
     discard_work(job_id)
+
+
+def _kept(job_id: int, ending: Ending) -> list[dict[str, Any]]:
+    """The files of the result; none of a simulated one, since no version will name them."""
+    simulated = catalogue.recipe(Job.objects.values_list("recipe", flat=True).get(pk=job_id)).simulator
+    return [] if simulated else ending.event["artifact"]
 
 
 def _register(job: Job, files: list[dict[str, Any]], ending: Ending) -> Any:
@@ -229,19 +295,28 @@ def _crashed(job_id: int, number: int, ending: Ending) -> None:
     ended = ending.ended
     if ended.oom:
         message = "The trainer was ended by the system because memory ran out."
-        hint = FINAL_HINTS[FailureCode.OUT_OF_MEMORY]
+        hint = retries.HINTS[FailureCode.OUT_OF_MEMORY]
         fail(
             job_id, number, code=FailureCode.OUT_OF_MEMORY, message=message, hint=hint, outcome=Attempt.Outcome.CRASHED
         )
-        return
-    if ending.lease_lost:
-        requeue(job_id, number, Attempt.Outcome.LOST, "The database was away too long.")
-        return
-    if ended.signal:
+    elif ending.lease_lost:
+        reason = "The database was away too long."
+        requeue(job_id, number, Attempt.Outcome.LOST, reason, FailureCode.WORKER_LOST)
+    elif ended.signal in DELIBERATE:
         reason = f"The trainer was killed by {signal.Signals(ended.signal).name}."
+        requeue(job_id, number, Attempt.Outcome.CRASHED, reason, FailureCode.KILLED)
+    elif ended.signal:
+        reason = f"The trainer crashed with {signal.Signals(ended.signal).name}."
+        requeue(job_id, number, Attempt.Outcome.CRASHED, reason, FailureCode.CRASHED)
     else:
         reason = f"The trainer left with exit code {ended.code} and no word."
-    requeue(job_id, number, Attempt.Outcome.CRASHED, reason)
+        requeue(job_id, number, Attempt.Outcome.CRASHED, reason, FailureCode.CRASHED)
+
+
+def _end(job: Job, number: int, outcome: Attempt.Outcome, reason: str, code: str) -> None:
+    """Close an attempt that ended badly, or was stopped, and note what that says of its node."""
+    nodes.note_end(job, number, code)
+    end_attempt(job, number, outcome, reason, code)
 
 
 def _owned(job_id: int, number: int) -> Job:

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
-from django.db.models.functions import Now
+from django.db import IntegrityError, transaction
 
-from common.errors import ConflictError, InvalidInputError
+from common.errors import ConflictError, InvalidInputError, ProblemError
 from engine.protocol import FailureCode
+from jobs import conflicts, limits, waiting
 from jobs.folders import discard_work, throw_away
-from jobs.lifecycle import NotInStateError, announce, locked, move, record
-from jobs.models import Job, OutboxMessage
-from jobs.outbox import wake_on_commit
+from jobs.lifecycle import NotInStateError, locked, move, record
+from jobs.models import Job
+from jobs.outbox import note_end
+from jobs.places import Move, move_in_queue, new_place, turns
 from jobs.queue import knock_on_commit
-from jobs.states import TERMINAL, Request, Status
+from jobs.requests import ask
+from jobs.states import MAX_PRIORITY, TERMINAL, Request, Status
 
 User = AbstractBaseUser
+
+
+@dataclass
+class Outcome:
+    """What came of a verb on many jobs."""
+
+    done: list[Job] = field(default_factory=list)
+    refused: list[tuple[Job, ProblemError]] = field(default_factory=list)
 
 
 @transaction.atomic
@@ -37,71 +52,162 @@ def cancel(job: Job, by: User, reason: str = "") -> Job:
 
 @transaction.atomic
 def pause(job: Job, by: User) -> Job:
-    """Hold a job. A queued one leaves the queue at once; a running one stops at its next checkpoint."""
+    """Hold a job. A waiting one leaves the queue at once; a running one stops at its next checkpoint."""
     row = locked(job.pk)
     if row.status == Status.RUNNING:
         return _ask(row, Request.PAUSE, by, "")
-    return move(row.pk, Status.PAUSED, kind="paused", expected={Status.QUEUED}, actor=by)
+    if row.status == Status.PAUSED:
+        return row
+    return move(row.pk, Status.PAUSED, kind="paused", expected={Status.QUEUED, Status.PENDING}, actor=by)
 
 
 @transaction.atomic
 def resume(job: Job, by: User) -> Job:
-    """Put a paused job back into the queue; it goes on from its checkpoint."""
-    row = move(job.pk, Status.QUEUED, kind="resumed", expected={Status.PAUSED}, actor=by)
-    knock_on_commit()
-    return row
+    """Put a paused job back into the queue, or where it still waits; it goes on from its checkpoint."""
+    row = locked(job.pk)
+    if _asked_before(row, "resumed"):
+        return row
+    return waiting.admit(row.pk, "resumed", expected={Status.PAUSED}, by=by, **waiting.place_of_return(row))
 
 
 @transaction.atomic
 def retry(job: Job, by: User) -> Job:
     """Run a failed or cancelled job again. A failed one goes on from its last good checkpoint, if it has one."""
     before = locked(job.pk)
+    if _asked_before(before, "retried"):
+        return before
     afresh = before.status == Status.CANCELLED or before.failure_code == FailureCode.CORRUPT_CHECKPOINTS
     expected = {Status.FAILED, Status.CANCELLED}
-    changes = {"current_step": 0, "spent_seconds": 0, "started_at": None} if afresh else {}
-    row = move(job.pk, Status.QUEUED, kind="retried", expected=expected, actor=by, changes=changes)
+    changes: dict[str, object] = {**waiting.fresh_place(before)}
+    if afresh:
+        changes |= {"current_step": 0, "started_at": None}
+    if afresh or before.failure_code == FailureCode.TIME_LIMIT:
+        changes["spent_seconds"] = 0  # it gets its time once more
+    with _one_active(before):
+        row = waiting.admit(job.pk, "retried", expected=expected, by=by, **changes)
     if afresh and (trash := throw_away(row.pk)):
         transaction.on_commit(lambda: shutil.rmtree(trash, ignore_errors=True), robust=True)
+    return row
+
+
+@transaction.atomic
+def save_checkpoint(job: Job, by: User) -> Job:
+    """Let a running job save a checkpoint now and go on. A wish to pause or cancel, which saves one too, stands."""
+    row = locked(job.pk)
+    if row.status != Status.RUNNING:
+        raise NotInStateError(row, "told to save a checkpoint")
+    return _ask(row, Request.CHECKPOINT, by, "")
+
+
+@transaction.atomic
+def start_now(job: Job, by: User) -> Job:
+    """Let a pending job wait no longer for its time or for other jobs. A queued one is in the queue already."""
+    row = locked(job.pk)
+    if _asked_before(row, "released"):
+        return row
+    place = waiting.place_of_return(row) if row.attempt_number else waiting.fresh_place(row)
+    row = move(row.pk, Status.QUEUED, kind="released", expected={Status.PENDING}, actor=by, changes=place)
+    row.dependencies.all().delete()
     knock_on_commit()
     return row
 
 
 @transaction.atomic
-def change(job: Job, by: User, *, name: str | None = None, priority: int | None = None) -> Job:
-    """Rename a job, or change its priority while it waits. None leaves a value as it is."""
+def change(
+    job: Job,
+    by: User,
+    *,
+    name: str | None = None,
+    priority: int | None = None,
+    preemptible: bool | None = None,
+    max_seconds: float | None = None,
+) -> Job:
+    """Change what a job is called or how it is treated. None leaves a value as it is."""
     row = locked(job.pk)
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if name is not None:
         if not name.strip():
             raise InvalidInputError("A job needs a name.", "Type a name.", fields={"name": ["may not be empty"]})
         changes["name"] = name.strip()[:200]
     if priority is not None and priority != row.priority:
-        if row.status in TERMINAL:
-            raise ConflictError("The job has ended, so its priority means nothing.", "Start it again first.")
-        if not -1000 <= priority <= 1000:
-            raise InvalidInputError("The priority is out of range.", "Use a number from -1000 to 1000.")
-        changes["priority"] = priority
+        changes |= _new_priority(row, priority)
+    if preemptible is not None and preemptible != row.preemptible:
+        _not_ended(row, "whether it gives way")
+        changes["preemptible"] = preemptible
+    if max_seconds is not None and max_seconds != row.max_seconds:
+        if row.status != Status.FAILED:
+            _not_ended(row, "its time limit")
+        changes["max_seconds"] = limits.seconds(max_seconds, "max_seconds")
     if changes:
         Job.objects.filter(pk=row.pk).update(**changes)
-        what = ", ".join(f"{key}: {getattr(row, key)} → {value}" for key, value in changes.items())
+        shown = {key: value for key, value in changes.items() if key != "position"}
+        what = ", ".join(f"{key}: {getattr(row, key)} → {value}" for key, value in shown.items())
         record(row, "changed", actor=by, message=what)
-        announce(row)
+        knock_on_commit()
     row.refresh_from_db()
     return row
 
 
-def note_end(job: Job) -> None:
-    """Leave word for the rooms above that a run has ended, in the transaction that ended it."""
-    OutboxMessage.objects.get_or_create(topic="run_ended", job=job, attempt_number=job.attempt_number)
-    wake_on_commit()
+def _new_priority(row: Job, priority: int) -> dict[str, Any]:
+    """A waiting job takes its place behind its owner's others of the new priority."""
+    _not_ended(row, "its priority")
+    if isinstance(priority, bool) or not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
+        raise InvalidInputError(
+            "The priority is out of range.",
+            f"Use a number from {-MAX_PRIORITY} to {MAX_PRIORITY}.",
+            fields={"priority": ["out of range"]},
+        )
+    return {"priority": priority, "position": new_place(row.owner_id, priority, turns(row))}
+
+
+def _asked_before(row: Job, kind: str) -> bool:
+    """Whether the last thing that happened to a waiting job is this very verb: it was sent twice."""
+    if row.status not in {Status.QUEUED, Status.PENDING}:
+        return False
+    return row.events.order_by("-sequence").values_list("kind", flat=True).first() == kind
+
+
+def _not_ended(row: Job, what: str) -> None:
+    if row.status in TERMINAL:
+        raise ConflictError(f"The job has ended, so {what} means nothing.", "Start it again first.", job=row.pk)
 
 
 def _ask(job: Job, wish: Request, by: User, reason: str) -> Job:
-    """Store a wish for the supervisor. Cancelling overrides pausing; asking twice changes nothing."""
-    if job.request in {wish, Request.CANCEL}:
-        return job
-    guard = Job.objects.filter(pk=job.pk, status=Status.RUNNING, attempt_number=job.attempt_number)
-    guard.update(request=wish, requested_at=Now(), requested_by=by)
-    record(job, f"{wish.value}_requested", actor=by, attempt=job.attempt_number, message=reason)
-    job.refresh_from_db()
+    if ask(job, wish, by, reason):
+        job.refresh_from_db()
     return job
+
+
+@contextmanager
+def _one_active(job: Job) -> Iterator[None]:
+    """Say in words that another job of the same model or subject is active."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        raise conflicts.busy(job.model, job.subject, job.recipe) from error
+
+
+def many(jobs: Iterable[Job], by: User, verb: Callable[[Job, User], Job]) -> Outcome:
+    """Carry a verb out on each job. One that refuses says why; the others are done all the same."""
+    outcome = Outcome()
+    for job in jobs:
+        try:
+            outcome.done.append(verb(job, by))
+        except ProblemError as problem:
+            outcome.refused.append((job, problem))
+    return outcome
+
+
+# What can be asked of one or of many jobs, by the name that every door uses.
+VERBS: dict[str, Callable[[Job, User], Job]] = {
+    "cancel": cancel,
+    "pause": pause,
+    "resume": resume,
+    "retry": retry,
+    "checkpoint": save_checkpoint,
+    "start_now": start_now,
+    "up": partial(move_in_queue, where=Move.UP),
+    "down": partial(move_in_queue, where=Move.DOWN),
+    "top": partial(move_in_queue, where=Move.TOP),
+}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
+from django.db import IntegrityError, connection, transaction
 from pydantic import ValidationError
 
 from common.access import get_visible
@@ -17,15 +18,18 @@ from datasets import versions
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue
 from engine.protocol import EngineError
+from jobs import conflicts, limits
 from jobs.lifecycle import record
-from jobs.models import Job
+from jobs.models import AfterFailure, Dependency, Job
+from jobs.needs import Needs
+from jobs.places import new_place
 from jobs.queue import knock_on_commit
-from jobs.states import ACTIVE, Status
+from jobs.states import MAX_PRIORITY, Status
+from jobs.waiting import reason_to_wait
 from registry.models import Model, ModelVersion
 
-DEVICES = ("any", "cpu", "cuda")
 MAX_SEED = 2**63 - 1
-MAX_PRIORITY = 1000
+MAX_NEEDED = 20
 
 
 def create_job(
@@ -44,29 +48,53 @@ def create_job(
     model: Model | None = None,
     base_version: ModelVersion | None = None,
     resources: dict[str, Any] | None = None,
+    preemptible: bool = False,
+    not_before: datetime | None = None,
+    after: Sequence[Job] = (),
+    after_failure: str = AfterFailure.CANCEL,
+    max_seconds: float | None = None,
+    phase_seconds: dict[str, float] | None = None,
+    stall_seconds: float | None = None,
     idempotency_key: str = "",
 ) -> tuple[Job, bool]:
-    """Queue a job; the job, and whether it was made now (False: the same key was used before).
+    """Queue a job, or let it wait for its time (`not_before`) or for other jobs to end (`after`).
 
-    A dataset is frozen into a version first (`validation_fraction` defaults to 0.1). Raises
-    InvalidInputError for settings that the recipe refuses, ConflictError when the model or subject is busy
-    or the key belongs to another request.
+    Returns the job, and whether it was made now (False: the same key was used before). A dataset is frozen into a
+    version first (`validation_fraction` defaults to 0.1). Raises InvalidInputError for settings that the recipe
+    refuses, ConflictError when the model or subject is busy, a limit is reached or the key belongs to another
+    request.
     """
     seed = _seed(seed)
     checked = check_config(recipe, config or {})
-    wanted = check_resources(resources or {})
+    needs = Needs.read(resources or {})
+    timing = {
+        "preemptible": preemptible,
+        "after_failure": _after_failure(after_failure),
+        "max_seconds": None if max_seconds is None else limits.seconds(max_seconds, "max_seconds"),
+        "phase_seconds": limits.phase_seconds(phase_seconds or {}),
+        "stall_seconds": None if stall_seconds is None else limits.seconds(stall_seconds, "stall_seconds"),
+        "not_before": not_before,
+    }
     if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
         raise InvalidInputError(
             "The priority is out of range.", f"Use a number from {-MAX_PRIORITY} to {MAX_PRIORITY}."
         )
     request = (recipe, dataset, dataset_version, name, config, validation_fraction, test_fraction, seed, priority)
-    digest = _digest(*request, subject, model, base_version, wanted)
+    waits_for = sorted(job.pk for job in after)
+    digest = _digest(*request, subject, model, base_version, needs.stored(), timing, waits_for)
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
         return earlier, False
     version = _version(owner, recipe, dataset, dataset_version, validation_fraction, test_fraction, seed)
     _check_parts(owner, recipe, subject, model, base_version)
+    needed = _needed(owner, waits_for, after_failure)
+    subject = subject or (version.dataset.subject if version else None)
     try:
         with transaction.atomic():
+            limits.check_room(owner, subject)
+            now: datetime = _now()
+            later = not_before if not_before and not_before > now else None
+            reason = reason_to_wait(needed, after_failure, later)
+            status = Status.PENDING if reason else Status.QUEUED
             job = Job.objects.create(
                 owner=owner,
                 name=(name.strip() or _default_name(recipe, version))[:200],
@@ -74,23 +102,27 @@ def create_job(
                 config=checked,
                 seed=seed,
                 dataset_version=version,
-                subject=subject or (version.dataset.subject if version else None),
+                subject=subject,
                 model=model,
                 base_version=base_version,
-                resources=wanted,
+                resources=needs.stored(),
+                lane=needs.lane,
                 priority=priority,
-                status=Status.QUEUED,
-                queued_at=Now(),
-                total_steps=None,
+                position=new_place(owner.pk, priority, needs.devices),
+                status=status,
+                waiting_for=reason,
+                queued_at=None if reason else now,
                 idempotency_key=idempotency_key,
                 request_digest=digest,
+                **timing | {"not_before": later},
             )
-            record(job, "created", move=("", Status.QUEUED), actor=owner, message="Queued.")
+            Dependency.objects.bulk_create(Dependency(job=job, needs=other) for other in needed)
+            record(job, "created", move=("", status), actor=owner, message=reason or "Queued.")
             knock_on_commit()
     except IntegrityError as error:
         if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
             return earlier, False
-        raise _busy(model, subject or (version.dataset.subject if version else None), recipe) from error
+        raise conflicts.busy(model, subject, recipe) from error
     job.refresh_from_db()
     return job, True
 
@@ -116,17 +148,39 @@ def check_config(recipe: str, config: dict[str, Any]) -> dict[str, Any]:
         ) from None
 
 
-def check_resources(resources: dict[str, Any]) -> dict[str, Any]:
-    """What a job may ask of a slot: {"device": "any" | "cpu" | "cuda"}."""
-    unknown = set(resources) - {"device"}
-    device = resources.get("device", "any")
-    if unknown or device not in DEVICES:
+def _after_failure(given: str) -> str:
+    if given not in AfterFailure.values:
         raise InvalidInputError(
-            "The resources are not valid.",
-            f"Give a device: one of {', '.join(DEVICES)}.",
-            fields={"resources": [f"unknown: {', '.join(sorted(map(str, unknown)))}" if unknown else "unknown device"]},
+            "What happens when a job before it fails is not known.",
+            f"Choose one of: {', '.join(AfterFailure.values)}.",
+            fields={"after_failure": ["unknown"]},
         )
-    return {"device": device}
+    return str(given)
+
+
+def _needed(owner: AbstractBaseUser, waits_for: Sequence[int], after_failure: str) -> list[Job]:
+    """The jobs after which this one starts; those that can't complete any more are refused now, in words."""
+    if len(waits_for) > MAX_NEEDED:
+        raise InvalidInputError(
+            f"A job can start after {MAX_NEEDED} others at most.", "Name fewer.", fields={"after": ["too many"]}
+        )
+    needed = [get_visible(Job.objects.all(), owner, pk=pk) for pk in waits_for]
+    for job in needed:
+        if job.status in {Status.FAILED, Status.CANCELLED} and after_failure == AfterFailure.CANCEL:
+            state = "has failed" if job.status == Status.FAILED else "was cancelled"
+            raise InvalidInputError(
+                f"Job {job.pk} '{job.name}' {state}, so a job after it would never start.",
+                "Retry that one first, or let this one start all the same: after_failure 'run' or 'wait'.",
+                fields={"after": [f"job {job.pk} {state}"]},
+            )
+    return needed
+
+
+def _now() -> datetime:
+    """The database's time."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        return cursor.fetchone()[0]
 
 
 def _seed(seed: int | None) -> int:
@@ -210,22 +264,6 @@ def _check_parts(
                 "Choose another model, or leave it out to start a new one.",
                 fields={"model": ["made by another recipe"]},
             )
-
-
-def _busy(model: Model | None, subject: Subject | None, recipe: str) -> ConflictError:
-    """Which job is in the way, in words."""
-    in_the_way = Job.objects.filter(status__in=ACTIVE)
-    job = (in_the_way.filter(model=model).first() if model else None) or (
-        in_the_way.filter(subject=subject, recipe=recipe).first() if subject else None
-    )
-    what = f"the model '{model.name}'" if model else f"the subject '{subject.name}'" if subject else "this"
-    if job is None:
-        return ConflictError("Another request was faster.", "Send the request again.")
-    return ConflictError(
-        f"Job {job.pk} '{job.name}' is {job.status} for {what}; only one at a time is allowed.",
-        f"Wait for it, or cancel it: see /jobs/{job.pk}.",
-        job=job.pk,
-    )
 
 
 def _earlier(owner: AbstractBaseUser, key: str, digest: str) -> Job | None:

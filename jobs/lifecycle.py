@@ -7,13 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from common.errors import ConflictError, NotFoundError
 from common.push import publish
-from jobs.models import Attempt, Job, JobEvent
+from jobs.models import Attempt, Job, JobEvent, Slot
 from jobs.states import MOVES, TERMINAL, Phase, Request, Status
 
 
@@ -61,11 +60,14 @@ def move(
         raise NotInStateError(job, kind)
     now: datetime = job.db_now  # type: ignore[attr-defined]
     columns = {"status": to, **_left(job, present, now), **_entered(to, now), **(changes or {})}
+    columns["event_count"] = job.event_count + 1
     guard = Job.objects.filter(pk=job_id, status=present, attempt_number=job.attempt_number)
     if not guard.update(**columns):
         raise NotInStateError(job, kind)
+    said = {"actor": actor, "message": message, "details": details}
     number = columns.get("attempt_number", job.attempt_number)
-    record(job, kind, at=now, move=(present, to), actor=actor, attempt=number, message=message, details=details)
+    _write_event(job, job.event_count + 1, kind, now, (present, to), attempt=number, **said)
+    announce(job)
     job.refresh_from_db()
     return job
 
@@ -90,12 +92,34 @@ def record(
     details: dict[str, Any] | None = None,
 ) -> JobEvent:
     """Write an event of a job whose row is locked by this transaction; sequence numbers have no gaps."""
-    Job.objects.filter(pk=job.pk).update(event_count=F("event_count") + 1)
-    sequence = Job.objects.values_list("event_count", flat=True).get(pk=job.pk)
-    event = JobEvent.objects.create(
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE jobs_job SET event_count = event_count + 1 WHERE id = %s RETURNING event_count", [job.pk]
+        )
+        (sequence,) = cursor.fetchone()
+    event = _write_event(
+        job, sequence, kind, at or Now(), move, actor=actor, attempt=attempt, message=message, details=details
+    )
+    announce(job)
+    return event
+
+
+def _write_event(
+    job: Job,
+    sequence: int,
+    kind: str,
+    at: datetime | Now,
+    move: tuple[Status | str, Status | str],
+    *,
+    actor: AbstractBaseUser | None,
+    attempt: int | None,
+    message: str,
+    details: dict[str, Any] | None,
+) -> JobEvent:
+    return JobEvent.objects.create(
         job_id=job.pk,
         sequence=sequence,
-        at=at or Now(),
+        at=at,
         kind=kind,
         from_status=move[0],
         to_status=move[1],
@@ -104,8 +128,6 @@ def record(
         message=message[:500],
         details=details or {},
     )
-    announce(job)
-    return event
 
 
 def announce(job: Job) -> None:
@@ -113,13 +135,17 @@ def announce(job: Job) -> None:
     publish(f"job.{job.pk}", f"jobs.{job.owner_id}", "jobs.all")
 
 
-def end_attempt(job: Job, number: int, outcome: Attempt.Outcome, reason: str = "") -> None:
-    """Close the attempt's row, in the transaction that moves its job. Raises when it is closed already."""
+def end_attempt(job: Job, number: int, outcome: Attempt.Outcome, reason: str = "", code: str = "") -> None:
+    """Close the attempt's row and free its slots, in the transaction that moves its job.
+
+    Raises StaleAttemptError when it is closed already.
+    """
     closed = Attempt.objects.filter(job_id=job.pk, number=number, ended_at__isnull=True).update(
-        ended_at=Now(), outcome=outcome, reason=reason[:500]
+        ended_at=Now(), outcome=outcome, reason=reason[:500], code=code
     )
     if not closed:
         raise StaleAttemptError(f"attempt {number} of job {job.pk} is over")
+    Slot.objects.filter(held_by__job_id=job.pk, held_by__number=number).update(held_by=None)
 
 
 def _left(job: Job, present: Status, now: datetime) -> dict[str, Any]:
@@ -150,9 +176,9 @@ def _left(job: Job, present: Status, now: datetime) -> dict[str, Any]:
 def _entered(to: Status, now: datetime) -> dict[str, Any]:
     """What entering a state sets."""
     if to in TERMINAL:
-        return {"completed_at": now, "interrupted": False}
+        return {"completed_at": now, "interrupted": False, "not_before": None}
     if to == Status.QUEUED:
-        return {"queued_at": now}
+        return {"queued_at": now, "not_before": None}
     if to == Status.RUNNING:
         return {"phase": Phase.PREPARING, "attempt_started_at": now, "interrupted": False, "waiting_for": ""}
     return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -18,15 +19,25 @@ class Node(models.Model):
     """A machine with workers."""
 
     class State(models.TextChoices):
+        """What its manager says; whether it may take jobs is also for people to say, see `draining`."""
+
         ACTIVE = "active", "Active"
-        DRAINING = "draining", "Draining"
         STOPPED = "stopped", "Stopped"
 
     name = models.CharField(max_length=100, unique=True)
     host = models.CharField(max_length=200)
     boot_id = models.CharField(max_length=64, blank=True)
+    manager_pid = models.PositiveIntegerField(default=0)
+    manager_start = models.BigIntegerField(default=0, help_text="Clock ticks since boot: tells a reused pid.")
+    instance = models.UUIDField(default=uuid.uuid4, help_text="The manager that holds this name now.")
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    draining = models.BooleanField(default=False, help_text="Finishes what runs, takes nothing more.")
+    failures_in_a_row = models.JSONField(default=list, help_text="Jobs whose attempts died here before a step.")
+    set_aside_until = models.DateTimeField(null=True, blank=True, help_text="Takes nothing until then.")
+    set_aside_reason = models.CharField(max_length=300, blank=True)
+    labels = models.JSONField(default=list, help_text="Words by which jobs can ask for this node.")
     version = models.CharField(max_length=40, blank=True)
+    versions = models.JSONField(default=dict, help_text="Python, torch, driver …: name → version.")
     devices = models.JSONField(default=list)
     figures = models.JSONField(default=dict, help_text="Latest use of the machine and its devices.")
     started_at = models.DateTimeField()
@@ -34,6 +45,13 @@ class Node(models.Model):
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=(Q(set_aside_until__isnull=True) & Q(set_aside_reason=""))
+                | (Q(set_aside_until__isnull=False) & ~Q(set_aside_reason="")),
+                name="node_set_aside_has_reason",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -44,6 +62,30 @@ class Node(models.Model):
         fresh = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
         return self.state != self.State.STOPPED and self.heartbeat_at > fresh
 
+    @property
+    def is_set_aside(self) -> bool:
+        return self.set_aside_until is not None and self.set_aside_until > timezone.now()
+
+    @property
+    def takes_jobs(self) -> bool:
+        return self.is_up and not self.draining and not self.is_set_aside
+
+
+class NodeEvent(models.Model):
+    """Who did what to a node, and when. Append-only."""
+
+    node = models.ForeignKey(Node, models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=30)  # joined, stopped, drained, resumed, set_aside …
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    message = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["node", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.node}"
+
 
 class Slot(models.Model):
     """A place on a node that runs one job at a time: a GPU, or a share of the CPU."""
@@ -53,6 +95,9 @@ class Slot(models.Model):
     device = models.CharField(max_length=20, help_text="cpu, cuda:0 …")
     queue = models.CharField(max_length=150, unique=True, help_text="The name of its django-q2 queue.")
     enabled = models.BooleanField(default=True)
+    memory_bytes = models.BigIntegerField(null=True, help_text="Of the device; of the host for a CPU slot.")
+    # One column, so that a slot can never be lent twice; a job of several devices holds several slots.
+    held_by = models.ForeignKey("Attempt", models.SET_NULL, null=True, blank=True, related_name="held_slots")
     answered_at = models.DateTimeField(null=True, help_text="When a worker last answered a knock.")
 
     class Meta:
@@ -61,6 +106,14 @@ class Slot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.node} / {self.device} #{self.index}"
+
+
+class AfterFailure(models.TextChoices):
+    """What becomes of a job when one that it starts after fails or is cancelled."""
+
+    CANCEL = "cancel", "It is cancelled"
+    WAIT = "wait", "It waits until that one is retried and completes"
+    RUN = "run", "It starts all the same"
 
 
 class Job(models.Model):
@@ -75,7 +128,10 @@ class Job(models.Model):
     subject = models.ForeignKey(Subject, models.PROTECT, null=True, blank=True, related_name="jobs")
     model = models.ForeignKey(Model, models.PROTECT, null=True, blank=True, related_name="jobs")
     base_version = models.ForeignKey(ModelVersion, models.PROTECT, null=True, blank=True, related_name="+")
-    resources = models.JSONField(default=dict, blank=True, help_text='{"device": "cpu" | "cuda" | "any"}')
+    resources = models.JSONField(default=dict, blank=True, help_text="What it needs of a node, see jobs.needs.")
+    lane = models.CharField(
+        max_length=300, default="any 1 0 ", help_text="`resources` as a key: jobs of a lane fit the same slots."
+    )
 
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
     phase = models.CharField(max_length=12, choices=Phase, default=Phase.NONE, blank=True)
@@ -85,9 +141,17 @@ class Job(models.Model):
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
 
     priority = models.SmallIntegerField(default=0, help_text="Higher runs first.")
-    position = models.FloatField(default=0, help_text="Order within a priority; lower runs first.")
+    position = models.FloatField(default=0, help_text="Order within a priority; lower runs first. See jobs.places.")
     interrupted = models.BooleanField(default=False, help_text="Lost its worker; goes before all others.")
-    not_before = models.DateTimeField(null=True, blank=True)
+    preemptible = models.BooleanField(default=False, help_text="Gives way, at a checkpoint, to a higher priority.")
+    not_before = models.DateTimeField(null=True, blank=True, help_text="Stays pending until then.")
+    after_failure = models.CharField(
+        max_length=10, choices=AfterFailure, default=AfterFailure.CANCEL,
+        help_text="What becomes of it when a job that it starts after does not complete.",
+    )  # fmt: skip
+    max_seconds = models.FloatField(null=True, blank=True, help_text="Longest running time over all attempts.")
+    phase_seconds = models.JSONField(default=dict, blank=True, help_text="Phase → longest time in it, in seconds.")
+    stall_seconds = models.FloatField(null=True, blank=True, help_text="Longest time without progress.")
 
     # The fence: an attempt whose number is not this one can write nothing.
     attempt_number = models.PositiveIntegerField(default=0)
@@ -145,6 +209,15 @@ class Job(models.Model):
                 condition=Q(status="running") | Q(request=""), name="job_request_only_while_running"
             ),
             models.CheckConstraint(
+                condition=(Q(status="pending") & ~Q(waiting_for="")) | ~Q(status="pending"),
+                name="job_pending_says_for_what",
+            ),
+            models.CheckConstraint(
+                condition=(Q(max_seconds__isnull=True) | Q(max_seconds__gt=0))
+                & (Q(stall_seconds__isnull=True) | Q(stall_seconds__gt=0)),
+                name="job_limits_are_positive",
+            ),
+            models.CheckConstraint(
                 condition=Q(model_version__isnull=True) | Q(status="completed"), name="job_version_only_when_completed"
             ),
             models.CheckConstraint(
@@ -164,11 +237,21 @@ class Job(models.Model):
             ),
         ]
         indexes = [
-            # The claim: interrupted jobs first, then priority, then position.
+            # The queue: interrupted jobs first, then priority, then position.
             models.Index(
                 F("interrupted").desc(), F("priority").desc(), "position", "id",
                 condition=Q(status="queued"), name="job_claim_order",
             ),
+            # The claim: the first job of each lane and owner, whatever stands before it in other lanes.
+            models.Index(
+                F("lane"), F("owner"), F("interrupted").desc(), F("priority").desc(), "position", "id",
+                condition=Q(status="queued"), name="job_lane_order",
+            ),
+            # Where an owner's next job goes.
+            models.Index(
+                fields=["owner", "priority", "position"], condition=Q(status="queued"), name="job_owner_places"
+            ),
+            models.Index(fields=["not_before"], condition=Q(status="pending"), name="job_pending_due"),
             models.Index(fields=["owner", "-created_at", "-id"], name="job_owner_newest"),
             models.Index(fields=["status", "-created_at"], name="job_status_newest"),
         ]  # fmt: skip
@@ -204,6 +287,47 @@ class Job(models.Model):
         return max(0.0, (self.total_steps - self.current_step) * self.step_seconds)
 
 
+class Dependency(models.Model):
+    """A job that starts only after another one has ended. Made with the job, so there are no circles."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="dependencies")
+    needs = models.ForeignKey(Job, models.PROTECT, related_name="dependents")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "needs"], name="dependency_once"),
+            models.CheckConstraint(condition=Q(needs__lt=F("job")), name="dependency_on_an_earlier_job"),
+        ]
+        verbose_name_plural = "dependencies"
+
+    def __str__(self) -> str:
+        return f"Job {self.job_id} after job {self.needs_id}"
+
+
+class Limit(models.Model):
+    """How many jobs a user or a subject may have running, and waiting or running, at a time.
+
+    The row without user and subject holds for every user who has none of their own. Null is 'no limit'.
+    """
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, null=True, blank=True, related_name="+")
+    subject = models.OneToOneField(Subject, models.CASCADE, null=True, blank=True, related_name="+")
+    max_running = models.PositiveIntegerField(null=True, blank=True, help_text="Running at a time.")
+    max_active = models.PositiveIntegerField(null=True, blank=True, help_text="Not yet ended, waiting ones included.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(user__isnull=True) | Q(subject__isnull=True), name="limit_of_a_user_or_a_subject"
+            ),
+            # NULLs count as equal here: there is one row for everybody.
+            models.UniqueConstraint(fields=["user", "subject"], name="limit_once", nulls_distinct=False),
+        ]
+
+    def __str__(self) -> str:
+        return f"Limit of {self.user or self.subject or 'every user'}"
+
+
 class Attempt(models.Model):
     """One time that a worker took a job up. It holds a lease that its supervisor renews."""
 
@@ -213,12 +337,14 @@ class Attempt(models.Model):
         CANCELLED = "cancelled", "Cancelled"
         PAUSED = "paused", "Paused"
         STOPPED = "stopped", "Stopped with its node"
+        PREEMPTED = "preempted", "Gave way"
         CRASHED = "crashed", "Trainer died"
         LOST = "lost", "Worker lost"
 
     job = models.ForeignKey(Job, models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
     slot = models.ForeignKey(Slot, models.SET_NULL, null=True, related_name="attempts")
+    devices = models.JSONField(default=list, help_text="The devices of all slots that it was given.")
     # Who supervises it: enough to tell on the same host, at once, that they are gone.
     host = models.CharField(max_length=200)
     boot_id = models.CharField(max_length=64)
@@ -233,6 +359,7 @@ class Attempt(models.Model):
     # Batches of progress written so far. Tells after a lost answer whether a commit took place.
     flushes = models.PositiveIntegerField(default=0)
     outcome = models.CharField(max_length=10, choices=Outcome, blank=True)
+    code = models.CharField(max_length=40, blank=True, help_text="Why it ended badly: a code of engine.protocol.")
     reason = models.CharField(max_length=500, blank=True)
 
     class Meta:

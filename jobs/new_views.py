@@ -19,8 +19,10 @@ from datasets import overview
 from datasets.models import Dataset
 from engine.catalogue import RECIPES, Recipe
 from jobs import forms
-from jobs.creation import DEVICES, MAX_PRIORITY, create_job
+from jobs.creation import create_job
 from jobs.models import Job, Slot
+from jobs.needs import DEVICES
+from jobs.states import MAX_PRIORITY
 from registry.models import Model
 
 DEVICE_WORDS = {"any": "Whatever is free", "cpu": "CPU", "cuda": "GPU"}

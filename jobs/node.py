@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import psutil
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
@@ -29,7 +33,8 @@ from common.paths import run_folder, warm_socket
 from common.push import publish
 from engine.launch import boot_id, engine_environment, ping, warm_command
 from engine.processes import process_alive, start_time_of
-from engine.telemetry import Device, devices
+from engine.telemetry import devices, driver_version, machine_figures
+from jobs import nodes
 from jobs.cluster import Cluster
 from jobs.models import Node, Slot
 from jobs.sweep import SWEEPS, background_hangs, deaf_queues
@@ -47,9 +52,11 @@ AWAY = (OperationalError, InterfaceError)
 class NodeManager:
     """Runs until it is told to stop. Single-threaded, because it forks."""
 
-    def __init__(self, name: str, slots: list[str]) -> None:
+    def __init__(self, name: str, slots: list[str], labels: Sequence[str] = ()) -> None:
         self.name = name
         self.devices = slots
+        self.labels = list(labels)
+        self.instance = uuid.uuid4()
         self.node: Node | None = None
         self.clusters: dict[str, Cluster] = {}
         self.warm: subprocess.Popen[bytes] | None = None
@@ -95,8 +102,8 @@ class NodeManager:
     def shut_down(self) -> None:
         """Let running jobs save a checkpoint and go back to the queue, then end every process."""
         try:
-            Node.objects.filter(pk=self.node.pk if self.node else 0).update(state=Node.State.STOPPED)
-            self._announce()
+            if self.node and self._mine().update(state=Node.State.STOPPED):
+                nodes.note(self.node, "stopped", None, "Its jobs save a checkpoint and go on elsewhere, or here later.")
         except AWAY as error:
             self._complain(error)
         deadline = time.monotonic() + GRACE_SECONDS
@@ -131,25 +138,40 @@ class NodeManager:
 
     @transaction.atomic
     def _register(self) -> None:
-        """Write down this node and its slots, and clear what a predecessor left in their queues."""
-        now = {"heartbeat_at": Now(), "started_at": Now()}
+        """Write down this node and its slots; ConflictError when a living manager elsewhere has the name."""
+        known = Node.objects.select_for_update().filter(name=self.name).first()
+        if known and known.instance != self.instance and _manager_lives(known):
+            raise ConflictError(
+                f"A node called '{self.name}' is running on {known.host}.",
+                "Stop it first, or give this one another name with TRAINHUB_NODE.",
+            )
         facts = {
             "host": socket.gethostname(),
             "boot_id": boot_id(),
+            "manager_pid": os.getpid(),
+            "manager_start": start_time_of(os.getpid()) or 0,
+            "instance": self.instance,
             "version": settings.TRAINHUB_VERSION,
-            "devices": [_shown(device) for device in devices()],
+            "versions": _versions(),
+            "devices": [asdict(device) for device in devices()],
+            "labels": self.labels,
             "state": Node.State.ACTIVE,
+            "heartbeat_at": Now(),
+            "started_at": Now(),
         }
-        self.node, _ = Node.objects.update_or_create(name=self.name, defaults=facts | now)
+        self.node, _ = Node.objects.update_or_create(name=self.name, defaults=facts)
+        memory = {("cuda" if one.kind == "gpu" else "cpu", one.index): one.memory_bytes for one in devices()}
         for index, device in enumerate(self.devices):
-            queue = f"slot.{self.name}.{index}"
-            row = {"device": device, "queue": queue, "enabled": True}
+            kind, _, number = device.partition(":")
+            row = {"device": device, "queue": f"slot.{self.name}.{index}", "enabled": True}
+            row["memory_bytes"] = memory.get((kind, int(number or 0)))
             Slot.objects.update_or_create(node=self.node, index=index, defaults=row)
         Slot.objects.filter(node=self.node, index__gte=len(self.devices)).update(enabled=False)
-        self._announce()
+        nodes.note(self.node, "started", None, f"TrainHub {settings.TRAINHUB_VERSION}, {len(self.devices)} slots.")
 
-    def _announce(self) -> None:
-        publish("nodes", "jobs.all")
+    def _mine(self) -> QuerySet[Node]:
+        """This node's row, as long as this manager holds its name."""
+        return Node.objects.filter(name=self.name, instance=self.instance)
 
     def _watch(self) -> None:
         """Start what should run and doesn't."""
@@ -197,8 +219,14 @@ class NodeManager:
         )
 
     def _beat(self) -> None:
-        Node.objects.filter(name=self.name).update(heartbeat_at=Now(), figures=_figures(), state=Node.State.ACTIVE)
-        publish("nodes")
+        """Say that this node lives. One whose name was taken over by another manager stops."""
+        if self._mine().update(heartbeat_at=Now(), figures=machine_figures(), state=Node.State.ACTIVE):
+            publish("nodes")
+        elif Node.objects.filter(name=self.name).exists():
+            log.error("another manager has taken the name '%s' over; this one stops", self.name)
+            self.stopping = True
+        else:
+            self._register()  # it was forgotten while it could not be heard
 
     def _with_database(self, call: Any) -> None:
         """Run a call that is safe to repeat, until the database answers or the manager is stopped."""
@@ -218,16 +246,24 @@ class NodeManager:
             log.warning("%s: %s", what, error, exc_info=error if trace else None)
 
 
-def _shown(device: Device) -> dict[str, Any]:
-    return asdict(device)
+def _manager_lives(known: Node) -> bool:
+    """Whether the manager that holds a node's name is at work: by its process on this host, else by its heartbeat."""
+    if known.state == Node.State.STOPPED:
+        return False
+    if known.host == socket.gethostname() and known.boot_id == boot_id():
+        return process_alive(known.manager_pid, known.manager_start)
+    return known.is_up
 
 
-def _figures() -> dict[str, float]:
-    """Use of this machine, for its page."""
-    return {
-        "system/cpu_percent": psutil.cpu_percent(None),
-        "system/host_memory_percent": psutil.virtual_memory().percent,
-    }
+def _versions() -> dict[str, str]:
+    """What runs here, for its page; asked of the packages' records, so that nothing heavy is loaded."""
+    found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
+    for package in ("torch", "django-q2"):
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    if driver := driver_version():
+        found["NVIDIA driver"] = driver
+    return found
 
 
 def slots_of_this_machine(wanted: str = "") -> list[str]:

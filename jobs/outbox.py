@@ -13,10 +13,16 @@ from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from common.background import QUEUE, enqueue
-from jobs.models import OutboxMessage
+from jobs.models import Job, OutboxMessage
 
 RETRY_SHARE = 1 / 30  # of the sweeps, which come once a second
 LISTENERS = ("history.tasks.record_runs", "performance.tasks.record_evaluations")
+
+
+def note_end(job: Job) -> None:
+    """Leave word for the rooms above that a run has ended, in the transaction that ended it."""
+    OutboxMessage.objects.get_or_create(topic="run_ended", job=job, attempt_number=job.attempt_number)
+    wake_on_commit()
 
 
 def wake_on_commit() -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Case, Count, F, IntegerField, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models import Case, Count, F, IntegerField, Prefetch, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
 
 from common.access import visible
-from jobs.models import Attempt, Job, Node, Slot
+from jobs.models import Job, Node, Slot
 from jobs.queue import free_slots, ready
 from jobs.states import ACTIVE, TERMINAL, Status
 
@@ -46,76 +45,15 @@ def counts(user: AbstractBaseUser) -> dict[str, int]:
 
 def free_and_busy() -> tuple[int, int]:
     """Slots of living nodes that are free, and that run a job; two queries."""
-    busy = Attempt.objects.filter(ended_at__isnull=True, slot__isnull=False).count()
-    return free_slots().count(), busy
+    return free_slots().count(), Slot.objects.exclude(held_by=None).count()
 
 
 def nodes() -> QuerySet[Node]:
     """Nodes with their slots, each slot with the job that it runs as `running_job` and `running_name`."""
-    attempt = Attempt.objects.filter(slot=OuterRef("pk"), ended_at__isnull=True)
     slots = Slot.objects.filter(enabled=True).annotate(
-        running_job=Subquery(attempt.values("job_id")[:1]), running_name=Subquery(attempt.values("job__name")[:1])
+        running_job=F("held_by__job_id"), running_name=F("held_by__job__name")
     )
     return Node.objects.prefetch_related(Prefetch("slots", queryset=slots))
-
-
-def waiting_reason(job: Job) -> str:
-    """In one sentence, what a job waits for; empty for a job that does not wait."""
-    return waiting_reasons([job])[job.pk]
-
-
-def waiting_reasons(jobs: Iterable[Job]) -> dict[int, str]:
-    """What each of these jobs waits for, by its id, with the same few queries for one and for many."""
-    jobs = list(jobs)
-    now = timezone.now()
-    reasons = {job.pk: _plain_reason(job, now) for job in jobs}
-    waiting = [job for job in jobs if reasons[job.pk] is None]
-    if waiting:
-        alive = _slots_alive()
-        places = {pk: place for place, pk in enumerate(_in_line(alive).values_list("pk", flat=True))}
-        free = set(free_slots().values_list("pk", flat=True))
-        for job in waiting:
-            reasons[job.pk] = _queue_reason(job, places.get(job.pk, 0), alive, free)
-    return {pk: reason or "" for pk, reason in reasons.items()}
-
-
-def _plain_reason(job: Job, now: datetime) -> str | None:
-    """The reason where the job itself tells it; None where it depends on the queue."""
-    if job.status == Status.PAUSED:
-        return "Paused. Resume it to go on."
-    if job.status == Status.PENDING:
-        return job.waiting_for or "Waits to be queued."
-    if job.status != Status.QUEUED:
-        return ""
-    if job.not_before and job.not_before > now:
-        return f"Starts at {job.not_before:%Y-%m-%d %H:%M} UTC."
-    return None
-
-
-def _slots_alive() -> list[tuple[int, str]]:
-    """(id, device) of the enabled slots of nodes that are up."""
-    nodes = [node.pk for node in Node.objects.all() if node.is_up]
-    return list(Slot.objects.filter(enabled=True, node__in=nodes).values_list("pk", "device"))
-
-
-def _in_line(alive: list[tuple[int, str]]) -> QuerySet[Job]:
-    """Queued jobs that some living slot can run: the others stand in nobody's way."""
-    if any(device.startswith("cuda") for _, device in alive):
-        return ready()
-    return ready().exclude(resources__device="cuda")
-
-
-def _queue_reason(job: Job, before: int, alive: list[tuple[int, str]], free: set[int]) -> str:
-    device = job.resources.get("device", "any")
-    fitting = [pk for pk, slot in alive if device in {"any", "cpu"} or slot.startswith(device)]
-    if not fitting:
-        what = "a GPU" if device == "cuda" else "a worker"
-        return f"Waits for {what}: no node that has one is running."
-    if before:
-        return f"{before} {'job' if before == 1 else 'jobs'} before it."
-    if free.intersection(fitting):
-        return "Next: a worker takes it at once."
-    return "Next: waits for a free device."
 
 
 def recent_failures(user: AbstractBaseUser, hours: int = 24) -> QuerySet[Job]:

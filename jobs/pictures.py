@@ -11,6 +11,7 @@ from common.access import visible
 from jobs import logs, overview, presentation
 from jobs.lineage import lineage
 from jobs.models import Job
+from jobs.reasons import waiting_reason, waiting_reasons
 from jobs.states import Status
 
 MONITOR_JOBS = 60
@@ -47,7 +48,7 @@ def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, An
     if "header" in parts:
         context |= {
             "actions": presentation.actions(job),
-            "waiting": overview.waiting_reason(job),
+            "waiting": waiting_reason(job),
             "lineage": lineage(job),
         }
     if "progress" in parts:
@@ -79,7 +80,7 @@ def card(job: Job, values: list[float]) -> str:
 def cards(jobs: list[Job]) -> list[dict[str, Any]]:
     """Jobs with what their cards show, and what may be done with each."""
     lines = presentation.sparklines(jobs)
-    reasons = overview.waiting_reasons([job for job in jobs if job.status != Status.RUNNING])
+    reasons = waiting_reasons([job for job in jobs if job.status != Status.RUNNING])
     return [
         {
             "job": job,
@@ -110,7 +111,7 @@ def dashboard(user: Any, jobs: list[Job] | None = None) -> dict[str, Any]:
     if jobs is None:
         jobs = list(active.filter(status=Status.RUNNING)[:DASHBOARD_JOBS])
     waiting = list(active.exclude(status=Status.RUNNING)[:WAITING_JOBS])
-    reasons = overview.waiting_reasons(waiting)
+    reasons = waiting_reasons(waiting)
     free, busy = overview.free_and_busy()
     return {
         "counts": overview.counts(user),
@@ -136,7 +137,7 @@ def queue(user: Any) -> dict[str, Any]:
     places = {pk: number for number, pk in enumerate(order, 1)}
     jobs = sorted(visible(overview.queue_order(), user), key=lambda job: places.get(job.pk, 0))
     held = list(overview.active_jobs(user).filter(status__in=[Status.PAUSED, Status.PENDING]))
-    reasons = overview.waiting_reasons([*jobs, *held])
+    reasons = waiting_reasons([*jobs, *held])
     free, busy = overview.free_and_busy()
     return {
         "rows": [{"job": job, "place": places.get(job.pk), "reason": reasons.get(job.pk, "")} for job in jobs],

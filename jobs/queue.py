@@ -6,20 +6,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Coalesce, Now
-from django.utils import timezone
 from django_q.models import OrmQ
 
 from common.background import put
 from jobs.lifecycle import move
 from jobs.models import Attempt, Job, Node, Slot
+from jobs.needs import Needs
+from jobs.places import ORDER
+from jobs.scheduling import Answer, Picture, Place, keep_for
 from jobs.states import Status
 
-ORDER = (F("interrupted").desc(), F("priority").desc(), "position", "id")
 KNOCK = "jobs.tasks.answer"
 KNOCKS_AT_ONCE = 4
+LOCK = 7_236_002  # one claim at a time: limits and slots of several devices are then exact
+HEADS = 4  # jobs looked at of each lane and owner: a person may hold the first one's row at this moment
 
 
 @dataclass(frozen=True)
@@ -32,43 +35,87 @@ class Owner:
     start_time: int  # clock ticks since boot
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """The first jobs of a lane and owner, in the order of the queue."""
+
+    pk: int
+    lane: str
+    owner_id: int
+    subject_id: int | None
+
+
 def ready(jobs: QuerySet[Job] | None = None) -> QuerySet[Job]:
     """Queued jobs in the order in which slots take them."""
     queued = (Job.objects.all() if jobs is None else jobs).filter(status=Status.QUEUED)
-    return queued.filter(Q(not_before__isnull=True) | Q(not_before__lte=Now())).order_by(*ORDER)
+    return queued.order_by(*ORDER)
 
 
-def fitting(device: str) -> Q:
-    """Jobs that a slot with this device can run."""
-    kind = device.partition(":")[0]
-    wanted = Q(resources__device__isnull=True) | Q(resources__device__in=["any", kind])
-    return wanted | Q(resources__device="cpu")
+def candidates(full_subjects: list[int], each: int = HEADS) -> list[Candidate]:
+    """The first `each` queued jobs of every lane and owner, all in the order of the queue.
+
+    Lanes and owners are found by hopping along the index, so the length of the queue does not matter: a hundred
+    thousand jobs that can't start now cost no more than one.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_CANDIDATES, [full_subjects, each])
+        return [Candidate(*row) for row in cursor.fetchall()]
 
 
 @transaction.atomic
 def claim(slot: Slot, owner: Owner) -> Attempt | None:
-    """Take the best fitting job for a slot: one attempt with a lease, or None when there is nothing to do.
+    """Take the best job that can start on this slot: one attempt with a lease, or None when there is none.
 
-    SKIP LOCKED lets several slots claim at once; the unique index on open attempts refuses a second
-    attempt on a job or slot whatever happens.
+    Claims take turns (an advisory lock), so limits hold exactly and a job of several devices gets all of them or
+    none. Whatever happens, `Slot.held_by` and the unique indexes on open attempts refuse a second attempt.
     """
-    job = ready().filter(fitting(slot.device)).select_for_update(skip_locked=True, of=("self",)).first()
-    if job is None:
-        return None
-    number = job.attempt_number + 1
-    where = f"{slot.node.name}, {slot.device}"
+    take_turn()
+    picture = Picture.take()
+    for candidate in candidates(picture.full_subjects):
+        needs = Needs.of_lane(candidate.lane)
+        places = picture.slots_for(needs, slot.pk)
+        verdict = picture.judge(needs, candidate.owner_id, candidate.subject_id)
+        if places and verdict.answer is Answer.NOW:
+            number = _lock(candidate.pk)
+            if number is None:
+                continue
+            return _start(candidate.pk, number + 1, slot, places, owner)
+        keep_for(picture, verdict, needs)
+        machine = picture.machine_of(slot.pk)
+        if machine is None or machine.kept or machine.closed:
+            return None
+    return None
+
+
+def take_turn() -> None:
+    """Let one claim (or preemption) decide at a time, until the transaction ends."""
+    with connection.cursor() as cursor:
+        # A process that is frozen between two statements of its claim must not hold up all others for long.
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '4s'")
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+
+
+def _lock(job_id: int) -> int | None:
+    """Hold the job's row: its attempt number; None when a person has it in hand, or took it out, just now."""
+    queued = Job.objects.filter(pk=job_id, status=Status.QUEUED).order_by()
+    return queued.select_for_update(skip_locked=True, of=("self",)).values_list("attempt_number", flat=True).first()
+
+
+def _start(job_id: int, number: int, slot: Slot, places: list[Place], owner: Owner) -> Attempt:
+    devices = [place.device for place in places]
     job = move(
-        job.pk,
+        job_id,
         Status.RUNNING,
         kind="started",
         expected={Status.QUEUED},
-        message=f"Attempt {number} on {where}.",
+        message=f"Attempt {number} on {slot.node.name}, {', '.join(devices)}.",
         changes={"attempt_number": number, "started_at": Coalesce("started_at", Now())},
     )
-    return Attempt.objects.create(
+    attempt = Attempt.objects.create(
         job=job,
         number=number,
         slot=slot,
+        devices=devices,
         host=owner.host,
         boot_id=owner.boot_id,
         supervisor_pid=owner.pid,
@@ -76,15 +123,18 @@ def claim(slot: Slot, owner: Owner) -> Attempt | None:
         started_at=job.attempt_started_at,
         lease_until=job.attempt_started_at + timedelta(seconds=settings.LEASE_SECONDS),
     )
+    held = Slot.objects.filter(pk__in=[place.pk for place in places], held_by=None).update(held_by=attempt)
+    if held != len(places):
+        raise IntegrityError(f"job {job_id}: only {held} of {len(places)} slots were free")
+    return attempt
 
 
 def free_slots() -> QuerySet[Slot]:
-    """Slots of living nodes that run nothing."""
-    alive = timezone.now() - timedelta(seconds=settings.LEASE_SECONDS)
-    busy = Attempt.objects.filter(slot=OuterRef("pk"), ended_at__isnull=True)
-    return Slot.objects.filter(
-        ~Exists(busy), enabled=True, node__state=Node.State.ACTIVE, node__heartbeat_at__gt=alive
-    ).select_related("node")
+    """Slots of nodes that take jobs, that run nothing; in the database's time."""
+    fresh = Now() - timedelta(seconds=settings.LEASE_SECONDS)
+    open_nodes = Node.objects.filter(state=Node.State.ACTIVE, draining=False, heartbeat_at__gt=fresh)
+    open_nodes = open_nodes.exclude(set_aside_until__gt=Now())
+    return Slot.objects.filter(held_by=None, enabled=True, node__in=open_nodes).select_related("node")
 
 
 def knock() -> int:
@@ -94,12 +144,51 @@ def knock() -> int:
     then, and the sweep knocks again.
     """
     waiting = OrmQ.objects.filter(key=OuterRef("queue"))
-    slots = list(free_slots().filter(~Exists(waiting))[:KNOCKS_AT_ONCE])
+    slots = list(free_slots().filter(~Exists(waiting)))
+    if len(slots) > KNOCKS_AT_ONCE:
+        wanted = _wanted({slot.pk for slot in slots})
+        slots = [slot for slot in slots if slot.pk in wanted]
     for slot in slots:
         put(slot.queue, KNOCK, slot.pk)
     return len(slots)
 
 
+def _wanted(free: set[int]) -> set[int]:
+    """Of many free slots, a few that the first jobs of the queue would start on."""
+    picture = Picture.take()
+    wanted: set[int] = set()
+    for candidate in candidates(picture.full_subjects):
+        verdict = picture.judge(Needs.of_lane(candidate.lane), candidate.owner_id, candidate.subject_id)
+        if verdict.answer is Answer.NOW and verdict.machine:
+            fitting = verdict.machine.fitting(Needs.of_lane(candidate.lane))
+            wanted.update([place.pk for place in fitting if place.pk in free - wanted][:1])
+        if len(wanted) == KNOCKS_AT_ONCE:
+            break
+    return wanted
+
+
 def knock_on_commit() -> None:
     """Wake free slots once the transaction has committed; when that fails, the sweep knocks."""
     transaction.on_commit(knock, robust=True)
+
+
+_CANDIDATES = """
+WITH RECURSIVE crowd AS (
+    (SELECT lane, owner_id FROM jobs_job WHERE status = 'queued' ORDER BY lane, owner_id LIMIT 1)
+    UNION ALL
+    SELECT following.lane, following.owner_id
+    FROM crowd, LATERAL (
+        SELECT lane, owner_id FROM jobs_job
+        WHERE status = 'queued' AND (lane, owner_id) > (crowd.lane, crowd.owner_id)
+        ORDER BY lane, owner_id LIMIT 1
+    ) AS following
+)
+SELECT first.id, first.lane, first.owner_id, first.subject_id
+FROM crowd, LATERAL (
+    SELECT id, lane, owner_id, subject_id, interrupted, priority, position FROM jobs_job
+    WHERE status = 'queued' AND lane = crowd.lane AND owner_id = crowd.owner_id
+      AND (subject_id IS NULL OR subject_id <> ALL(%s::bigint[]))
+    ORDER BY interrupted DESC, priority DESC, position, id LIMIT %s
+) AS first
+ORDER BY first.interrupted DESC, first.priority DESC, first.position, first.id
+"""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import socket
 
+from django.db import OperationalError, connection, transaction
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
+from psycopg.errors import LockNotAvailable
 
 from engine.launch import boot_id, kill_leftover, process_alive
+from engine.protocol import FailureCode
 from jobs.conclusion import requeue
 from jobs.lifecycle import StaleAttemptError
 from jobs.models import Attempt, Slot
@@ -39,7 +42,7 @@ def release_slot(slot: Slot, owner: Owner) -> bool:
 
     An attempt of the asking process itself is one whose claim's answer was lost: nobody supervises it.
     """
-    attempt = Attempt.objects.filter(slot=slot, ended_at__isnull=True).first()
+    attempt = Attempt.objects.filter(held_slots=slot).first()
     if attempt is None:
         return True
     here = attempt.host == owner.host and attempt.boot_id == owner.boot_id
@@ -58,8 +61,18 @@ def _release(attempt: Attempt, boot: str) -> int:
     if attempt.trainer_pid and attempt.trainer_start and attempt.boot_id == boot:
         kill_leftover(attempt.trainer_pid, attempt.trainer_start)
     try:
-        requeue(attempt.job_id, attempt.number, Attempt.Outcome.LOST, "Its worker was lost.")
+        with transaction.atomic():
+            # Its supervisor may be frozen with the row in its hand; the others are not to wait for that.
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '300ms'")
+            requeue(
+                attempt.job_id, attempt.number, Attempt.Outcome.LOST, "Its worker was lost.", FailureCode.WORKER_LOST
+            )
     except StaleAttemptError:
         return 0  # someone else was faster
+    except OperationalError as error:
+        if isinstance(error.__cause__, LockNotAvailable):
+            return 0  # the next sweep tries again; the database ends a transaction that stands still
+        raise
     log.warning("job %s: attempt %s lost its worker and was ended", attempt.job_id, attempt.number)
     return 1

@@ -12,7 +12,7 @@ from common.numbers import BIGINT_MAX, finite
 from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
 from engine.catalogue import RECIPES
 from jobs.models import Checkpoint, Job, JobEvent, LogLine, Node, Slot
-from jobs.overview import waiting_reason, waiting_reasons
+from jobs.reasons import waiting_reason, waiting_reasons
 
 PRIORITY = {"min_value": -1000, "max_value": 1000}
 

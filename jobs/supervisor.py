@@ -23,11 +23,12 @@ from engine.launch import Trainer, start_time_of, start_trainer
 from engine.processes import Ended
 from engine.protocol import Command, DataSpec, Event, FailureCode, Spec, decode
 from engine.telemetry import Sampler, devices
-from jobs import conclusion
+from jobs import conclusion, requests
 from jobs.folders import work_folder
 from jobs.lifecycle import StaleAttemptError
 from jobs.models import Attempt, Node, Slot
 from jobs.progress import ProgressWriter, renew_lease
+from jobs.runclock import RunClock
 from jobs.states import Phase, Request
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ SAMPLE_SECONDS = 1.0  # between two looks at device, CPU and memory
 CANCEL_SECONDS = 10.0  # a trainer that does not obey in time is killed
 PAUSE_SECONDS = 120.0
 STOP_SECONDS = 20.0
+LIMIT_SECONDS = 15.0
 READ_BYTES = 1 << 20
 AWAY = (OperationalError, InterfaceError)
 
@@ -60,6 +62,7 @@ class Supervisor:
         self.renewed = now  # when the lease was last known to be ours
         self.next_flush = self.next_sample = self.next_renewal = now
         self.next_look = now + LOOK_SECONDS
+        self.clock = RunClock(self.job, now)
 
     def run(self) -> None:
         """Supervise until the attempt is over and its job has moved on, or someone else owns the job."""
@@ -94,12 +97,16 @@ class Supervisor:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "spec.json"
         path.write_text(self._spec().model_dump_json(indent=1), encoding="utf-8")
-        device = self.slot.device.partition(":")
-        visible = device[2] if device[0] == "cuda" else ""
-        trainer = start_trainer(path, socket_path=warm_socket(), env={"CUDA_VISIBLE_DEVICES": visible})
+        visible = [index for device in self.attempt.devices for index in (device.partition(":")[2],) if index]
+        trainer = start_trainer(
+            path,
+            socket_path=warm_socket(),
+            env={"CUDA_VISIBLE_DEVICES": ",".join(visible)},
+            **({"processes": len(self.attempt.devices)} if len(self.attempt.devices) > 1 else {}),
+        )
         try:
             self._until_database(lambda: self._note_trainer(trainer))
-            gpus = [device for device in devices() if device.kind == "gpu" and str(device.index) == visible]
+            gpus = [device for device in devices() if device.kind == "gpu" and str(device.index) in visible]
             self.sampler = Sampler(trainer.pid, gpus)
             if self.stale:
                 raise StaleAttemptError
@@ -126,6 +133,7 @@ class Supervisor:
             device="cpu" if self.slot.device == "cpu" or job.resources.get("device") == "cpu" else "auto",
             checkpoint_seconds=settings.CHECKPOINT_SECONDS,
             resume_limit=job.current_step,
+            processes=max(1, len(self.attempt.devices)),
         )
 
     def _follow(self, trainer: Trainer) -> Ended:
@@ -149,7 +157,7 @@ class Supervisor:
 
     def _patience(self) -> int:
         """Milliseconds until the next duty."""
-        due = min(self.next_look, self.next_sample, self.next_renewal, self.deadline)
+        due = min(self.next_look, self.next_sample, self.next_renewal, self.deadline, self.clock.due())
         if self.writer.batch:
             due = min(due, self.next_flush)
         return max(1, int(1000 * min(0.5, due - time.monotonic())))
@@ -172,6 +180,7 @@ class Supervisor:
 
     def _take(self, event: dict[str, Any]) -> None:
         writer = self.writer
+        self.clock.note(event)
         match event["event"]:
             case Event.STEP:
                 self.step = event["step"]
@@ -226,6 +235,7 @@ class Supervisor:
         try:
             if now >= self.next_renewal:
                 renew_lease(self.job.pk, self.attempt.number)
+                self.clock.read_limits()
                 self.renewed = now
                 trainer.renew(0.95 * settings.LEASE_SECONDS)
                 self.next_renewal = now + settings.HEARTBEAT_SECONDS
@@ -242,6 +252,9 @@ class Supervisor:
             trainer.kill()
         except AWAY as error:
             self._database_away(error, trainer)
+        if self.clock.limited is None and (limited := self.clock.look()):
+            self.writer.log(limited.message, "warning")
+            self._ask(Command.STOP, LIMIT_SECONDS, trainer)
         if now >= self.deadline:
             self.writer.log("The trainer did not obey in time and was ended.", "warning")
             trainer.kill()
@@ -257,6 +270,10 @@ class Supervisor:
             self._ask(Command.CANCEL, CANCEL_SECONDS, trainer)
         elif request == Request.PAUSE:
             self._ask(Command.PAUSE, PAUSE_SECONDS, trainer)
+        elif request == Request.PREEMPT:
+            self._ask(Command.STOP, PAUSE_SECONDS, trainer)
+        elif request == Request.CHECKPOINT and trainer.send(Command.CHECKPOINT):
+            requests.passed_on(self.job.pk, self.attempt.number, Request.CHECKPOINT)
 
     def _ask(self, command: Command, seconds: float, trainer: Trainer) -> None:
         if command != self.asked:
@@ -286,6 +303,7 @@ class Supervisor:
             event=self.last_event,
             asked=self.asked,
             lease_lost=self.lease_lost,
+            limit=self.clock.limited,
             environment=self.environment,
         )
         self._until_database(self.writer.flush)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 from django_q.conf import Conf
 from django_q.models import OrmQ
@@ -17,9 +16,11 @@ from datasets.imports import sweep_imports
 from datasets.models import Import
 from jobs import outbox
 from jobs.folders import sweep_folders
-from jobs.models import Attempt, Slot
+from jobs.models import Slot
+from jobs.preemption import make_room
 from jobs.queue import knock, ready
 from jobs.recovery import release_lost
+from jobs.waiting import release_due
 
 UNANSWERED_SECONDS = 10
 BACKGROUND_SECONDS = 60
@@ -28,10 +29,12 @@ BACKGROUND_SECONDS = 60
 def knock_where_work_waits() -> None:
     if ready().exists():
         knock()
+        make_room()
 
 
-# End lost attempts, knock, wake imports and recording that were left lying, remove what ended jobs left on disk.
-SWEEPS = (release_lost, knock_where_work_waits, sweep_imports, outbox.sweep, sweep_folders)
+# End lost attempts, queue what need wait no longer, knock, wake imports and recording that were left lying, remove
+# what ended jobs left on disk.
+SWEEPS = (release_lost, release_due, knock_where_work_waits, sweep_imports, outbox.sweep, sweep_folders)
 
 
 def deaf_queues(node_id: int) -> list[str]:
@@ -40,8 +43,7 @@ def deaf_queues(node_id: int) -> list[str]:
     A knock's row is deleted when it is answered, so any row that is older than ten seconds is one that nobody
     answered, whether it was never taken or was taken and lost.
     """
-    busy = Attempt.objects.filter(slot=OuterRef("pk"), ended_at__isnull=True)
-    queues = Slot.objects.filter(~Exists(busy), node_id=node_id, enabled=True).values_list("queue", flat=True)
+    queues = Slot.objects.filter(held_by=None, node_id=node_id, enabled=True).values_list("queue", flat=True)
     return [queue for queue in queues if oldest(queue) > UNANSWERED_SECONDS]
 
 

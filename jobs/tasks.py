@@ -44,7 +44,7 @@ def answer(slot_id: int) -> int:
 def _next(slot: Slot, owner: Owner) -> Attempt | None:
     """The next job for a slot, None when it is to run none now."""
     Slot.objects.filter(pk=slot.pk).update(answered_at=Now())
-    slot.node.refresh_from_db(fields=["state"])
-    if slot.node.state != slot.node.State.ACTIVE or not release_slot(slot, owner):
+    slot.node.refresh_from_db(fields=["state", "draining", "heartbeat_at", "set_aside_until"])
+    if not slot.node.takes_jobs or not release_slot(slot, owner):
         return None
     return claim(slot, owner)

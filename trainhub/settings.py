@@ -122,11 +122,21 @@ TEMPLATES = [
 ]
 
 
+# A worker that is not heard of for this long has lost its job; it renews three times as often.
+LEASE_SECONDS = float(os.environ.get("TRAINHUB_LEASE_SECONDS", "30"))
+HEARTBEAT_SECONDS = LEASE_SECONDS / 3
+
+
+def _idle_ms() -> int:
+    """A frozen process that holds a row must let go of it before its lease has run out."""
+    return int(1000 * max(4.0, min(60.0, LEASE_SECONDS / 2)))
+
+
 def _database() -> dict[str, object]:
     """PostgreSQL from DATABASE_URL, or the embedded server of TRAINHUB_HOME."""
     options: dict[str, object] = {
         "connect_timeout": 5,
-        "options": "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
+        "options": f"-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout={_idle_ms()}",
     }
     settings: dict[str, object] = {
         "ENGINE": "django.db.backends.postgresql",
@@ -308,8 +318,14 @@ LOGGING = {
 
 # How a node and its jobs behave; seconds.
 TRAINHUB_SLOTS = os.environ.get("TRAINHUB_SLOTS", "")  # empty: one a GPU, or one CPU slot
+TRAINHUB_LABELS = os.environ.get("TRAINHUB_LABELS", "")  # words by which jobs can ask for this node, by comma
 TRAINHUB_NODE = os.environ.get("TRAINHUB_NODE", "")  # empty: the host's name
-LEASE_SECONDS = float(os.environ.get("TRAINHUB_LEASE_SECONDS", "30"))
-HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 CHECKPOINT_SECONDS = float(os.environ.get("TRAINHUB_CHECKPOINT_SECONDS", "30"))
+# Attempts in a row without a new checkpoint, after which a job is given up; seconds to wait before each but the first.
 MAX_ATTEMPTS = 5
+RETRY_DELAYS = (0.0, 1.0, 10.0, 60.0)
+# A job that shows no progress for this long counts as stalled, unless it says otherwise.
+STALL_SECONDS = float(os.environ.get("TRAINHUB_STALL_SECONDS", "1800"))
+# After so many different jobs in a row that died on a node before a step, it takes none for a while.
+NODE_FAILURES = int(os.environ.get("TRAINHUB_NODE_FAILURES", "5"))
+SET_ASIDE_SECONDS = float(os.environ.get("TRAINHUB_SET_ASIDE_SECONDS", "600"))

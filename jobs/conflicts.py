@@ -1,0 +1,27 @@
+"""Words for a request that another active job stands in the way of."""
+
+from __future__ import annotations
+
+from common.errors import ConflictError
+from datasets.models import Subject
+from jobs.models import Job
+from jobs.states import ACTIVE
+from registry.models import Model
+
+
+def busy(model: Model | None, subject: Subject | None, recipe: str) -> ConflictError:
+    """Which job is in the way, what it does, and where to look."""
+    in_the_way = Job.objects.filter(status__in=ACTIVE)
+    job = (in_the_way.filter(model=model).first() if model else None) or (
+        in_the_way.filter(subject=subject, recipe=recipe).first() if subject else None
+    )
+    what = f"the model '{model.name}'" if model else f"the subject '{subject.name}'" if subject else "this"
+    if job is None:
+        return ConflictError("Another request was faster.", "Send the request again.")
+    return ConflictError(
+        f"Job {job.pk} '{job.name}' is {job.status} for {what}; only one at a time is allowed.",
+        f"Wait for it, or cancel it: see /jobs/{job.pk}.",
+        job=job.pk,
+        job_status=job.status,
+        see=f"/jobs/{job.pk}",
+    )

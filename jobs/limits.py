@@ -1,0 +1,110 @@
+"""Limits: of time for one job, and of jobs for one user or subject."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import connection, transaction
+from django.db.models import Q
+
+from common.errors import ConflictError, ForbiddenError, InvalidInputError
+from common.push import publish
+from datasets.models import Subject
+from jobs.models import Job, Limit
+from jobs.states import ACTIVE, Phase
+
+LOCK = 7_236_003  # with a user's id: two requests of one user must not both take the last place
+LONGEST = 366 * 86_400.0
+LIMITED_PHASES = (Phase.PREPARING, Phase.TRAINING, Phase.EVALUATING, Phase.SAVING)
+
+
+def seconds(given: Any, field: str) -> float:
+    """A limit of time in seconds. InvalidInputError names `field`."""
+    wrong = isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given)
+    if wrong or not 1 <= given <= LONGEST:
+        raise InvalidInputError(
+            "The time limit is out of range.",
+            f"Use a number of seconds from 1 to {LONGEST:,.0f}, or leave it out.",
+            fields={field: ["out of range"]},
+        )
+    return float(given)
+
+
+def phase_seconds(given: dict[str, Any]) -> dict[str, float]:
+    """Limits of phases: {'preparing': 600}. InvalidInputError names what is wrong."""
+    unknown = sorted(set(map(str, given)) - {phase.value for phase in LIMITED_PHASES})
+    if unknown:
+        raise InvalidInputError(
+            f"There is no phase called '{unknown[0][:40]}'.",
+            f"Known are: {', '.join(phase.value for phase in LIMITED_PHASES)}.",
+            fields={"phase_seconds": ["unknown phase"]},
+        )
+    return {str(phase): seconds(value, "phase_seconds") for phase, value in given.items() if value is not None}
+
+
+def check_room(owner: AbstractBaseUser, subject: Subject | None) -> None:
+    """Refuse one more job when its owner or subject has as many active ones as allowed. Within a transaction.
+
+    Requests of one owner, and those for one subject, wait for each other here, so the limit is exact.
+    """
+    for row, jobs, whose in _limits(owner, subject):
+        if row.max_active is None:
+            continue
+        _take_turn(subject.pk + (1 << 30) if row.subject_id and subject else owner.pk)
+        active = jobs.filter(status__in=ACTIVE).count()
+        if active >= row.max_active:
+            raise ConflictError(
+                f"{whose} {active} jobs waiting or running, and the limit is {row.max_active}.",
+                "Wait until one has ended, or cancel one; an administrator can raise the limit.",
+                limit=row.max_active,
+            )
+
+
+def _take_turn(whose: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, whose % (1 << 31)])
+
+
+def _limits(owner: AbstractBaseUser, subject: Subject | None) -> list[tuple[Limit, Any, str]]:
+    wanted = Q(user=owner) | Q(user=None, subject=None)
+    rows = list(Limit.objects.filter(wanted | Q(subject=subject) if subject else wanted))
+    found: list[tuple[Limit, Any, str]] = []
+    own = next((row for row in rows if row.user_id == owner.pk), None)
+    own = own or next((row for row in rows if row.user_id is None and row.subject_id is None), None)
+    if own:
+        found.append((own, Job.objects.filter(owner=owner), "You have"))
+    if subject and (row := next((row for row in rows if row.subject_id == subject.pk), None)):
+        found.append((row, Job.objects.filter(subject=subject), f"The subject '{subject.name}' has"))
+    return found
+
+
+@transaction.atomic
+def set_limit(
+    by: AbstractBaseUser,
+    *,
+    user: AbstractBaseUser | None = None,
+    subject: Subject | None = None,
+    max_running: int | None = None,
+    max_active: int | None = None,
+) -> Limit | None:
+    """Set the limit of a user, of a subject, or (with neither) of every user without one; None takes a part away.
+
+    Returns the limit, None when nothing is limited any more. Running jobs are never ended by it.
+    """
+    if not getattr(by, "is_staff", False):
+        raise ForbiddenError("Only administrators may set limits.", "Ask one of them.")
+    if user and subject:
+        raise InvalidInputError("A limit is for a user or for a subject.", "Choose one of the two.")
+    for name, value in (("max_running", max_running), ("max_active", max_active)):
+        if value is not None and not 0 <= value <= 1_000_000:
+            raise InvalidInputError(
+                "The limit is out of range.", "Use a whole number from 0.", fields={name: ["out of range"]}
+            )
+    publish("jobs.all")
+    if max_running is None and max_active is None:
+        Limit.objects.filter(user=user, subject=subject).delete()
+        return None
+    values = {"max_running": max_running, "max_active": max_active}
+    return Limit.objects.update_or_create(user=user, subject=subject, defaults=values)[0]
