@@ -9,12 +9,18 @@ import sys
 from pathlib import Path
 
 from engine.isolation import block_hub_packages, share_cores
+from engine.ranks import rank_of_environment
+from engine.torchrun import launch, spec_for_several
 
 
 def main() -> int:
     arguments = _parse()
+    rank = rank_of_environment()
     block_hub_packages()
     share_cores()
+    if rank is None and (spec := spec_for_several(arguments.spec)) is not None:
+        _place_streams(arguments)
+        launch(arguments.spec.absolute(), spec)
     from engine.run import start
 
     events = arguments.events_fd
@@ -25,7 +31,12 @@ def main() -> int:
     control = None if arguments.no_control else arguments.control_fd
     if control is None and not arguments.no_control and _is_stream(0):
         control = 0
-    return start(arguments.spec, events, control)
+    if rank is not None:
+        rank.begin()
+    code = start(arguments.spec, events, control, rank)
+    if rank is not None:
+        rank.leave(code)
+    return code
 
 
 def _parse() -> argparse.Namespace:
@@ -40,6 +51,17 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--no-control", action="store_true", help="take no commands, whatever standard input is")
     return parser.parse_args()
+
+
+def _place_streams(arguments: argparse.Namespace) -> None:
+    """Commands on 0, events on 1: the only descriptors that torchrun lets its processes have, beside 2."""
+    control = arguments.control_fd
+    if control is None and (arguments.no_control or not _is_stream(0)):
+        control = os.open(os.devnull, os.O_RDONLY)
+    for place, fd in ((0, control), (1, arguments.events_fd)):
+        if fd is not None and fd != place:
+            os.dup2(fd, place)
+            os.close(fd)
 
 
 def _is_stream(fd: int) -> bool:

@@ -47,19 +47,21 @@ def fingerprint(spec: Spec) -> str:
 class Checkpoints:
     """The checkpoints of one run."""
 
-    def __init__(self, folder: Path, keep: int, run: str, sink: Sink) -> None:
-        """`run` is the fingerprint of the run that these belong to; `keep` newest ones are kept."""
+    def __init__(self, folder: Path, keep: int, run: str, sink: Sink, *, reads_only: bool = False) -> None:
+        """`run` is the fingerprint of the run that these belong to; `keep` newest ones are kept. Of several
+        processes one owns the folder, and the others read only."""
         self._folder = folder
         self._keep = max(1, keep)
         self._run = run
         self._sink = sink
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
+        if not reads_only:
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(folder)
 
     def save(self, step: int, progress: dict[str, Any], files: dict[str, bytes]) -> None:
         """Write a checkpoint and drop the oldest. EngineError DISK_FULL leaves the earlier ones valid."""
         begun = time.monotonic()
-        target = self._folder / f"step-{step:08d}"
+        target = self._at(step)
         manifest = {
             "format": FORMAT,
             "run": self._run,
@@ -101,6 +103,13 @@ class Checkpoints:
             f"None of the {len(folders)} checkpoints of this run can be used.",
             "Check the disk, then retry the job; it begins at step 0.",
         )
+
+    def at(self, step: int) -> Checkpoint:
+        """The checkpoint of this step, which another process has found whole."""
+        return self._read(self._at(step))
+
+    def _at(self, step: int) -> Path:
+        return self._folder / f"step-{step:08d}"
 
     def _remove_later(self, limit: int | None) -> None:
         for folder in self._newest_first():

@@ -49,6 +49,12 @@ class Control:
             command, self.pending = self.pending, None
             return command
 
+    def drop(self, command: Command) -> None:
+        """Forget a command that is carried out now, unless a stronger one came since it was looked at."""
+        with self._lock:
+            if self.pending is command:
+                self.pending = None
+
     def breathe(self) -> None:
         """Called inside long work that can be given up: raises Interrupted when the run is to end."""
         if self.pending is not None and self.pending is not Command.CHECKPOINT:

@@ -53,10 +53,12 @@ def choose(requested: str, precision: Precision) -> Device:
     return Device(device, DTYPES[precision])
 
 
-def prepare(spec: Spec) -> dict[str, Any]:
-    """Fix threads and random states before anything is calculated; facts about where the run takes place."""
+def prepare(spec: Spec, processes: int = 1) -> dict[str, Any]:
+    """Fix threads and random states before anything is calculated; facts about where the run takes place.
+
+    The threads of the spec are divided among its processes."""
     if spec.threads is not None:
-        torch.set_num_threads(spec.threads)
+        torch.set_num_threads(max(1, spec.threads // processes))
     seed_everything(spec.seed)
     return {
         "torch": torch.__version__,

@@ -110,6 +110,21 @@ class StreamSink:
             self.broken = True
 
 
+class SilentSink:
+    """Of the processes of one run only the first reports; this is for the others."""
+
+    broken = False
+
+    def emit(self, event: Event, **fields: Any) -> None:
+        """Rank 0 says the same."""
+
+    def step(self, step: int, epoch: float, metrics: Mapping[str, float], rate: float) -> None:
+        """Rank 0 says the same."""
+
+    def close(self) -> None:
+        """Nothing waits."""
+
+
 class ListSink:
     """Keeps events in memory, as the decoded dictionaries that a reader would get."""
 

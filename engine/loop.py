@@ -16,6 +16,7 @@ from engine.events import Sink, finite
 from engine.files import remove_leftovers, sha256, write_folder
 from engine.protocol import Command, Event, Exit
 from engine.task import Task
+from engine.team import Order, Solo, Team
 
 SMOOTHING = 0.1  # weight of the newest step in the reported examples per second
 
@@ -46,6 +47,7 @@ class Loop:
         control: Control,
         checkpoint_seconds: float,
         artifact: Path,
+        team: Team | None = None,
     ) -> None:
         self.task = task
         self.plan = task.plan
@@ -54,6 +56,8 @@ class Loop:
         self.control = control
         self.checkpoint_seconds = checkpoint_seconds
         self.artifact = artifact
+        self.team = team or Solo()
+        self.team.wish = self.wish
         self.done = 0  # steps that were taken
         self.saved: int | None = None  # the step of the last checkpoint
         self.observed = 0  # the step after which evaluation and sample were last looked after
@@ -67,6 +71,7 @@ class Loop:
         self.announce()
         while True:
             self.observe_when_due()
+            self.team.settle()
             self.save_when_due()
             if (ending := self.obey()) is not None:
                 return ending
@@ -123,6 +128,7 @@ class Loop:
             if _due(self.done, self.plan.sample_every):
                 self.sample()
         except Interrupted:
+            self.team.settle(anew=True)
             return  # not observed: done again after the resume
         self.observed = self.done
 
@@ -137,7 +143,7 @@ class Loop:
         self.stepped_at = time.monotonic()  # throughput is that of training
 
     def sample(self) -> None:
-        made = self.task.sample(self.done)
+        made = self.task.sample(self.done) if self.team.rank == 0 else None
         if made is not None:
             self.sink.emit(Event.SAMPLE, step=self.done, kind=made[0], text=made[1])
         self.stepped_at = time.monotonic()
@@ -145,8 +151,13 @@ class Loop:
     def save_when_due(self) -> None:
         """By wall time, and at the end, so that nothing is trained twice when the finish is cut short."""
         ended = self.done >= self.plan.total_steps
-        if ended or (self.done and time.monotonic() - self.saved_at >= self.checkpoint_seconds):
+        if ended or (self.done and self.team.order.save):
             self.save()
+
+    def wish(self) -> Order:
+        """What this process would do at a safe point; of several processes, that of rank 0 counts."""
+        command = Command.STOP if self.sink.broken else self.control.pending
+        return Order(command, time.monotonic() - self.saved_at >= self.checkpoint_seconds)
 
     def save(self) -> None:
         """Write a checkpoint, unless this step has one."""
@@ -157,15 +168,18 @@ class Loop:
             "latest": _finite_only(self.latest),
             "best": _finite_only(self.best),
         }
-        self.checkpoints.save(self.done, progress, self.task.state())
+        files = self.task.state()
+        if self.team.rank == 0:
+            self.checkpoints.save(self.done, progress, files)
         self.saved = self.done
         self.saved_at = self.stepped_at = time.monotonic()
 
     def obey(self) -> Exit | None:
         """Carry out the waiting command; the way the run ends by it, or None when it goes on."""
-        command = Command.STOP if self.sink.broken else self.control.pending and self.control.take()
+        command = self.team.order.command
         if command is None:
             return None
+        self.control.drop(command)
         if command is not Command.CANCEL:
             self.save()
         if command is Command.CHECKPOINT:
@@ -178,11 +192,13 @@ class Loop:
             self.sink.emit(Event.PHASE, phase="evaluating")
             self.evaluate(final=True)
             self.sink.emit(Event.PHASE, phase="saving")
-            self.control.breathe()
         except Interrupted:
-            ending = self.obey()
-            if ending is not None:
-                return ending
+            pass
+        self.team.settle(anew=True)
+        if self.team.order.command not in (None, Command.CHECKPOINT) and (ending := self.obey()) is not None:
+            return ending
+        if self.team.rank:
+            return Exit.COMPLETED  # the result is the business of rank 0
         metrics = _finite_only({**self.latest, **self.best})
         listing = write_artifact(self.artifact, self.task.artifact(metrics))
         self.sink.emit(Event.COMPLETED, step=self.done, metrics=metrics, artifact=listing)

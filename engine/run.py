@@ -7,6 +7,7 @@ import platform
 import signal
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,28 @@ from pydantic import ValidationError
 from engine.catalogue import check_config, load, recipe
 from engine.checkpoint import Checkpoint, Checkpoints, fingerprint
 from engine.control import Control, Interrupted
-from engine.events import Sink, StreamSink
+from engine.events import SilentSink, Sink, StreamSink
 from engine.files import disk_full, is_disk_full
 from engine.loop import Loop, leave
 from engine.protocol import PROTOCOL, Command, EngineError, Event, Exit, FailureCode, Spec
+from engine.ranks import Rank
 from engine.task import ARTIFACT, Context
+from engine.team import Solo, Team
 
 TRACEBACK_CHARACTERS = 20_000
 
 
-def start(spec_path: Path, events_fd: int, control_fd: int | None) -> Exit:
+def start(spec_path: Path, events_fd: int, control_fd: int | None, rank: Rank | None = None) -> Exit:
     """What a process that was made for one attempt does, whether started fresh or forked from a warm one.
 
-    SIGTERM and SIGINT ask for a stop at the next safe point. The caller exits with the returned code.
+    SIGTERM and SIGINT ask for a stop at the next safe point. The caller exits with the returned code. `rank` is
+    this process's place in a run of several; only rank 0 reports and takes commands.
     """
-    sink = StreamSink(events_fd)
-    control = Control(control_fd)
+    leads = rank is None or rank.number == 0
+    sink = StreamSink(events_fd) if leads else SilentSink()
+    control = Control(control_fd if leads else None)
+    if rank is not None:
+        rank.before_death = sink.close
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: control.request(Command.STOP))
     try:
@@ -39,24 +46,29 @@ def start(spec_path: Path, events_fd: int, control_fd: int | None) -> Exit:
         sink.emit(Event.FAILED, **_failed(_bad_spec(error), error))
         code = Exit.FAILED
     else:
-        code = run(spec, sink, control)
+        code = run(spec, sink, control, rank)
     sink.close()
     return code
 
 
-def run(spec: Spec, sink: Sink, control: Control) -> Exit:
+def run(spec: Spec, sink: Sink, control: Control, rank: Rank | None = None) -> Exit:
     """Carry out one attempt. Never raises for a failure of the run: it is reported and returned."""
     try:
-        return _train(spec, sink, control)
+        return _train(spec, sink, control, rank)
     except Exception as error:
         # The one place where everything ends: recorded as a failure with its reason.
+        if rank is not None and not isinstance(error, EngineError):
+            rank.excuse()
         failure = _failed(explain(error), error)
+        if rank is not None and rank.number:
+            rank.fail(failure)
+            return Exit.FAILED
         print(failure["traceback"], file=sys.stderr, flush=True)
         sink.emit(Event.FAILED, **failure)
         return Exit.FAILED
 
 
-def _train(spec: Spec, sink: Sink, control: Control) -> Exit:
+def _train(spec: Spec, sink: Sink, control: Control, rank: Rank | None) -> Exit:
     if spec.protocol != PROTOCOL:
         raise EngineError(
             FailureCode.BAD_CONFIG,
@@ -65,18 +77,47 @@ def _train(spec: Spec, sink: Sink, control: Control) -> Exit:
         )
     kind = recipe(spec.recipe)
     config = check_config(spec.recipe, spec.config)
-    checkpoints = Checkpoints(spec.work_dir / "checkpoints", spec.keep_checkpoints, fingerprint(spec), sink)
-    checkpoint = checkpoints.newest(spec.resume_limit)
+    checkpoints = Checkpoints(
+        spec.work_dir / "checkpoints", spec.keep_checkpoints, fingerprint(spec), sink, reads_only=_follows(rank)
+    )
+    checkpoint = None if _follows(rank) else checkpoints.newest(spec.resume_limit)
+    team: Team = Solo()
+    if kind.simulator is False and (rank is not None or spec.processes > 1):
+        team, checkpoint = _join(spec, checkpoints, checkpoint)
     build = load(kind.trainer)
-    environment = _environment(spec, kind.simulator)
+    environment = _environment(spec, kind.simulator, team)
     _announce(sink, checkpoint, environment)
+    breathe = control.breathe if rank is None else partial(rank.breathe, control.breathe)
     try:
-        task = build(Context(spec, config, sink, control.breathe))
+        task = build(Context(spec, config, sink, breathe, team))
     except Interrupted:
-        # Nothing was trained yet, so there is nothing to save.
+        # Nothing was trained yet, so there is nothing to save. When rank 0 leaves, the others do.
         return leave(control.take() or Command.STOP, checkpoint.step if checkpoint else 0, sink)
-    loop = Loop(task, checkpoints, sink, control, spec.checkpoint_seconds, spec.work_dir / ARTIFACT)
+    loop = Loop(task, checkpoints, sink, control, spec.checkpoint_seconds, spec.work_dir / ARTIFACT, team)
     return loop.run(checkpoint)
+
+
+def _follows(rank: Rank | None) -> bool:
+    """Whether this process is one of several and not the first."""
+    return rank is not None and rank.number > 0
+
+
+def _join(spec: Spec, checkpoints: Checkpoints, chosen: Checkpoint | None) -> tuple[Team, Checkpoint | None]:
+    """Meet the other processes; the checkpoint that rank 0 has chosen, read here too."""
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != spec.processes:
+        raise EngineError(
+            FailureCode.BAD_CONFIG,
+            f"The spec asks for {spec.processes} processes, and {started} were started.",
+            "Start it with 'python -m engine', which starts as many as the spec says.",
+        )
+    from engine.distributed import join
+
+    team = join(spec)
+    step = team.from_leader(chosen.step if chosen else -1)
+    if team.rank and step >= 0:
+        chosen = checkpoints.at(step)
+    return team, chosen
 
 
 def _announce(sink: Sink, checkpoint: Checkpoint | None, environment: dict[str, Any]) -> None:
@@ -90,7 +131,7 @@ def _announce(sink: Sink, checkpoint: Checkpoint | None, environment: dict[str, 
     sink.emit(Event.PHASE, phase="preparing")
 
 
-def _environment(spec: Spec, simulator: bool) -> dict[str, Any]:
+def _environment(spec: Spec, simulator: bool, team: Team) -> dict[str, Any]:
     """Where this runs. A simulator needs no torch, so it isn't loaded for this."""
     facts: dict[str, Any] = {
         "python": platform.python_version(),
@@ -102,7 +143,9 @@ def _environment(spec: Spec, simulator: bool) -> dict[str, Any]:
     if not simulator:
         from engine.device import prepare
 
-        facts |= prepare(spec)
+        facts |= prepare(spec, team.size)
+    if team.size > 1:
+        facts["processes"] = team.size
     return facts
 
 

@@ -22,8 +22,15 @@ RANDOM = "random.safetensors"
 OTHER = "state.json"
 
 
-def pack(model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> dict[str, bytes]:
-    """Everything that changes during training."""
+def pack_random() -> bytes:
+    """torch's random states in this process."""
+    return save(_torch_states())
+
+
+def pack(
+    model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, random_states: list[bytes]
+) -> dict[str, bytes]:
+    """Everything that changes during training; `random_states` is `pack_random` of each process, by rank."""
     tensors, numbers = _flatten(optimizer.state_dict())
     other = {
         "optimizer": numbers,
@@ -34,15 +41,20 @@ def pack(model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.G
     return {
         MODEL: weights(model),
         OPTIMIZER: save(tensors),
-        RANDOM: save(_torch_states()),
+        **{_random_file(rank): states for rank, states in enumerate(random_states)},
         OTHER: json_bytes(other),
     }
 
 
 def unpack(
-    files: dict[str, bytes], model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler
+    files: dict[str, bytes],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    rank: int = 0,
 ) -> None:
-    """Put everything back that `pack` saved."""
+    """Put everything back that `pack` saved. A process that the run did not have when it was saved keeps its own
+    random states."""
     model.load_state_dict(load(files[MODEL]))
     other = json.loads(files[OTHER])
     optimizer.load_state_dict(_unflatten(load(files[OPTIMIZER]), other["optimizer"]))
@@ -51,12 +63,17 @@ def unpack(
     version, numbers, gauss = other["python"]
     random.setstate((version, tuple(numbers), gauss))
     _set_numpy_state(other["numpy"])
-    _set_torch_states(load(files[RANDOM]))
+    if (states := files.get(_random_file(rank))) is not None:
+        _set_torch_states(load(states))
 
 
 def weights(model: nn.Module) -> bytes:
     """The model's tensors as a safetensors file; the same weights give the same bytes."""
     return save({name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()})
+
+
+def _random_file(rank: int) -> str:
+    return f"random-{rank}.safetensors" if rank else RANDOM
 
 
 def _flatten(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from engine.config import RecipeConfig
 from engine.events import Sink
 from engine.protocol import Event, Spec
+from engine.team import Solo, Team
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Context:
     config: RecipeConfig
     sink: Sink
     breathe: Callable[[], None] = field(default=lambda: None)  # call inside long work; may raise Interrupted
+    team: Team = field(default_factory=Solo)  # the processes of this run
 
     def log(self, message: str, level: str = "info") -> None:
         """Tell whoever watches about a decision that was taken for them."""
@@ -54,17 +56,18 @@ class Task(Protocol):
         ...
 
     def sample(self, index: int) -> tuple[str, str] | None:
-        """What the model makes now, as (kind, text). Changes nothing in the task."""
+        """What the model makes now, as (kind, text). Changes nothing in the task. Asked in rank 0 only."""
         ...
 
     def state(self) -> dict[str, bytes]:
-        """All that `restore` needs to go on exactly as if nothing had happened."""
+        """All that `restore` needs to go on exactly as if nothing had happened, for every process; only that
+        of rank 0 is kept."""
         ...
 
     def restore(self, files: dict[str, bytes]) -> None: ...
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
-        """The files of the result, by name."""
+        """The files of the result, by name. Asked in rank 0 only."""
         ...
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from engine import state
 from engine.device import Device
 from engine.protocol import EngineError, FailureCode
+from engine.randomness import mix
 from engine.task import Context, Plan
 
 BETAS = (0.9, 0.99)
@@ -42,6 +43,11 @@ class TorchTask(ABC):
         self.optimizer = make_optimizer(self.model, weight_decay)
         self.scaler = torch.amp.GradScaler(device.torch.type, enabled=device.scales)
         self.clip = gradient_clip or math.inf
+        self.team = context.team
+        self.team.prepare(self.model)
+        if self.team.rank:
+            # The same weights everywhere, but what is random inside of a step (dropout) is each rank's own.
+            torch.manual_seed(mix(context.spec.seed, self.team.rank))
 
     @abstractmethod
     def learning_rate(self, index: int) -> float:
@@ -49,7 +55,8 @@ class TorchTask(ABC):
 
     @abstractmethod
     def batch(self, index: int) -> Any:
-        """What step `index` is trained on, on the device; a pure function of (seed, index)."""
+        """What step `index` is trained on, on the device; a pure function of (seed, index). Of a team each
+        process takes its `share`: together they are what one process would take."""
 
     @abstractmethod
     def loss(self, batch: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -57,7 +64,7 @@ class TorchTask(ABC):
 
     @abstractmethod
     def examples(self, index: int) -> int:
-        """How many examples step `index` takes."""
+        """How many examples step `index` takes, in all processes together."""
 
     def step(self, index: int) -> tuple[dict[str, float], int]:
         """Make one update; EngineError NOT_FINITE_LOSS before a bad one reaches the weights."""
@@ -67,29 +74,49 @@ class TorchTask(ABC):
         batch = self.batch(index)
         with self.device.autocast():
             loss, more = self.loss(batch)
-        metrics = self._update(index, loss, more)
+        examples = self.examples(index)
+        metrics = self._update(index, loss, more, self._part(examples))
         metrics["train/learning_rate"] = rate
-        return metrics, self.examples(index)
+        return metrics, examples
 
     def state(self) -> dict[str, bytes]:
-        return state.pack(self.model, self.optimizer, self.scaler)
+        states = self.team.collect(state.pack_random())
+        if self.team.rank:
+            return {}
+        return state.pack(self.model, self.optimizer, self.scaler, states)
 
     def restore(self, files: dict[str, bytes]) -> None:
-        state.unpack(files, self.model, self.optimizer, self.scaler)
+        state.unpack(files, self.model, self.optimizer, self.scaler, self.team.rank)
 
     def sample(self, index: int) -> tuple[str, str] | None:
         return None
 
-    def _update(self, index: int, loss: torch.Tensor, more: dict[str, torch.Tensor]) -> dict[str, float]:
+    def _part(self, examples: int) -> float:
+        """Which part of a batch this process has."""
+        mine = self.team.share(examples)
+        return (mine.stop - mine.start) / examples
+
+    def _update(self, index: int, loss: torch.Tensor, more: dict[str, torch.Tensor], part: float) -> dict[str, float]:
         scaler = self.scaler
+        if self.team.size > 1:
+            # Sums over the team of means that count by their number of examples: the means of the whole batch.
+            loss = loss * part
+            figures = torch.stack([loss.detach(), *(value * part for value in more.values())]).double()
+            wait_for_figures = self.team.figures(figures)
         if scaler.is_enabled():
             scaler.scale(loss).backward()
+            self.team.sum_gradients()
             scaler.unscale_(self.optimizer)
         else:
             loss.backward()
+            self.team.sum_gradients()
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
-        value, length, *rest = self._read(loss.detach(), norm, *more.values())
+        if self.team.size > 1:
+            value, *rest = wait_for_figures()
+            length = norm.item()
+        else:
+            value, length, *rest = self._read(loss.detach(), norm, *more.values())
         self._check(index, value, length)
         # The length is known here anyway, so most steps are spared a multiplication by one.
         if length > self.clip:
@@ -125,6 +152,16 @@ def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=0.0, betas=BETAS, fused=True)
+
+
+def check_batch(smallest: int, processes: int) -> None:
+    """EngineError BAD_CONFIG when a batch of `smallest` examples leaves a process without any."""
+    if smallest < processes:
+        raise EngineError(
+            FailureCode.BAD_CONFIG,
+            f"A batch of {smallest} examples can't be divided among {processes} processes.",
+            f"Use at most {smallest} devices, or a batch size (and a dataset) of at least {processes} examples.",
+        )
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -255,9 +255,9 @@ def seconds():
 FORKED = (
     SPEED
     + """
-from engine.child import _physical_cores
+from engine.child import physical_cores
 if os.fork() == 0:
-    torch.set_num_threads(_physical_cores())
+    torch.set_num_threads(physical_cores())
     print(torch.get_num_threads(), seconds(), flush=True)
     os._exit(0)
 os.wait()

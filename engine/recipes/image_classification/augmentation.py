@@ -28,15 +28,18 @@ STRENGTHS = {
 }
 
 
-def augment(batch: torch.Tensor, strength: Strength | None, flip: bool, generator: torch.Generator) -> torch.Tensor:
+def augment(
+    batch: torch.Tensor, strength: Strength | None, flip: bool, generator: torch.Generator, share: slice, whole: int
+) -> torch.Tensor:
     """Change normalised images (batch, channels, side, side). All chance comes from `generator` (on the
-    CPU), so a batch is a function of its seed on every device."""
+    CPU), so a batch is a function of its seed on every device. The images are this share of a batch of `whole`
+    images, and are changed as they would be in it."""
     if strength is None and not flip:
         return batch
     strength = strength or Strength(0, 0, 0)
     count = len(batch)
     # One draw for everything: (9, batch) numbers between -1 and 1.
-    dice = torch.rand(9, count, generator=generator).mul_(2).sub_(1).to(batch.device)
+    dice = torch.rand(9, whole, generator=generator)[:, share].mul_(2).sub_(1).to(batch.device)
     batch = _move(batch, strength, flip, dice)
     if strength.light:
         contrast = (1 + strength.light * dice[4]).view(count, 1, 1, 1)

@@ -18,7 +18,7 @@ from engine.recipes.image_classification.model import ResidualNetwork, Shape
 from engine.recipes.image_classification.pictures import Part, check_items, load_part, probe
 from engine.schedule import warmup_then_cosine
 from engine.task import Context, Plan
-from engine.training import TorchTask, count_parameters
+from engine.training import TorchTask, check_batch, count_parameters
 
 AUTO_STEPS = 1200
 READY_BYTES = 256 << 20  # up to here pictures are kept as the network takes them
@@ -73,6 +73,7 @@ class ImageClassificationTask(TorchTask):
         self.shape = shape
         self.count = len(train)
         self.steps_per_epoch = math.ceil(self.count / config.batch_size)
+        check_batch(self.count // self.steps_per_epoch, context.team.size)
         steps = self.steps_per_epoch * choose_epochs(config, self.steps_per_epoch)
         model = ResidualNetwork(shape, config.dropout)
         plan = Plan(
@@ -112,9 +113,12 @@ class ImageClassificationTask(TorchTask):
 
     def batch(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         start, end = self._bounds(index)
-        chosen = self._order(index // self.steps_per_epoch)[start:end]
+        share = self.team.share(end - start)
+        chosen = self._order(index // self.steps_per_epoch)[start:end][share]
         pictures = self._ready(self.train.pictures[chosen.to(self.train.pictures.device)])
-        pictures = augment(pictures, self.strength, self.config.horizontal_flip, self.dice.at(index))
+        pictures = augment(
+            pictures, self.strength, self.config.horizontal_flip, self.dice.at(index), share, end - start
+        )
         return pictures, self.train.labels[chosen.to(self.train.labels.device)]
 
     def loss(self, batch: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -128,24 +132,31 @@ class ImageClassificationTask(TorchTask):
     def evaluate(self, final: bool) -> dict[str, float]:
         """On all validation images each time; keeps the confusion matrix for the artifact."""
         self.model.eval()
-        total, classes = 0.0, len(self.names)
-        confusion = torch.zeros(classes * classes, dtype=torch.long)
+        classes = len(self.names)
         try:
-            for start in range(0, len(self.validation), EVALUATION_BATCH):
-                self.context.breathe()
-                part = slice(start, start + EVALUATION_BATCH)
-                labels = self.validation.labels[part]
-                with self.device.autocast():
-                    logits = self.model(self._ready(self.validation.pictures[part])).float()
-                total += F.cross_entropy(logits, labels, reduction="sum").item()
-                pairs = (labels * classes + logits.argmax(1)).cpu()
-                confusion += torch.bincount(pairs, minlength=classes * classes)
+            total, pairs = self.team.total(self._evaluate_share, 1 + classes**2).split([1, classes**2])
         finally:
             self.model.train()
-        self.confusion = confusion.view(classes, classes)
+        self.confusion = pairs.long().view(classes, classes)
         count = len(self.validation)
         right = self.confusion.diagonal().sum().item()
-        return {"validation/loss": total / count, "validation/accuracy": right / count}
+        return {"validation/loss": total.item() / count, "validation/accuracy": right / count}
+
+    def _evaluate_share(self) -> torch.Tensor:
+        """Sum of the losses, then how often each pair of true and predicted class came: (1 + classes²) numbers."""
+        classes = len(self.names)
+        sums = torch.zeros(1 + classes * classes, dtype=torch.float64)
+        mine = self.team.share(len(self.validation))
+        for start in range(mine.start, mine.stop, EVALUATION_BATCH):
+            self.context.breathe()
+            part = slice(start, min(start + EVALUATION_BATCH, mine.stop))
+            labels = self.validation.labels[part]
+            with self.device.autocast():
+                logits = self.model(self._ready(self.validation.pictures[part])).float()
+            sums[0] += F.cross_entropy(logits, labels, reduction="sum").item()
+            pairs = (labels * classes + logits.argmax(1)).cpu()
+            sums[1:] += torch.bincount(pairs, minlength=classes * classes)
+        return sums
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
         about = {

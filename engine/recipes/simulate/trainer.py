@@ -64,8 +64,7 @@ class SimulateTask:
         self.taken = json.loads(files["simulation.json"])["taken"]
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
-        about = {"format": 1, "recipe": "simulate", "config": self.config.model_dump()}
-        return {"config.json": json_bytes(about), "metrics.json": json_bytes(metrics)}
+        return {}  # nothing was trained
 
     def _loss(self, step: int) -> float:
         """Falls like a real one, with noise that is a function of seed and step."""

@@ -17,7 +17,7 @@ from engine.recipes.text_generation.text import check_length, training_and_valid
 from engine.recipes.text_generation.tokens import Bytes, Characters, Tokenizer
 from engine.schedule import warmup_then_cosine
 from engine.task import Context, Plan
-from engine.training import TorchTask, count_parameters
+from engine.training import TorchTask, check_batch, count_parameters
 
 EVALUATION_SEED = 20_11  # the pieces looked at during training are the same in each run and evaluation
 SAMPLE_TEMPERATURE = 0.8
@@ -27,6 +27,7 @@ def build(context: Context) -> TextGenerationTask:
     """Read the texts, make the vocabulary and the model."""
     config = context.config
     assert isinstance(config, TextGenerationConfig)
+    check_batch(config.batch_size, context.team.size)
     device = choose(context.spec.device, config.precision)
     dataset = open_dataset(context.spec.data, "text")
     train, validation = training_and_validation(dataset, context)
@@ -81,7 +82,7 @@ class TextGenerationTask(TorchTask):
         return self.config.batch_size
 
     def batch(self, index: int) -> torch.Tensor:
-        return self._pieces(self.train, self.dice.at(index))
+        return self._pieces(self.train, self.dice.at(index), self.team.share(self.config.batch_size))
 
     def loss(self, batch: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         logits = self.model(batch[:, :-1])
@@ -110,21 +111,28 @@ class TextGenerationTask(TorchTask):
         about = {"tokens": self.tokenizer.description(), "parameters": self.plan.parameters}
         return make_artifact(self.context, self.model, about, self.dataset, metrics)
 
-    def _pieces(self, tokens: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Random pieces of block_size + 1 tokens: (batch, block_size + 1)."""
+    def _pieces(self, tokens: torch.Tensor, generator: torch.Generator, share: slice | None = None) -> torch.Tensor:
+        """Random pieces of block_size + 1 tokens: (batch, block_size + 1), or a share of such a batch."""
         config = self.config
         starts = torch.randint(len(tokens) - config.block_size, (config.batch_size, 1), generator=generator)
+        if share is not None:
+            starts = starts[share]
         return tokens[(starts + self.offsets).to(tokens.device)]
 
     @torch.no_grad()
     def _quick_loss(self) -> float:
         dice = Dice(EVALUATION_SEED)
-        losses = []
-        for number in range(self.config.evaluation_batches):
-            self.context.breathe()
-            with self.device.autocast():
-                losses.append(self.loss(self._pieces(self.validation, dice.at(number)))[0])
-        return torch.stack(losses).double().mean().item()
+        count = self.config.evaluation_batches
+
+        def part() -> torch.Tensor:
+            losses = [torch.zeros((), device=self.device.torch)]
+            for number in range(count)[self.team.share(count)]:
+                self.context.breathe()
+                with self.device.autocast():
+                    losses.append(self.loss(self._pieces(self.validation, dice.at(number)))[0])
+            return torch.stack(losses).double().sum().view(1).cpu()
+
+        return self.team.total(part, 1).item() / count
 
     @torch.no_grad()
     def _full_loss(self) -> float:
@@ -134,13 +142,18 @@ class TextGenerationTask(TorchTask):
         inputs = self.validation[: count * block].view(count, block)
         targets = self.validation[1 : count * block + 1].view(count, block)
         size = max(1, min(128, 2**17 // (block * max(1, self.tokenizer.size // 64))))
-        total = torch.zeros((), dtype=torch.float64)
-        for x, y in zip(inputs.split(size), targets.split(size), strict=True):
-            self.context.breathe()
-            with self.device.autocast():
-                logits = self.model(x)
-            total += F.cross_entropy(logits.flatten(0, 1).float(), y.reshape(-1), reduction="sum").double().cpu()
-        return total.item() / (count * block)
+        pairs = list(zip(inputs.split(size), targets.split(size), strict=True))
+
+        def part() -> torch.Tensor:
+            total = torch.zeros(1, dtype=torch.float64)
+            for x, y in pairs[self.team.share(len(pairs))]:
+                self.context.breathe()
+                with self.device.autocast():
+                    logits = self.model(x)
+                total += F.cross_entropy(logits.flatten(0, 1).float(), y.reshape(-1), reduction="sum").double().cpu()
+            return total
+
+        return self.team.total(part, 1).item() / (count * block)
 
     def _prompt(self) -> list[int]:
         """What samples begin with: the prompt, where the vocabulary knows it, else the text's first token."""
