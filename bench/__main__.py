@@ -1,6 +1,6 @@
 """`make bench`: the figures that TrainHub promises, measured here and now, side by side. Nothing is asserted.
 
-python -m bench [engine] [database] [hub] [push]     # all by default
+python -m bench [engine] [database] [hub] [queue] [push]     # all by default
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from bench import database, hub, push
+from bench import database, hub, push, queueing
 
-PARTS = ("engine", "database", "hub", "push")
+PARTS = ("engine", "database", "hub", "queue", "push")
 
 
 def main() -> int:
@@ -25,6 +25,8 @@ def main() -> int:
         database.main()
     if "hub" in wanted:
         hub.main()
+    if "queue" in wanted:
+        queueing.main()
     if "push" in wanted:
         push.main()
     return 0

@@ -16,6 +16,7 @@ os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
 import argparse  # noqa: E402
 import ctypes  # noqa: E402
 import gc  # noqa: E402
+import platform  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
 from importlib import import_module  # noqa: E402
@@ -70,6 +71,7 @@ def preload() -> None:
         except ImportError:
             # One recipe that can't be loaded must not keep the others from starting; its own job says why.
             traceback.print_exc()
+    platform.platform()  # remembered by the library: it asks another program, which no run need do again
     shrink()
 
 

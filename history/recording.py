@@ -26,6 +26,7 @@ from jobs.states import TERMINAL, Status
 log = logging.getLogger(__name__)
 
 TOPIC = "run_ended"
+AT_ONCE = 20  # messages in one transaction
 NAMESPACE = uuid.UUID("8f0f2a52-6f0d-5d5e-9d0c-0f5b6f1f7a11")  # any constant: session ids of jobs derive from it
 
 
@@ -35,14 +36,15 @@ def record_pending(limit: int = 500) -> int:
     Several processes may do so at once: each takes what no other holds.
     """
     done, last = 0, 0
-    for _ in range(limit):
+    for _ in range(0, limit, AT_ONCE):
         with transaction.atomic():
             waiting = OutboxMessage.objects.filter(topic=TOPIC, processed_at__isnull=True, pk__gt=last)
-            message = waiting.select_for_update(skip_locked=True).order_by("pk").first()
-            if message is None:
-                break
-            last = message.pk
-            done += _take_up(message)
+            held = waiting.select_related("job__model_version").select_for_update(skip_locked=True, of=("self",))
+            messages = list(held.order_by("pk")[:AT_ONCE])
+            done += sum(_take_up(message) for message in messages)
+        if len(messages) < AT_ONCE:
+            break
+        last = messages[-1].pk
     return done
 
 

@@ -22,7 +22,7 @@ from engine import catalogue
 from engine.processes import Ended
 from engine.protocol import Command, Event, Exit, FailureCode
 from jobs import nodes, retries
-from jobs.folders import discard_work, work_folder
+from jobs.folders import discard_completed, discard_work, hide_checkpoints, work_folder
 from jobs.lifecycle import StaleAttemptError, end_attempt, locked, move
 from jobs.models import Attempt, Job
 from jobs.outbox import note_end
@@ -222,8 +222,9 @@ def _complete(job_id: int, number: int, ending: Ending) -> None:
                 "environment": ending.environment,
             },
         )
+        hide_checkpoints(job_id)
         note_end(job)
-    discard_work(job_id)
+    discard_completed(job_id)
 
 
 def _kept(job_id: int, ending: Ending) -> list[dict[str, Any]]:

@@ -32,12 +32,22 @@ def discard_work(job_id: int) -> None:
         shutil.rmtree(trash, ignore_errors=True)
 
 
+def discard_completed(job_id: int) -> None:
+    """Remove the folder of a job that has completed. It can't run again, so nothing is locked for this."""
+    shutil.rmtree(work_folder(job_id), ignore_errors=True)
+
+
+def hide_checkpoints(job_id: int) -> None:
+    """Say that the checkpoints of a job are not there any more."""
+    Checkpoint.objects.filter(job_id=job_id, available=True).update(available=False)
+
+
 def throw_away(job_id: int) -> Path | None:
     """Take a job's folder out of its place, in a transaction that holds the job's row; the caller deletes it.
 
     A folder that is renamed can't take along what a later attempt writes. None when there is no folder.
     """
-    Checkpoint.objects.filter(job_id=job_id, available=True).update(available=False)
+    hide_checkpoints(job_id)
     trash = _root() / f"{TRASH}{int(job_id)}-{uuid.uuid4().hex}"
     try:
         work_folder(job_id).rename(trash)

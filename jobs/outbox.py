@@ -6,28 +6,69 @@ That is why recording can never harm training: a row that can't be processed now
 from __future__ import annotations
 
 import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import Min
 from django.db.models.functions import Now
 from django_q.models import OrmQ
 
-from common.background import QUEUE, enqueue
+from common.background import QUEUE, put
 from jobs.models import Job, OutboxMessage
 
 RETRY_SHARE = 1 / 30  # of the sweeps, which come once a second
-LISTENERS = ("history.tasks.record_runs", "performance.tasks.record_evaluations")
+HISTORY, PERFORMANCE = "history.tasks.record_runs", "performance.tasks.record_evaluations"
+GATHER_SECONDS = 0.5
+
+
+class _Gathered:
+    """Listeners that this process has still to wake; `until` None: none is ever put off."""
+
+    until: float | None = None  # monotonic
+    owed: set[str] = set()
 
 
 def note_end(job: Job) -> None:
     """Leave word for the rooms above that a run has ended, in the transaction that ended it."""
-    OutboxMessage.objects.get_or_create(topic="run_ended", job=job, attempt_number=job.attempt_number)
-    wake_on_commit()
+    message = OutboxMessage(topic="run_ended", job=job, attempt_number=job.attempt_number)
+    OutboxMessage.objects.bulk_create([message], ignore_conflicts=True)
+    wake_on_commit(evaluated=job.model_version_id is not None)
 
 
-def wake_on_commit() -> None:
-    for task in LISTENERS:
-        enqueue(task)
+def wake_on_commit(evaluated: bool = True) -> None:
+    """Wake the listeners once the transaction has committed; that of evaluations only if there may be one."""
+    transaction.on_commit(lambda: _wake({HISTORY, PERFORMANCE} if evaluated else {HISTORY}), robust=True)
+
+
+@contextmanager
+def gathering() -> Iterator[None]:
+    """For a worker that may end many short runs: within, listeners are woken at most twice a second, and at the end."""
+    _Gathered.until = 0.0
+    try:
+        yield
+    finally:
+        _Gathered.until = None
+        _wake(set())
+
+
+def wake_owed() -> None:
+    """Wake whom `gathering` put off, if it is time; a long run calls this now and then."""
+    if _Gathered.owed:
+        _wake(set())
+
+
+def _wake(listeners: set[str]) -> None:
+    _Gathered.owed |= listeners
+    now = time.monotonic()
+    if _Gathered.until is not None:
+        if now < _Gathered.until:
+            return
+        _Gathered.until = now + GATHER_SECONDS
+    while _Gathered.owed:
+        put(QUEUE, _Gathered.owed.pop())
 
 
 def sweep() -> None:

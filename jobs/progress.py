@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Max
+from django.db.models import Exists, F
 from django.db.models.functions import Now
 
 from common.push import publish
@@ -50,11 +50,12 @@ class Batch:
 class ProgressWriter:
     """Collects the events of one attempt and writes them in batches. For one thread."""
 
-    def __init__(self, job: Job, number: int) -> None:
+    def __init__(self, job: Job, number: int, flushes: int = 0) -> None:
+        """`number` is that of the attempt, `flushes` how many batches it has written before."""
         self.job_id, self.owner_id, self.number = job.pk, job.owner_id, number
         self.batch = Batch()
         self.pending: Batch | None = None  # handed to the database, outcome unknown
-        self.flushes = Attempt.objects.values_list("flushes", flat=True).get(job_id=job.pk, number=number)
+        self.flushes = flushes
         self.lines = job.log_lines
         self.series: dict[str, int] = {}
         self.marks: deque[tuple[int, float]] = deque(maxlen=MARKS)  # steps and their Unix times, MARK_SECONDS apart
@@ -149,8 +150,12 @@ class ProgressWriter:
 
     def _learn_series(self, batch: Batch) -> None:
         """Look up or make the series of the batch, before its transaction: they stay whatever becomes of it."""
-        for name in {row[0] for row in batch.rows} - self.series.keys():
-            self.series[name] = MetricSeries.objects.get_or_create(job_id=self.job_id, name=name)[0].pk
+        unknown = sorted({row[0] for row in batch.rows} - self.series.keys())
+        if not unknown:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(_SERIES, [self.job_id, unknown])
+            self.series.update(cursor.fetchall())
 
     def _speed(self, step: int, at: float) -> None:
         """Seconds per step over the last minute, with evaluations and checkpoints, since they will come again."""
@@ -196,20 +201,22 @@ class ProgressWriter:
         mine = Job.objects.filter(pk=self.job_id, attempt_number=self.number, status=Status.RUNNING)
         if not mine.update(**columns or {"phase": F("phase")}):
             raise StaleAttemptError(f"attempt {self.number} of job {self.job_id} is over")
-        counted = Attempt.objects.filter(
-            job_id=self.job_id, number=self.number, ended_at__isnull=True, flushes=self.flushes
-        )
-        if not counted.update(flushes=F("flushes") + 1):
+        with connection.cursor() as cursor:
+            cursor.execute(_COUNT, [self.job_id, self.number, self.flushes])
+            counted = cursor.fetchone()
+        if counted is None:
             raise StaleAttemptError(f"attempt {self.number} of job {self.job_id} is over")
         self._write_rows([(self.series[name], *rest) for name, *rest in batch.rows])
         self._write_lines(batch.lines)
         self._write_checkpoints(batch.checkpoints)
         publish(f"job.{self.job_id}", f"jobs.{self.owner_id}", "jobs.all")
-        return self._request()
+        return counted[0]
 
     @staticmethod
     def _write_rows(rows: list[Row]) -> None:
         """Every step once: an attempt that goes on from the last step evaluates it again, and that is no news."""
+        if not rows:
+            return
         try:
             with transaction.atomic():
                 copy_rows(rows)
@@ -220,6 +227,8 @@ class ProgressWriter:
             copy_rows({row[:2]: row for row in rows if row[:2] not in there}.values())
 
     def _write_lines(self, lines: list[tuple[float, str, str]]) -> None:
+        if not lines:
+            return
         LogLine.objects.bulk_create(
             LogLine(job_id=self.job_id, number=number, at=datetime.fromtimestamp(at, UTC), level=level, text=text)
             for number, (at, level, text) in enumerate(lines, self.lines + 1)
@@ -229,22 +238,36 @@ class ProgressWriter:
         if not events:
             return
         rows = Checkpoint.objects.filter(job_id=self.job_id)
-        best = rows.aggregate(best=Max("step"))["best"] or 0
-        for event in events:
-            values = {"attempt_number": self.number, "name": event["name"], "bytes": event["bytes"]}
-            rows.update_or_create(
-                job_id=self.job_id, step=event["step"], defaults={**values, "at": Now(), "available": True}
-            )
-        kept = list(rows.order_by("-step").values_list("pk", flat=True)[:KEPT_CHECKPOINTS])
-        rows.exclude(pk__in=kept).update(available=False)
-        if events[-1]["step"] > best:
-            Job.objects.filter(pk=self.job_id).update(attempts_since_progress=0)
+        further = ~Exists(rows.filter(step__gte=events[-1]["step"]))
+        Job.objects.filter(further, pk=self.job_id, attempts_since_progress__gt=0).update(attempts_since_progress=0)
+        latest = {event["step"]: event for event in events}  # one statement can't write a row twice
+        Checkpoint.objects.bulk_create(
+            [
+                Checkpoint(
+                    job_id=self.job_id,
+                    step=step,
+                    attempt_number=self.number,
+                    name=event["name"],
+                    bytes=event["bytes"],
+                    at=Now(),
+                )
+                for step, event in latest.items()
+            ],
+            update_conflicts=True,
+            unique_fields=["job", "step"],
+            update_fields=["attempt_number", "name", "bytes", "at", "available"],
+        )
+        kept = rows.order_by("-step").values("pk")[:KEPT_CHECKPOINTS]
+        rows.filter(available=True).exclude(pk__in=kept).update(available=False)
 
 
-def renew_lease(job_id: int, number: int) -> None:
-    """Hold an attempt for another lease, in the database's time. Raises StaleAttemptError when it is over."""
+def renew_lease(job_id: int, number: int, **columns: Any) -> None:
+    """Hold an attempt for another lease, in the database's time. Raises StaleAttemptError when it is over.
+
+    `columns` are further ones of its row that are to be set.
+    """
     mine = Attempt.objects.filter(job_id=job_id, number=number, ended_at__isnull=True)
-    if not mine.update(lease_until=Now() + timedelta(seconds=settings.LEASE_SECONDS)):
+    if not mine.update(lease_until=Now() + timedelta(seconds=settings.LEASE_SECONDS), **columns):
         raise StaleAttemptError(f"attempt {number} of job {job_id} is over")
 
 
@@ -293,6 +316,20 @@ def finite(value: Any) -> float | None:
 
 
 _COPY = "COPY jobs_progressrow (series_id, step, value, recorded_at) FROM STDIN"
+
+# The update changes nothing: it lets a row that another process made meanwhile be returned, too.
+_SERIES = """
+INSERT INTO jobs_metricseries AS known (job_id, name) SELECT %s, unnest(%s::text[])
+ON CONFLICT (job_id, name) DO UPDATE SET name = known.name RETURNING name, id
+"""
+
+# Counts a batch on its attempt, and brings back the request that waits for the job.
+_COUNT = """
+UPDATE jobs_attempt AS attempt SET flushes = attempt.flushes + 1 FROM jobs_job AS job
+WHERE job.id = attempt.job_id AND job.id = %s AND attempt.number = %s AND attempt.ended_at IS NULL
+  AND attempt.flushes = %s
+RETURNING job.request
+"""
 
 _MERGE = """
 INSERT INTO jobs_progresssummary AS old (series_id, bucket, rows, low_step, low, high_step, high, last_at)

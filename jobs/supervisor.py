@@ -23,7 +23,7 @@ from engine.launch import Trainer, start_time_of, start_trainer
 from engine.processes import Ended
 from engine.protocol import Command, DataSpec, Event, FailureCode, Spec, decode
 from engine.telemetry import Sampler, devices
-from jobs import conclusion, requests
+from jobs import conclusion, outbox, requests
 from jobs.folders import work_folder
 from jobs.lifecycle import StaleAttemptError
 from jobs.models import Attempt, Node, Slot
@@ -34,8 +34,10 @@ from jobs.states import Phase, Request
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.1  # between two batches of progress
+GATHER_SECONDS = 0.01  # for what is said together to be written together
 LOOK_SECONDS = 0.4  # between two looks at requests while nothing is reported
 SAMPLE_SECONDS = 1.0  # between two looks at device, CPU and memory
+FIRST_SAMPLE_SECONDS = 0.2  # a run that is shorter is not measured, which would cost as much as itself
 CANCEL_SECONDS = 10.0  # a trainer that does not obey in time is killed
 PAUSE_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -49,7 +51,7 @@ class Supervisor:
 
     def __init__(self, attempt: Attempt, slot: Slot) -> None:
         self.attempt, self.slot, self.job = attempt, slot, attempt.job
-        self.writer = ProgressWriter(self.job, attempt.number)
+        self.writer = ProgressWriter(self.job, attempt.number, attempt.flushes)
         self.last_event: dict[str, Any] = {}
         self.environment: dict[str, Any] = {}
         self.asked: Command | None = None
@@ -58,9 +60,12 @@ class Supervisor:
         self.lease_lost = False
         self.step = self.job.current_step
         self.buffers = {"events": b"", "output": b""}
+        self.sampler: Sampler | None = None
         now = time.monotonic()
         self.renewed = now  # when the lease was last known to be ours
-        self.next_flush = self.next_sample = self.next_renewal = now
+        self.next_flush = now + FLUSH_SECONDS
+        self.next_sample = now + FIRST_SAMPLE_SECONDS
+        self.next_renewal = now
         self.next_look = now + LOOK_SECONDS
         self.clock = RunClock(self.job, now)
 
@@ -97,28 +102,35 @@ class Supervisor:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "spec.json"
         path.write_text(self._spec().model_dump_json(indent=1), encoding="utf-8")
-        visible = [index for device in self.attempt.devices for index in (device.partition(":")[2],) if index]
         trainer = start_trainer(
             path,
             socket_path=warm_socket(),
-            env={"CUDA_VISIBLE_DEVICES": ",".join(visible)},
+            env={"CUDA_VISIBLE_DEVICES": ",".join(self._gpus())},
             **({"processes": len(self.attempt.devices)} if len(self.attempt.devices) > 1 else {}),
         )
         try:
             self._until_database(lambda: self._note_trainer(trainer))
-            gpus = [device for device in devices() if device.kind == "gpu" and str(device.index) in visible]
-            self.sampler = Sampler(trainer.pid, gpus)
             if self.stale:
                 raise StaleAttemptError
+            self._renewed(trainer)
         except BaseException:
             trainer.close()  # nobody else knows of it
             raise
         return trainer
 
     def _note_trainer(self, trainer: Trainer) -> None:
-        mine = Attempt.objects.filter(pk=self.attempt.pk, ended_at__isnull=True)
-        if not mine.update(trainer_pid=trainer.pid, trainer_start=trainer.start_time):
-            raise StaleAttemptError
+        """Write down who must be ended when this process dies; the lease begins anew with it."""
+        renew_lease(self.job.pk, self.attempt.number, trainer_pid=trainer.pid, trainer_start=trainer.start_time)
+
+    def _renewed(self, trainer: Trainer) -> None:
+        """The lease was just renewed: the trainer may live on."""
+        self.renewed = time.monotonic()
+        self.next_renewal = self.renewed + settings.HEARTBEAT_SECONDS
+        trainer.renew(0.95 * settings.LEASE_SECONDS)
+
+    def _gpus(self) -> list[str]:
+        """The numbers of this attempt's GPUs; none for a CPU."""
+        return [number for device in self.attempt.devices if (number := device.partition(":")[2])]
 
     def _spec(self) -> Spec:
         job = self.job
@@ -158,7 +170,7 @@ class Supervisor:
     def _patience(self) -> int:
         """Milliseconds until the next duty."""
         due = min(self.next_look, self.next_sample, self.next_renewal, self.deadline, self.clock.due())
-        if self.writer.batch:
+        if self.writer.batch and not self.last_event:
             due = min(due, self.next_flush)
         return max(1, int(1000 * min(0.5, due - time.monotonic())))
 
@@ -195,6 +207,7 @@ class Supervisor:
                 self._plan(event)
             case Event.STARTED:
                 self._started(event)
+                return  # nobody waits for it: what follows at once is written with it
             case Event.SAMPLE:
                 writer.set(sample=storable(str(event["text"]))[:4000])
             case Event.CHECKPOINT:
@@ -206,7 +219,8 @@ class Supervisor:
                 writer.log(str(event["message"]), str(event["level"])[:10])
             case _:
                 self.last_event = event
-        self.next_flush = 0.0
+                return  # the last word: it is written with the end
+        self.next_flush = min(self.next_flush, time.monotonic() + GATHER_SECONDS)
 
     def _plan(self, event: dict[str, Any]) -> None:
         per_epoch = event.get("steps_per_epoch")
@@ -231,20 +245,19 @@ class Supervisor:
         now = time.monotonic()
         if now >= self.next_sample:
             self.next_sample = now + SAMPLE_SECONDS
-            self._sample()
+            self._sample(trainer)
         try:
             if now >= self.next_renewal:
                 renew_lease(self.job.pk, self.attempt.number)
                 self.clock.read_limits()
-                self.renewed = now
-                trainer.renew(0.95 * settings.LEASE_SECONDS)
-                self.next_renewal = now + settings.HEARTBEAT_SECONDS
-            if self.writer.batch and now >= self.next_flush:
+                self._renewed(trainer)
+            if self.writer.batch and not self.last_event and now >= self.next_flush:
                 self.next_flush = now + FLUSH_SECONDS
                 self._obey(self.writer.flush(), trainer)
             if now >= self.next_look:
                 self.next_look = now + LOOK_SECONDS
                 self._obey(self.writer.flush(), trainer)
+                outbox.wake_owed()
                 if self.asked is None and self._node_stops():
                     self._ask(Command.STOP, STOP_SECONDS, trainer)
         except StaleAttemptError:
@@ -259,7 +272,12 @@ class Supervisor:
             self.writer.log("The trainer did not obey in time and was ended.", "warning")
             trainer.kill()
 
-    def _sample(self) -> None:
+    def _sample(self, trainer: Trainer) -> None:
+        if self.sampler is None:
+            gpus = self._gpus()
+            known = devices() if gpus else []
+            self.sampler = Sampler(trainer.pid, [one for one in known if one.kind == "gpu" and str(one.index) in gpus])
+            return  # the first figures are those from now to the next look
         figures = self.sampler.sample()
         if figures:
             self.writer.figures(figures)

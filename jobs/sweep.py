@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.conf import Conf
 from django_q.models import OrmQ
@@ -43,7 +45,9 @@ def deaf_queues(node_id: int) -> list[str]:
     A knock's row is deleted when it is answered, so any row that is older than ten seconds is one that nobody
     answered, whether it was never taken or was taken and lost.
     """
-    queues = Slot.objects.filter(held_by=None, node_id=node_id, enabled=True).values_list("queue", flat=True)
+    # A worker that goes from one short job to the next is free for moments, and takes up its knocks at the end.
+    quiet = Q(answered_at__isnull=True) | Q(answered_at__lt=Now() - timedelta(seconds=UNANSWERED_SECONDS))
+    queues = Slot.objects.filter(quiet, held_by=None, node_id=node_id, enabled=True).values_list("queue", flat=True)
     return [queue for queue in queues if oldest(queue) > UNANSWERED_SECONDS]
 
 

@@ -11,11 +11,13 @@ from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from engine.launch import boot_id
-from jobs.models import Attempt, Slot
+from jobs import outbox
+from jobs.models import Slot
 from jobs.queue import Owner, claim
 from jobs.recovery import release_slot
 from jobs.supervisor import Supervisor, own_start_time
 
+LOOK_SECONDS = 1.0  # between two looks at what else may keep a slot from going on
 AWAY = (OperationalError, InterfaceError)
 
 
@@ -27,10 +29,19 @@ def answer(slot_id: int) -> int:
     # An answered knock is no longer outstanding, also when this worker dies before django-q2 notes its end.
     OrmQ.objects.filter(key=slot.queue, lock__gt=Now()).delete()
     owner = Owner(socket.gethostname(), boot_id(), os.getpid(), own_start_time())
-    done = 0
+    with outbox.gathering():
+        return _run_jobs(slot, owner)
+
+
+def _run_jobs(slot: Slot, owner: Owner) -> int:
+    done, look_at = 0, 0.0
     while True:
         try:
-            attempt = _next(slot, owner)
+            if time.monotonic() >= look_at:
+                if not _may_go_on(slot, owner):
+                    return done
+                look_at = time.monotonic() + LOOK_SECONDS
+            attempt = claim(slot, owner)
             if attempt is None:
                 return done
             Supervisor(attempt, slot).run()
@@ -38,13 +49,12 @@ def answer(slot_id: int) -> int:
         except AWAY:
             # Also when the answer of a claim was lost: the next round finds it open, and gives it back.
             connection.close()
+            look_at = 0.0
             time.sleep(0.5)
 
 
-def _next(slot: Slot, owner: Owner) -> Attempt | None:
-    """The next job for a slot, None when it is to run none now."""
+def _may_go_on(slot: Slot, owner: Owner) -> bool:
+    """Whether this slot is to run jobs now. Looked at between two jobs, but not for each of many short ones."""
     Slot.objects.filter(pk=slot.pk).update(answered_at=Now())
     slot.node.refresh_from_db(fields=["state", "draining", "heartbeat_at", "set_aside_until"])
-    if not slot.node.takes_jobs or not release_slot(slot, owner):
-        return None
-    return claim(slot, owner)
+    return slot.node.takes_jobs and release_slot(slot, owner)
