@@ -2,17 +2,21 @@
 
 A task is on its way a few milliseconds after it was put, and an idle cluster asks once a second only, in case a
 notification was lost. While the database is away the pusher waits here; django-q2's own would stop for ten seconds.
+Times are the database's, so that a clock which is wrong on one machine delays no task.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 from django.db import InterfaceError, OperationalError, connection
+from django.db.models.functions import Now
 from django_q.brokers.orm import ORM
+from django_q.conf import Conf
 
 from common.background import CHANNEL
 
@@ -38,14 +42,16 @@ class KnockBroker(ORM):
             return None
         return found
 
-    def _take(self) -> list[tuple[int, str]] | None:
-        from django.utils import timezone
+    def enqueue(self, task: str) -> int:
+        return self.get_connection().create(key=self.list_key, payload=task, lock=Now()).pk
 
-        rows = self.get_connection().filter(key=self.list_key, lock__lt=timezone.now()).order_by("id")[:1]
+    def _take(self) -> list[tuple[int, str]] | None:
+        rows = self.get_connection().filter(key=self.list_key, lock__lte=Now()).order_by("id")[:1]
+        taken = Now() + timedelta(seconds=Conf.RETRY)
         return [
             (row.pk, row.payload)
             for row in rows
-            if self.get_connection().filter(id=row.pk, lock=row.lock).update(lock=self.timeout(row))
+            if self.get_connection().filter(id=row.pk, lock=row.lock).update(lock=taken)
         ]
 
     def _wait(self, listener: psycopg.Connection[Any]) -> None:

@@ -9,7 +9,6 @@ from datetime import timedelta
 
 from django.db.models import Q
 from django.db.models.functions import Now
-from django.utils import timezone
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
@@ -53,12 +52,10 @@ def deaf_queues(node_id: int) -> list[str]:
 
 def oldest(queue: str) -> float:
     """Seconds since the oldest task that still lies in a queue was put or taken; 0 for an empty queue."""
-    now = timezone.now()
     retry = timedelta(seconds=Conf.RETRY)
-    locks = OrmQ.objects.filter(key=queue).values_list("lock", flat=True)
     # A waiting row's lock is the time it was put; a taken one's is the time it was taken, plus `retry`.
-    # Clocks of two hosts differ, so 'in the future' alone does not mean taken.
-    ages = [(now - (lock if lock < now + retry / 2 else lock - retry)).total_seconds() for lock in locks[:100]]
+    locks = OrmQ.objects.filter(key=queue).annotate(now=Now()).values_list("now", "lock")
+    ages = [(now - (lock if lock <= now else lock - retry)).total_seconds() for now, lock in locks[:100]]
     return max(ages, default=0.0)
 
 
@@ -66,5 +63,5 @@ def background_hangs() -> bool:
     """Whether background work lies untouched although no import is at work."""
     if oldest(QUEUE) < BACKGROUND_SECONDS:
         return False
-    fresh = timezone.now() - timedelta(seconds=BACKGROUND_SECONDS)
+    fresh = Now() - timedelta(seconds=BACKGROUND_SECONDS)
     return not Import.objects.filter(status=Import.Status.RUNNING, heartbeat_at__gt=fresh).exists()
