@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 from common.embedded_postgres import EmbeddedPostgres
@@ -113,6 +114,10 @@ class Lab(Hub):
             if self.memory:
                 with suppress(OSError):
                     self.memory.rmdir()
+
+    def processes(self, fields: list[str] | None = None) -> list[psutil.Process]:
+        """Those of the hub; the database is the lab's own."""
+        return [process for process in super().processes(fields) if not _is_database(process)]
 
     def up(self) -> int:
         assert self.process is not None
@@ -255,6 +260,10 @@ class Host:
         self.kill()
 
 
+def _is_database(process: psutil.Process) -> bool:
+    return Path((process.info["cmdline"] or [""])[0]).name == "postgres"
+
+
 def mount(folder: Path, mib: int) -> bool:
     """Put a small disk at a folder; False where this machine does not let us."""
     mode = f"{folder.stat().st_mode & 0o777:o}"
@@ -291,7 +300,7 @@ def within(group: Path | None) -> Iterator[None]:
 _LOOK = """
 SELECT j.status, j.current_step, coalesce(a.number, 0), coalesce(a.host, ''), coalesce(a.supervisor_pid, 0),
        coalesce(a.trainer_pid, 0), a.first_step, coalesce(a.flushes, 0),
-       coalesce(extract(epoch FROM a.lease_until), 0)::float8, a.ended_at IS NOT NULL, j.failure_code,
+       coalesce(extract(epoch FROM a.lease_until), 0)::float8, a.ended_at IS NOT NULL, lower(j.failure_code),
        coalesce(a.slot_id, 0)
 FROM jobs_job j LEFT JOIN LATERAL
      (SELECT * FROM jobs_attempt WHERE job_id = j.id ORDER BY number DESC LIMIT 1) a ON true

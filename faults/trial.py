@@ -78,12 +78,12 @@ class Trial:
                 raise AssertionError(f"job {job} does not run after {LIMIT:.0f} s: {look}")
             time.sleep(0.02)
 
-    def caught(self, holds: Callable[[Look], bool] = lambda look: look.runs, kind: str = "", **config: Any) -> Look:
+    def caught(self, kind: str = "", **config: Any) -> Look:
         """A job of its own at a random moment of its life: while it prepares, trains, saves or ends."""
         for _ in range(TRIES):
             job = self.job(kind, **config)
             wait = self.rng.uniform(0, 1.6)
-            if self.running(job, holds) is None:
+            if self.running(job) is None:
                 continue
             time.sleep(wait)
             look = self.lab.look(job)
@@ -103,8 +103,8 @@ class Trial:
     def follow(self, before: Look, *, may_go_on: bool = False, ends: tuple[str, ...] = ("completed",)) -> Look:
         """Watch the struck job until it has ended, and note what the trial measures.
 
-        `may_go_on`: the same attempt may survive, shown by a batch of progress after the strike. The job is
-        recovered when it ends in one of `ends`.
+        `may_go_on`: the same attempt may survive, shown by two batches of progress, of which the second was
+        begun after the strike. The job is recovered when it ends in one of `ends`.
         """
         record, job = self.record, self.record.job
         reached = before.step
@@ -116,11 +116,11 @@ class Trial:
             if same or look.first_step is None:
                 reached = max(reached, look.step)
             if record.truthful is None:
-                alive = may_go_on and same and look.flushes > before.flushes
+                alive = may_go_on and same and look.flushes > before.flushes + 1
                 if over or not same or alive:
                     record.truthful = now
             if record.again is None:
-                going = look.runs and (look.number > before.number or (may_go_on and look.flushes > before.flushes))
+                going = look.runs and (look.number > before.number or (may_go_on and look.flushes > before.flushes + 1))
                 if over or going:
                     record.again = now
             if record.lost is None and look.number > before.number and look.first_step is not None:

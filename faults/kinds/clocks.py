@@ -11,6 +11,8 @@ from faults.kinds.registry import Kind
 from faults.lab import Host
 from faults.trial import Skip, Trial
 
+# With the monotonic clock left alone, Python's time.sleep fails under libfaketime (EINVAL); the shim replaces it.
+SHIM = Path(__file__).resolve().parent.parent / "shim"
 JUMPS = ["+1h", "-2h", "-20000d"]
 
 
@@ -28,6 +30,7 @@ def clock_jumps(trial: Trial) -> None:
         lab,
         f"clock-{trial.record.number}",
         LD_PRELOAD=str(library),
+        PYTHONPATH=str(SHIM),
         FAKETIME_TIMESTAMP_FILE=str(stamp),
         FAKETIME_NO_CACHE="1",
         FAKETIME_DONT_FAKE_MONOTONIC="1",

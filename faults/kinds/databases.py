@@ -96,7 +96,7 @@ def answer_lost(trial: Trial) -> None:
     if not wish.done.is_set():
         return answer_lost(trial)  # it had ended before the line was prepared: another one
     trial.struck, trial.record.at = wish.at, time.time() - (time.monotonic() - wish.at)
-    trial.follow(before, may_go_on=True)
+    trial.follow(trial.lab.look(job) if moment == PROGRESS else before, may_go_on=True)
     return None
 
 

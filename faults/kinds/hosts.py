@@ -21,7 +21,7 @@ def host_lost(trial: Trial) -> None:
     try:
         host.ready()
         with lab.only_elsewhere():
-            before = trial.caught(step_seconds=0.03) if trial.rng.random() < 0.5 else trial.caught()
+            before = trial.caught()
             if before.host != host.name:
                 raise AssertionError(f"job {trial.record.job} runs on {before.host}")
         trial.strike(f"host {host.name} with job {trial.record.job}")

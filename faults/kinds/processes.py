@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 from faults.kinds.registry import Kind
@@ -74,14 +75,13 @@ def cluster_parent_killed(trial: Trial) -> None:
 
 def supervisor_frozen(trial: Trial) -> None:
     """SIGSTOP for two and a half leases, then SIGCONT: a zombie that wants to end a job that is another's by now."""
-    before = trial.caught(steps=trial.rng.choice([60, 100, 140])) if trial.rng.random() < 0.5 else trial.caught()
+    before = trial.caught()
     trial.strike(f"supervisor {before.supervisor} of job {trial.record.job}, frozen for {2.5 * trial.lab.lease:.0f} s")
     kill(before.supervisor, signal.SIGSTOP)
-    woken = trial.struck + 2.5 * trial.lab.lease
+    alarm = threading.Timer(2.5 * trial.lab.lease, kill, (before.supervisor, signal.SIGCONT))
+    alarm.start()
     trial.follow(before)
-    while time.monotonic() < woken:
-        time.sleep(0.02)
-    kill(before.supervisor, signal.SIGCONT)
+    alarm.join()
     time.sleep(1)  # what it would write, it writes now; the oracle sees it
     outcome = trial.lab.rows(
         "SELECT outcome FROM jobs_attempt WHERE job_id = %s AND number = %s", trial.record.job, before.number
@@ -127,7 +127,7 @@ def web_killed(trial: Trial) -> None:
     trial.companion()  # insists, with one key, until it is taken
     back = trial.since()
     trial.follow(before, may_go_on=True)
-    trial.record.again = back
+    trial.record.truthful = trial.record.again = back
 
 
 def memory_exhausted(trial: Trial) -> None:
