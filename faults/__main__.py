@@ -62,6 +62,15 @@ def _counts(wishes: argparse.Namespace) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
+def _command(wishes: argparse.Namespace) -> str:
+    """What repeats this campaign: the same faults in the same order."""
+    options = ["--smoke"] if wishes.smoke else []
+    for name in ("trials", "each", "kinds", "seed"):
+        if value := getattr(wishes, name):
+            options += [f"--{name}", str(value)]
+    return shlex.join(["python", "-m", "faults", *options])
+
+
 def _run(wishes: argparse.Namespace, counts: dict[str, int]) -> int:
     from faults import report
     from faults.campaign import Campaign, Plan
@@ -72,7 +81,7 @@ def _run(wishes: argparse.Namespace, counts: dict[str, int]) -> int:
     print(f"seed {plan.seed}: {sum(counts.values())} trials of {len(counts)} kinds, fault log {log}", flush=True)
     lab = Lab(lease=wishes.lease, slots=wishes.slots)
     outcome = Campaign(lab, plan, log).run()
-    command = shlex.join(["python", "-m", "faults", *sys.argv[1:]])
+    command = _command(wishes)
     text = (
         f"{report.about(outcome, plan, wishes.lease, wishes.slots, command)}\n\n{report.table(outcome, wishes.lease)}"
     )

@@ -55,7 +55,7 @@ def oldest(queue: str) -> float:
     retry = timedelta(seconds=Conf.RETRY)
     # A waiting row's lock is the time it was put; a taken one's is the time it was taken, plus `retry`.
     locks = OrmQ.objects.filter(key=queue).annotate(now=Now()).values_list("now", "lock")
-    ages = [(now - (lock if lock <= now else lock - retry)).total_seconds() for now, lock in locks[:100]]
+    ages = [(now - (lock if lock < now + retry / 2 else lock - retry)).total_seconds() for now, lock in locks[:100]]
     return max(ages, default=0.0)
 
 
