@@ -1,4 +1,4 @@
-# make run: everything on this machine; make test: all tests; make bench: the figures.
+# make run: everything on this machine; make node: one more machine; make test: all tests; make bench: the figures.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,10 +7,14 @@ DEV := $(VENV)/.installed-dev
 ASSETS := node_modules/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test bench lint assets clean
+.PHONY: run node test bench lint assets clean
 
 run: $(STAMP) $(ASSETS)
 	@exec $(BIN)/python -m trainhub.up
+
+# Another machine of the same hub: DATABASE_URL=… TRAINHUB_HOME=… make node
+node: $(STAMP)
+	@exec $(BIN)/python manage.py node
 
 test: $(DEV) $(ASSETS)
 	@$(BIN)/python -m tests.browser

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import uuid
+from contextlib import suppress
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -21,6 +23,19 @@ def prepare_home() -> Path:
     for name in ("uploads", "store", "jobs", "artifacts"):
         (base / name).mkdir(parents=True, exist_ok=True)
     return base
+
+
+def home_identity() -> str:
+    """What tells this home from every other, wherever it is mounted: made once, kept in it."""
+    path = home() / "home_id"
+    if not path.exists():
+        # Written whole under another name, then linked: of two processes that begin at once the first one's stays.
+        draft = home() / f".home_id.{os.getpid()}"
+        draft.write_text(str(uuid.uuid4()), encoding="ascii")
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text(encoding="ascii").strip()
 
 
 def run_folder(of: Path | None = None) -> Path:

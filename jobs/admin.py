@@ -27,6 +27,7 @@ from jobs.models import (
     Node,
     NodeEvent,
     OutboxMessage,
+    SharedHome,
     Slot,
 )
 
@@ -144,6 +145,11 @@ class NodeAdmin(ReadOnlyAdmin):
     list_display = ["name", "host", "state", "version", "started_at", "heartbeat_at"]
     list_filter = ["state"]
     search_fields = ["name", "host"]
+
+
+@admin.register(SharedHome)
+class SharedHomeAdmin(ReadOnlyAdmin):
+    list_display = ["identity"]
 
 
 @admin.register(NodeEvent)

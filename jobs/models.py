@@ -15,6 +15,19 @@ from jobs.states import ACTIVE, TERMINAL, Phase, Request, Status
 from registry.models import Model, ModelVersion
 
 
+class SharedHome(models.Model):
+    """The one home that holds this hub's files. Every machine of the hub must see it, and share its secret key."""
+
+    identity = models.CharField(max_length=36)
+    secret_digest = models.CharField(max_length=64, help_text="Tells another secret key, without telling the key.")
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(pk=1), name="one_shared_home")]
+
+    def __str__(self) -> str:
+        return self.identity
+
+
 class Node(models.Model):
     """A machine with workers."""
 

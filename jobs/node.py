@@ -34,7 +34,7 @@ from common.push import publish
 from engine.launch import boot_id, engine_environment, ping, warm_command
 from engine.processes import process_alive, start_time_of
 from engine.telemetry import devices, driver_version, machine_figures
-from jobs import nodes
+from jobs import membership, nodes
 from jobs.cluster import Cluster
 from jobs.models import Node, Slot
 from jobs.sweep import SWEEPS, background_hangs, deaf_queues
@@ -69,6 +69,7 @@ class NodeManager:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         self._claim_name()
+        self._with_database(membership.check)
         self._start_warm()
         self._with_database(self._register)
         try:

@@ -9,17 +9,29 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+
+from common.errors import ProblemError
+from jobs import membership
 
 
 class Command(BaseCommand):
     help = "Migrate, collect static files, and create an administrator when there is none."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--new-home", action="store_true", help="the hub's files lie in this TRAINHUB_HOME from now on"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         if self._pending():
             call_command("migrate", interactive=False, verbosity=0)
+        try:
+            membership.found(options["new_home"])
+        except ProblemError as error:
+            raise CommandError(f"{error.message} {error.hint}") from None
         self._collect_static()
         self._administrator()
 
