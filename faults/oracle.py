@@ -83,6 +83,14 @@ def an_ended_job_has_no_open_attempt(scene: Scene) -> Iterator[str]:
         yield f"job {job} is {status}, and attempt {number} holds a lease"
 
 
+def no_slot_is_held_by_an_attempt_that_is_over(scene: Scene) -> Iterator[str]:
+    query = """
+        SELECT s.id, a.job_id, a.number FROM jobs_slot s JOIN jobs_attempt a ON a.id = s.held_by_id
+        WHERE a.ended_at IS NOT NULL ORDER BY 1"""
+    for slot, job, number in scene.rows(query):
+        yield f"slot {slot} is held by attempt {number} of job {job}, which has ended"
+
+
 def one_open_attempt_per_job_and_slot(scene: Scene) -> Iterator[str]:
     for column in ("job_id", "slot_id"):
         query = f"""
@@ -333,6 +341,7 @@ INVARIANTS: tuple[Callable[[Scene], Iterator[str]], ...] = (
     no_job_is_lost,
     every_job_has_ended_or_waits_truthfully,
     an_ended_job_has_no_open_attempt,
+    no_slot_is_held_by_an_attempt_that_is_over,
     one_open_attempt_per_job_and_slot,
     a_failure_has_a_reason,
     events_have_no_gap_and_no_double,

@@ -52,6 +52,13 @@ class Trial:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.record.seed)
 
+    def anew(self) -> Trial:
+        """Forget what was measured: there was nothing left to strike."""
+        record = self.record
+        record.truthful = record.again = record.lost = None
+        record.recovered, record.note = False, ""
+        return self
+
     # Jobs
 
     def job(self, kind: str = "", **config: Any) -> int:

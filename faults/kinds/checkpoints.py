@@ -13,7 +13,7 @@ from faults.trial import Trial
 
 def newest_damaged(trial: Trial) -> None:
     """The trainer dies and its newest checkpoint is damaged: the older one is used, and the log says so."""
-    before, folders = _with_checkpoints(trial, 2)
+    before, _ = _with_checkpoints(trial, 2)
     job = trial.record.job
     kill(before.trainer, signal.SIGSTOP)  # it must not write another one meanwhile
     folders = _checkpoints(trial, job)
@@ -21,7 +21,8 @@ def newest_damaged(trial: Trial) -> None:
     reached = trial.lab.look(job)
     trial.strike(f"{folders[-1].name} of job {job}: {how}")
     kill(before.trainer)
-    trial.follow(before)
+    if trial.follow(before).number == before.number:
+        return newest_damaged(trial.anew())  # it had ended a moment before
     told = trial.lab.rows(
         "SELECT count(*) FROM jobs_logline WHERE job_id = %s AND text LIKE %s",
         job,
@@ -35,6 +36,7 @@ def newest_damaged(trial: Trial) -> None:
         trial.record.recovered, trial.record.note = False, f"nothing in the log about {folders[-1].name}"
     elif resumed and (resumed[0][0] or 0) >= damaged:
         trial.record.recovered, trial.record.note = False, f"resumed from step {resumed[0][0]}, which was damaged"
+    return None
 
 
 def all_damaged(trial: Trial) -> None:
@@ -47,12 +49,15 @@ def all_damaged(trial: Trial) -> None:
     trial.strike(f"all checkpoints of job {job}")
     kill(before.trainer)
     failed = trial.follow(before, ends=("failed",))
+    if failed.status == "completed" and failed.number == before.number:
+        return all_damaged(trial.anew())
     if failed.failure == "corrupt_checkpoints":
         trial.lab.insist("POST", f"/training/jobs/{job}/retry")
         trial.record.recovered = trial.finish(job).status == "completed"
     else:
         trial.record.recovered = False
         trial.record.note = f"ended as {failed.status} {failed.failure}"
+    return None
 
 
 def _with_checkpoints(trial: Trial, count: int) -> tuple[Look, list[Path]]:

@@ -29,8 +29,10 @@ def _trainer(trial: Trial, number: signal.Signals) -> None:
     trial.companion()
     before = trial.caught()
     trial.strike(f"trainer {before.trainer} of job {trial.record.job}, {number.name}")
-    kill(before.trainer, number)
+    if not kill(before.trainer, number):
+        return _trainer(trial.anew(), number)  # it had ended a moment before
     trial.follow(before)
+    return None
 
 
 def trainer_exits(trial: Trial) -> None:
