@@ -32,6 +32,7 @@ from engine.processes import (
     start_time_of,
 )
 from engine.protocol import Command
+from engine.torchrun import spec_for_several
 
 __all__ = [
     "Ended",
@@ -49,6 +50,7 @@ __all__ = [
 ROOT = Path(__file__).resolve().parent.parent
 PIPE_BYTES = 1 << 20
 WARM_SECONDS = 1.0  # after which a server that does not answer is passed over
+LAST_RANK_SECONDS = 2.0  # for the kernel to take down a process that it has killed
 _SECRET = re.compile(r"SECRET|PASSWORD|TOKEN|CREDENTIAL|DATABASE_URL|DSN", re.IGNORECASE)
 
 
@@ -194,6 +196,16 @@ class _Cold(Trainer):
         os.close(self.exit_fd)
 
 
+class _Several(_Cold):
+    """The launcher of several processes, which die with it. They all hold the pipe for their output."""
+
+    def _look(self) -> Ended | None:
+        ended = super()._look()
+        if ended is not None:
+            _closed(self.output, LAST_RANK_SECONDS)
+        return ended
+
+
 class _Ends:
     """The pipes between supervisor and trainer: our ends, and theirs until they are handed over."""
 
@@ -238,12 +250,19 @@ class _Ends:
         self._ours = []
 
 
-def start_trainer(spec_path: Path, *, socket_path: Path | None, env: Mapping[str, str] | None = None) -> Trainer:
+def start_trainer(
+    spec_path: Path, *, socket_path: Path | None, env: Mapping[str, str] | None = None, processes: int = 1
+) -> Trainer:
     """Start a run: forked from the warm server when it answers in time, else in a fresh interpreter.
 
     `env` is added to the trainer's environment (CUDA_VISIBLE_DEVICES and the like). OSError when the machine
     can start no process at all.
+
+    `processes` is that of the spec. A run of several starts fresh, and the trainer is its launcher; a simulated
+    one takes one process whatever it asks for.
     """
+    if processes > 1 and spec_for_several(spec_path) is not None:
+        return _start_cold(spec_path.absolute(), dict(env or {}), _Several)
     if socket_path is not None:
         with suppress(LostServer):
             return _start_warm(spec_path.absolute(), socket_path, dict(env or {}))
@@ -292,7 +311,7 @@ def _reply(connection: socket.socket) -> tuple[dict[str, Any], bytes]:
     return reply, rest
 
 
-def _start_cold(spec_path: Path, env: dict[str, str]) -> Trainer:
+def _start_cold(spec_path: Path, env: dict[str, str], kind: type[_Cold] = _Cold) -> Trainer:
     ends = _Ends()
     fds = (ends.events_writer, ends.control_reader)
     arguments = [str(spec_path), "--events-fd", str(fds[0]), "--control-fd", str(fds[1])]
@@ -312,7 +331,7 @@ def _start_cold(spec_path: Path, env: dict[str, str]) -> Trainer:
         raise
     ends.hand_over()
     try:
-        return _Cold(process, oom, ends)
+        return kind(process, oom, ends)
     except OSError:
         ends.close()
         os.killpg(process.pid, signal.SIGKILL)
@@ -344,6 +363,13 @@ def ping(socket_path: Path, timeout: float = WARM_SECONDS) -> dict[str, Any] | N
             return _reply(connection)[0]
     except (OSError, LostServer):
         return None
+
+
+def _closed(fd: int, timeout: float) -> bool:
+    """Wait until nobody holds the other end of a pipe, whatever is left in it to be read."""
+    poll = select.poll()
+    poll.register(fd, 0)
+    return bool(poll.poll(int(timeout * 1000)))
 
 
 def _readable(fd: int, timeout: float | None) -> bool:

@@ -71,7 +71,8 @@ def boot_id() -> str:
 
 
 def group_members(pid: int, start_time: int) -> list[int]:
-    """The living processes of the session or group that this process leads, itself included.
+    """The living processes of the session or group that this process leads, itself included, and their
+    descendants: torchrun gives each process that it starts a session of its own.
 
     The leader may be gone: its number is not given away while its group has members. Empty when the number
     belongs to another process by now.
@@ -79,14 +80,15 @@ def group_members(pid: int, start_time: int) -> list[int]:
     leader = stat_of(pid)
     if leader is not None and leader.start_time != start_time:
         return []
-    members = []
+    younger = {}
     for name in os.listdir("/proc"):
         stat = stat_of(int(name)) if name.isdigit() else None
-        if stat is None or stat.dead or stat.start_time < start_time:
-            continue
-        if int(name) == pid or pid in (stat.group, stat.session):
-            members.append(int(name))
-    return members
+        if stat is not None and not stat.dead and stat.start_time >= start_time:
+            younger[int(name)] = stat
+    members = {n for n, stat in younger.items() if n == pid or pid in (stat.group, stat.session)}
+    while found := {n for n, stat in younger.items() if n not in members and stat.parent in members}:
+        members |= found
+    return sorted(members)
 
 
 def kill_group(pid: int, start_time: int, timeout: float = 5.0) -> bool:

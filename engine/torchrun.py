@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -102,7 +103,8 @@ def _end(board: Board, codes: list[int]) -> NoReturn:
     first = min(codes, key=lambda code: (code == LOST_PEER, code == -signal.SIGTERM), default=CRASHED)
     if first >= 0:
         os._exit(first or CRASHED)
-    signal.signal(-first, signal.SIG_DFL)
+    with suppress(OSError):  # SIGKILL has no handler to be taken away
+        signal.signal(-first, signal.SIG_DFL)
     os.kill(os.getpid(), -first)
     os._exit(CRASHED)
 
