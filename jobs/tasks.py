@@ -12,7 +12,7 @@ from django_q.models import OrmQ
 
 from engine.launch import boot_id
 from jobs import outbox
-from jobs.models import Slot
+from jobs.models import Node, Slot
 from jobs.queue import Owner, claim
 from jobs.recovery import release_slot
 from jobs.supervisor import Supervisor, own_start_time
@@ -54,7 +54,10 @@ def _run_jobs(slot: Slot, owner: Owner) -> int:
 
 
 def _may_go_on(slot: Slot, owner: Owner) -> bool:
-    """Whether this slot is to run jobs now. Looked at between two jobs, but not for each of many short ones."""
+    """Whether this slot is to run jobs now. Looked at between two jobs, but not for each of many short ones.
+
+    Whether its node takes jobs at all is for the claim to say, in the database's time: a clock here may be wrong.
+    """
     Slot.objects.filter(pk=slot.pk).update(answered_at=Now())
-    slot.node.refresh_from_db(fields=["state", "draining", "heartbeat_at", "set_aside_until"])
-    return slot.node.takes_jobs and release_slot(slot, owner)
+    slot.node.refresh_from_db(fields=["state"])
+    return slot.node.state == Node.State.ACTIVE and release_slot(slot, owner)
