@@ -1,4 +1,5 @@
-# make run: everything on this machine; make node: one more machine; make test: all tests; make bench: the figures.
+# make run: everything on this machine; make node: one more machine; make test: all tests; make bench: the figures;
+# make faults: break a hub some hundred times, and see that it loses nothing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ DEV := $(VENV)/.installed-dev
 ASSETS := node_modules/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run node test bench lint assets clean
+.PHONY: run node test bench faults lint assets clean
 
 run: $(STAMP) $(ASSETS)
 	@exec $(BIN)/python -m trainhub.up
@@ -25,6 +26,10 @@ test: $(DEV) $(ASSETS)
 
 bench: $(DEV) $(ASSETS)
 	$(BIN)/python -m bench
+
+# As root, faults of disks and hosts too. SEED=… repeats a campaign's order.
+faults: $(DEV) $(ASSETS)
+	$(BIN)/python -m faults --docs $(if $(SEED),--seed $(SEED))
 
 lint: $(DEV)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports

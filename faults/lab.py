@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -224,9 +225,9 @@ class Host:
 
     def __init__(self, lab: Lab, name: str, *, node: str = "", slots: int = 1, **environment: str) -> None:
         self.lab, self.name = lab, name
-        temporary = Path("/tmp") / f"{name}-{lab.home.name}"
-        temporary.mkdir(exist_ok=True)
-        own = {"TMPDIR": str(temporary), "TRAINHUB_NODE": node or name, "TRAINHUB_SLOTS": str(slots)}
+        self.temporary = Path("/tmp") / f"{name}-{lab.home.name}"
+        self.temporary.mkdir(exist_ok=True)
+        own = {"TMPDIR": str(self.temporary), "TRAINHUB_NODE": node or name, "TRAINHUB_SLOTS": str(slots)}
         command = f"hostname {name} && exec {sys.executable} manage.py node"
         namespaces = ["unshare", "--pid", "--uts", "--mount", "--mount-proc", "--fork", "--kill-child"]
         with lab.log.open("ab") as log:
@@ -249,6 +250,7 @@ class Host:
             self.lab.hosts.remove(self)
         kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
     def stop(self) -> None:
         """In order, as by its administrator."""
