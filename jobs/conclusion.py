@@ -106,7 +106,16 @@ def requeue(job_id: int, number: int, outcome: Attempt.Outcome, reason: str, cod
         )
     _end(job, number, outcome, reason, code)
     if job.request == Request.PAUSE:
-        return move(job_id, Status.PAUSED, kind="paused", expected=RUNNING, attempt=number, message=reason)
+        return move(
+            job_id,
+            Status.PAUSED,
+            kind="paused",
+            expected=RUNNING,
+            attempt=number,
+            actor=job.requested_by,
+            message=reason,
+            changes={"attempts_since_progress": wasted},
+        )
     return _again(job, number, reason, code, wasted)
 
 
@@ -114,6 +123,8 @@ def _again(job: Job, number: int, reason: str, code: str, wasted: int) -> Job:
     """Queue the job for another attempt, or let it wait first."""
     wait = retries.delay(wasted, code) if code else timedelta()
     changes: dict[str, Any] = {"interrupted": True, "attempts_since_progress": wasted}
+    if job.request == Request.PREEMPT:  # it was to give way, so it must not come before the one it made room for
+        changes |= {"interrupted": False, "position": old_place(job)}
     to = Status.QUEUED
     if wait:
         to = Status.PENDING
@@ -138,6 +149,8 @@ def _again(job: Job, number: int, reason: str, code: str, wasted: int) -> Job:
 def _stopped(job_id: int, number: int, ending: Ending) -> Job:
     """It saved a checkpoint and left because it was told to: its node stops, it gives way, or the lease was lost."""
     job = _owned(job_id, number)
+    if job.request == Request.PAUSE:
+        return _pause(job_id, number, ending.event)  # asked for after it was told to stop: that is saved all the same
     if job.request != Request.PREEMPT:
         reason = "The database was away too long." if ending.lease_lost else "Its node stops."
         return requeue(job_id, number, Attempt.Outcome.STOPPED, reason)

@@ -12,10 +12,11 @@ from registry.models import Model
 def busy(model: Model | None, subject: Subject | None, recipe: str) -> ConflictError:
     """Which job is in the way, what it does, and where to look."""
     in_the_way = Job.objects.filter(status__in=ACTIVE)
-    job = (in_the_way.filter(model=model).first() if model else None) or (
-        in_the_way.filter(subject=subject, recipe=recipe).first() if subject else None
-    )
-    what = f"the model '{model.name}'" if model else f"the subject '{subject.name}'" if subject else "this"
+    job, what = None, ""
+    if model:
+        job, what = in_the_way.filter(model=model).first(), f"the model '{model.name}'"
+    if subject and job is None:
+        job, what = in_the_way.filter(subject=subject, recipe=recipe).first(), f"the subject '{subject.name}'"
     if job is None:
         return ConflictError("Another request was faster.", "Send the request again.")
     return ConflictError(

@@ -83,6 +83,8 @@ def retry(job: Job, by: User) -> Job:
         changes |= {"current_step": 0, "started_at": None}
     if afresh or before.failure_code == FailureCode.TIME_LIMIT:
         changes["spent_seconds"] = 0  # it gets its time once more
+    if before.status in expected:
+        limits.check_room(before.owner, before.subject)
     with _one_active(before):
         row = waiting.admit(job.pk, "retried", expected=expected, by=by, **changes)
     if afresh and (trash := throw_away(row.pk)):
@@ -128,7 +130,8 @@ def change(
     if name is not None:
         if not name.strip():
             raise InvalidInputError("A job needs a name.", "Type a name.", fields={"name": ["may not be empty"]})
-        changes["name"] = name.strip()[:200]
+        if (wanted := name.strip()[:200]) != row.name:
+            changes["name"] = wanted
     if priority is not None and priority != row.priority:
         changes |= _new_priority(row, priority)
     if preemptible is not None and preemptible != row.preemptible:

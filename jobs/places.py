@@ -6,11 +6,13 @@ a thousand jobs does not hold up who sends one. It is decided once, when a job c
 itself stays a plain order by columns, which one index serves and which people may change.
 
 Orders of a person move their own jobs among their own places, so they take nothing from others; an
-administrator moves any job anywhere within its priority.
+administrator moves any job anywhere within its priority. A job that lost its worker goes before all others and is
+not moved.
 """
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -24,6 +26,7 @@ from jobs.needs import Needs
 from jobs.states import Status
 
 LOCK = 7_236_001  # one person at a time changes the order: pg_advisory_xact_lock
+WIDTH = 1e-9  # between two jobs, relative to their positions: less leaves no room for many moves between them
 
 
 class Move(StrEnum):
@@ -58,6 +61,13 @@ def move_in_queue(job: Job, by: AbstractBaseUser, where: Move) -> Job:
         raise ConflictError(
             f"Job {row.pk} is {row.get_status_display().lower()}, so it has no place in the queue.",
             "Only a job that is queued can be moved.",
+            job=row.pk,
+            job_status=row.status,
+        )
+    if row.interrupted:
+        raise ConflictError(
+            f"Job {row.pk} lost its worker, so it goes on before all others.",
+            "Pause it to let others go first.",
             job=row.pk,
             job_status=row.status,
         )
@@ -99,28 +109,35 @@ def _among_own(row: Job, where: Move) -> bool:
             chain = [*own.filter(_before(row)), row]
     if len(chain) < 2:
         return False
-    places = [job.position for job in chain]
     order = [*chain[1:], chain[0]] if where is Move.DOWN else [chain[-1], *chain[:-1]]
-    _write(_apart(list(zip(order, places, strict=True))))
+    _write(_apart(list(zip(order, chain, strict=True))))
     return True
 
 
-def _apart(pairs: list[tuple[Job, float]]) -> list[tuple[Job, float]]:
-    """Two jobs that were queued in one moment may share a place; then the id decides, which a move must overrule."""
-    apart: list[tuple[Job, float]] = []
-    for job, place in pairs:
-        if apart and (place, job.pk) <= (apart[-1][1], apart[-1][0].pk):
-            place = apart[-1][1] + 1e-6
-        apart.append((job, place))
+def _apart(pairs: list[tuple[Job, Job]]) -> list[tuple[int, float]]:
+    """Job → the position of the one whose place it takes; several may share one, then the id decides.
+
+    Where that would put a job before another one of that position, it goes behind: its own, which a move must
+    overrule, and other people's, who lose nothing by it.
+    """
+    apart: list[tuple[int, float]] = []
+    for job, holder in pairs:
+        place = holder.position
+        if job.pk < holder.pk:
+            place = _next(place)
+        if apart and (place, job.pk) <= (apart[-1][1], apart[-1][0]):
+            place = _next(apart[-1][1])
+        apart.append((job.pk, place))
     return apart
 
 
-def _write(pairs: list[tuple[Job, float]]) -> None:
-    changed = []
-    for job, place in pairs:
-        job.position = place
-        changed.append(job)
-    Job.objects.bulk_update(changed, ["position"], batch_size=1000)
+def _next(place: float) -> float:
+    return max(place + 1e-6, math.nextafter(place, math.inf))
+
+
+def _write(places: list[tuple[int, float]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_PLACE_EACH, [[pk for pk, _ in places], [place for _, place in places]])
 
 
 def _among_all(row: Job, where: Move) -> bool:
@@ -140,7 +157,7 @@ def _among_all(row: Job, where: Move) -> bool:
         return _put(row, passed.position + (-1 if ahead else 1))
     place = (passed.position + beyond.position) / 2
     if place in {passed.position, beyond.position}:
-        _spread(row.priority)
+        _make_room(row.priority, place)
         row.refresh_from_db(fields=["position"])
         return _among_all(row, where)
     return _put(row, place)
@@ -150,10 +167,20 @@ def _put(row: Job, place: float) -> bool:
     return bool(Job.objects.filter(pk=row.pk, status=Status.QUEUED).update(position=place))
 
 
-def _spread(priority: int) -> None:
-    """Number the jobs of a priority anew, in their order, when two of them have come too close to go between."""
+def _make_room(priority: int, place: float) -> None:
+    """Set the jobs that share a position apart, in their order; number all anew where there is no room even for that.
+
+    Only those that share it are written, as others may be many, and their distances are what users' turns rest on.
+    """
+    level = _level(priority)
+    count = level.filter(position=place).count()
+    following = level.filter(position__gt=place).values_list("position", flat=True).first()
+    width = (1.0 if following is None else following - place) / max(1, count)
     with connection.cursor() as cursor:
-        cursor.execute(_SPREAD, [priority, priority])
+        if count > 1 and width > WIDTH * max(1.0, abs(place)):
+            cursor.execute(_SET_APART, [width, priority, place])
+        else:
+            cursor.execute(_SPREAD, [priority, priority])
 
 
 def turns(job: Job) -> int:
@@ -162,6 +189,20 @@ def turns(job: Job) -> int:
 
 
 ORDER = (F("interrupted").desc(), F("priority").desc(), "position", "id")
+
+_PLACE_EACH = """
+UPDATE jobs_job SET position = new.place
+FROM unnest(%s::bigint[], %s::float8[]) AS new (id, place) WHERE jobs_job.id = new.id AND status = 'queued'
+"""
+
+_SET_APART = """
+UPDATE jobs_job SET position = position + numbered.steps * %s
+FROM (
+    SELECT id, row_number() OVER (ORDER BY id) - 1 AS steps FROM jobs_job
+    WHERE status = 'queued' AND NOT interrupted AND priority = %s AND position = %s
+) AS numbered
+WHERE jobs_job.id = numbered.id
+"""
 
 _SPREAD = """
 UPDATE jobs_job SET position = numbered.place

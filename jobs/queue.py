@@ -82,7 +82,7 @@ def claim(slot: Slot, owner: Owner) -> Attempt | None:
             return _start(candidate.pk, number + 1, slot, places, owner)
         keep_for(picture, verdict, needs)
         machine = picture.machine_of(slot.pk)
-        if machine is None or machine.kept or machine.closed:
+        if machine is None or machine.closed or slot.pk in machine.kept:
             return None
     return None
 

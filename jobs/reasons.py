@@ -94,7 +94,7 @@ def _sentence(verdict: Verdict, needs: Needs, before: int, picture: Picture, for
         case Answer.NOW:
             return f"{ahead}." if before else "Next: a worker takes it at once."
     assert verdict.machine
-    kept = ", kept for a job that needs more of them" if verdict.machine.kept and verdict.free >= needs.devices else ""
+    kept = ", kept for a job that needs more of them" if verdict.free >= needs.devices else ""
     there = f"needs {needs}, node {verdict.machine.name} has {verdict.free} free{kept}"
     return f"{ahead}; {there}{forecast.expected(needs, before)}."
 

@@ -44,17 +44,31 @@ class Machine:
     labels: frozenset[str]
     closed: str
     places: list[Place] = field(default_factory=list)
-    kept: bool = False  # its free slots are kept for a job that needs more of them than are free
+    kept: set[int] = field(default_factory=set)  # free slots that wait for a job which needs more than are free
 
     def fitting(self, needs: Needs) -> list[Place]:
-        """The slots that would do, all of one kind: that which has the most of them."""
+        """The slots that would do; for a job of several all of one kind, that with the most free among those enough."""
         if not self.labels.issuperset(needs.labels):
             return []
         will_do = [place for place in self.places if needs.fits(place.device, place.memory_bytes)]
         if needs.devices == 1:
             return will_do
-        kinds = Counter(place.kind for place in will_do)
-        return [place for place in will_do if place.kind == max(kinds, key=lambda kind: kinds[kind])]
+        kinds: dict[str, list[Place]] = {}
+        for place in will_do:
+            kinds.setdefault(place.kind, []).append(place)
+        return max(
+            kinds.values(),
+            key=lambda some: (len(some) >= needs.devices, sum(place.free for place in some), len(some)),
+            default=[],
+        )
+
+    def usable(self, needs: Needs) -> list[Place]:
+        """Those of the fitting slots that are free and kept for nobody."""
+        return [place for place in self.fitting(needs) if place.free and place.pk not in self.kept]
+
+    def keep(self, needs: Needs) -> None:
+        """Keep every fitting slot, also those that become free, for a job with these needs."""
+        self.kept.update(place.pk for place in self.fitting(needs))
 
 
 class Answer(StrEnum):
@@ -74,7 +88,7 @@ class Verdict:
 
     answer: Answer
     machine: Machine | None = None
-    free: int = 0  # fitting slots of `machine` that are free
+    free: int = 0  # fitting slots of `machine` that are free, those kept for another job included
     limit: int = 0
 
 
@@ -128,18 +142,18 @@ class Picture:
         open_ones = [machine for machine in able if not machine.closed]
         if not open_ones:
             return Verdict(Answer.CLOSED, able[0])
-        best = max(open_ones, key=lambda machine: (not machine.kept, _free(machine, needs)))
+        best = max(open_ones, key=lambda machine: (len(machine.usable(needs)), _free(machine, needs)))
         free = _free(best, needs)
-        if free >= needs.devices and not best.kept:
+        if len(best.usable(needs)) >= needs.devices:
             return Verdict(Answer.NOW, best, free)
         return Verdict(Answer.BUSY, best, free)
 
     def slots_for(self, needs: Needs, slot_id: int) -> list[Place]:
         """Free slots for a job that starts on this one, it first; empty when there are too few."""
         machine = self.machine_of(slot_id)
-        if machine is None or machine.closed or machine.kept:
+        if machine is None or machine.closed:
             return []
-        free = [place for place in machine.fitting(needs) if place.free]
+        free = machine.usable(needs)
         own = [place for place in free if place.pk == slot_id]
         if not own or len(free) < needs.devices:
             return []
@@ -173,9 +187,9 @@ def _why_closed(node: Node, aside: bool | None) -> str:
 
 
 def keep_for(picture: Picture, verdict: Verdict, needs: Needs) -> None:
-    """Keep a machine's slots for a job that needs several: smaller ones behind it would starve it."""
+    """Keep a machine's fitting slots for a job that needs several: smaller ones behind it would starve it."""
     if verdict.answer == Answer.BUSY and needs.devices > 1 and verdict.machine:
-        verdict.machine.kept = True
+        verdict.machine.keep(needs)
 
 
 def lanes_out_of_reach(picture: Picture, lanes: Iterable[str]) -> set[str]:

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from common.errors import ConflictError
 from common.wording import moment_utc
 from jobs.folders import discard_work
 from jobs.lifecycle import NotInStateError, locked, move
@@ -51,14 +52,31 @@ def admit(job_id: int, kind: str, *, expected: set[Status], by: AbstractBaseUser
     A time that has come and jobs that have completed hold nothing back any more.
     """
     row = locked(job_id)
+    needed = _needed(row)
+    if Status(row.status) in expected:
+        _refuse_without_hope(row, needed)
     later = row.not_before if row.not_before and row.not_before > row.db_now else None  # type: ignore[attr-defined]
-    reason = reason_to_wait(_needed(row), row.after_failure, later)
+    reason = reason_to_wait(needed, row.after_failure, later)
     if reason:
         changes |= {"waiting_for": reason}
         return move(job_id, Status.PENDING, kind=kind, expected=expected, actor=by, changes=changes)
     row = move(job_id, Status.QUEUED, kind=kind, expected=expected, actor=by, changes=changes)
     knock_on_commit()
     return row
+
+
+def _refuse_without_hope(row: Job, needed: list[Job]) -> None:
+    """A job that is cancelled when one before it fails can't go on while that one has failed."""
+    unwell = [job for job in needed if job.status in UNWELL]
+    if unwell and row.after_failure == AfterFailure.CANCEL:
+        first = unwell[0]
+        raise ConflictError(
+            f"Job {first.pk} '{first.name[:80]}', after which job {row.pk} is to start, {_ended(first)}.",
+            "Retry that one first, then this one waits for it; or make a job that starts after no other.",
+            job=first.pk,
+            job_status=first.status,
+            see=f"/jobs/{first.pk}",
+        )
 
 
 def place_of_return(row: Job) -> dict[str, float]:
