@@ -80,7 +80,7 @@ def create_job(
             "The priority is out of range.", f"Use a number from {-MAX_PRIORITY} to {MAX_PRIORITY}."
         )
     request = (recipe, dataset, dataset_version, name, config, validation_fraction, test_fraction, seed, priority)
-    waits_for = sorted(job.pk for job in after)
+    waits_for = sorted({job.pk for job in after})
     digest = _digest(*request, subject, model, base_version, needs.stored(), timing, waits_for)
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
         return earlier, False
@@ -119,9 +119,12 @@ def create_job(
             Dependency.objects.bulk_create(Dependency(job=job, needs=other) for other in needed)
             record(job, "created", move=("", status), actor=owner, message=reason or "Queued.")
             knock_on_commit()
-    except IntegrityError as error:
+    except (IntegrityError, ConflictError) as error:
+        # The same request, sent twice, may itself have taken the last place that a limit leaves.
         if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
             return earlier, False
+        if isinstance(error, ConflictError):
+            raise
         raise conflicts.busy(model, subject, recipe) from error
     job.refresh_from_db()
     return job, True

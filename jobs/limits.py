@@ -56,7 +56,8 @@ def check_room(owner: AbstractBaseUser, subject: Subject | None) -> None:
         active = jobs.filter(status__in=ACTIVE).count()
         if active >= row.max_active:
             raise ConflictError(
-                f"{whose} {active} jobs waiting or running, and the limit is {row.max_active}.",
+                f"{whose} {active} {'job' if active == 1 else 'jobs'} waiting or running, "
+                f"and the limit is {row.max_active}.",
                 "Wait until one has ended, or cancel one; an administrator can raise the limit.",
                 limit=row.max_active,
             )
@@ -74,7 +75,7 @@ def _limits(owner: AbstractBaseUser, subject: Subject | None) -> list[tuple[Limi
     own = next((row for row in rows if row.user_id == owner.pk), None)
     own = own or next((row for row in rows if row.user_id is None and row.subject_id is None), None)
     if own:
-        found.append((own, Job.objects.filter(owner=owner), "You have"))
+        found.append((own, Job.objects.filter(owner=owner), f"{owner.get_username()} has"))
     if subject and (row := next((row for row in rows if row.subject_id == subject.pk), None)):
         found.append((row, Job.objects.filter(subject=subject), f"The subject '{subject.name}' has"))
     return found

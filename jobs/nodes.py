@@ -72,21 +72,25 @@ def note_end(job: Job, number: int, code: str) -> None:
     Attempts count that died for want of something a machine should give, before they took a step, each of another
     job. Any that got further, or ended in good order, clears the count.
     """
-    if code not in SUSPICIOUS:
-        held = Node.objects.filter(slots__held_by__job=job, slots__held_by__number=number)
-        Node.objects.filter(pk__in=held.values("pk")).exclude(failures_in_a_row=[]).update(failures_in_a_row=[])
-        return
     attempt = Attempt.objects.select_related("slot").filter(job=job, number=number).first()
     if attempt is None or attempt.slot is None:
         return
-    row = Node.objects.select_for_update().get(pk=attempt.slot.node_id)
-    if job.current_step > (attempt.first_step or 0):
-        failures: list[int] = []
-    else:
+    if not code or _got_further(job, attempt):
+        held = Node.objects.filter(pk=attempt.slot.node_id)
+        held.exclude(failures_in_a_row=[]).update(failures_in_a_row=[])
+    elif code in SUSPICIOUS:
+        row = Node.objects.select_for_update().get(pk=attempt.slot.node_id)
         failures = [*(pk for pk in row.failures_in_a_row if pk != job.pk), job.pk]
-    Node.objects.filter(pk=row.pk).update(failures_in_a_row=failures)
-    if 0 < settings.NODE_FAILURES <= len(failures):
-        _set_aside(row, failures, code)
+        Node.objects.filter(pk=row.pk).update(failures_in_a_row=failures)
+        if 0 < settings.NODE_FAILURES <= len(failures):
+            _set_aside(row, failures, code)
+
+
+def _got_further(job: Job, attempt: Attempt) -> bool:
+    """Whether it took a step. One that goes on from another notes its first step when its trainer has started."""
+    if attempt.first_step is None and attempt.number > 1:
+        return False
+    return job.current_step > (attempt.first_step or 0)
 
 
 def _set_aside(row: Node, failures: list[int], code: str) -> None:

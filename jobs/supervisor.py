@@ -78,7 +78,9 @@ class Supervisor:
             log.exception("job %s: its supervisor failed", self.job.pk)
             reason = f"Its supervisor failed: {error}"
             lost = Attempt.Outcome.LOST
-            self._until_database(lambda: conclusion.requeue(self.job.pk, self.attempt.number, lost, reason))
+            # Counted, like any end that got nowhere: what fails here every time must not be tried for ever.
+            code = FailureCode.WORKER_LOST
+            self._until_database(lambda: conclusion.requeue(self.job.pk, self.attempt.number, lost, reason, code))
 
     def _supervise(self) -> None:
         try:
