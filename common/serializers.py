@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import serializers
 
 from common.numbers import BIGINT_MAX
@@ -47,6 +49,19 @@ class IdField(WholeField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(min_value=1, **options)
+
+
+class MomentField(serializers.DateTimeField):
+    """A time that says its zone: one without would be another moment for each reader."""
+
+    default_error_messages = {
+        "naive": "Say the time zone too, as in 2026-03-01T14:00:00Z or 2026-03-01T15:00:00+01:00."
+    }
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        if timezone.is_naive(value):
+            self.fail("naive")
+        return super().enforce_timezone(value)
 
 
 class TextField(serializers.CharField):

@@ -1,8 +1,7 @@
-"""Jobs on the API: made, listed, watched and controlled. Every verb is a function of this room."""
+"""Jobs on the API: made, listed, changed and watched. What can be asked of them is in `jobs.control_api`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpResponseBase
@@ -20,22 +19,23 @@ from common.parsers import check_text
 from datasets.models import Dataset, DatasetVersion, Subject
 from jobs import control, creation, lineage, logs, metrics, overview
 from jobs.filters import JobFilter
-from jobs.models import Checkpoint, Job, JobEvent
-from jobs.serializers import (
-    CancelInput,
-    CheckpointSerializer,
-    CurveSerializer,
-    EventSerializer,
+from jobs.inputs import (
     JobChangeInput,
-    JobDoneSerializer,
-    JobSerializer,
-    LogLineSerializer,
-    LogSerializer,
     LogsQuery,
     MetricsQuery,
     NewJobInput,
-    PointSerializer,
     StatusQuery,
+)
+from jobs.models import Attempt, Checkpoint, Job, JobEvent
+from jobs.serializers import (
+    AttemptSerializer,
+    CheckpointSerializer,
+    CurveSerializer,
+    EventSerializer,
+    JobSerializer,
+    LogLineSerializer,
+    LogSerializer,
+    PointSerializer,
 )
 from registry.models import Model, ModelVersion
 
@@ -116,6 +116,7 @@ class JobsView(generics.ListAPIView):
         for field, (rows, owner) in PARTS.items():
             if given.get(field) is not None:
                 given[field] = get_visible(rows.all(), request.user, owner, pk=given[field])
+        given["after"] = [get_visible(Job.objects.all(), request.user, pk=pk) for pk in set(given.get("after", []))]
         job, created = creation.create_job(request.user, **given, idempotency_key=key)
         return Response(shown(job), status=201 if created else 200)
 
@@ -128,7 +129,7 @@ class JobView(APIView):
     @extend_schema(
         operation_id="training_jobs_change",
         tags=TAGS,
-        summary="Rename a job, or change its priority",
+        summary="Rename a job, change its priority or time limit, or let it give way",
         request=JobChangeInput,
         responses=JobSerializer,
     )
@@ -147,73 +148,6 @@ class PollView(APIView):
     )
     def post(self, request: Request, job_id: int) -> Response:
         return Response(JobSerializer(find(request, job_id)).data)
-
-
-class CancelView(APIView):
-    @extend_schema(
-        operation_id="training_jobs_cancel",
-        tags=TAGS,
-        summary="Cancel a job",
-        description="A running job is asked, and ends at its next safe point; see `request` and `status`.",
-        request=CancelInput,
-        responses=JobDoneSerializer,
-    )
-    def post(self, request: Request, job_id: int) -> Response:
-        job = find(request, job_id)
-        reason = CancelInput.read(request.data)["reason"]
-        return Response({"success": True, "job": shown(control.cancel(job, request.user, reason))})
-
-
-class _VerbView(APIView):
-    """A verb without a body."""
-
-    verb: Callable[[Job, Any], Job]
-
-    def carry_out(self, request: Request, job_id: int) -> Response:
-        job = type(self).verb(find(request, job_id), request.user)
-        return Response({"success": True, "job": shown(job)})
-
-
-class PauseView(_VerbView):
-    verb = staticmethod(control.pause)
-
-    @extend_schema(
-        operation_id="training_jobs_pause",
-        tags=TAGS,
-        summary="Pause a job at its next checkpoint",
-        request=None,
-        responses=JobDoneSerializer,
-    )
-    def post(self, request: Request, job_id: int) -> Response:
-        return self.carry_out(request, job_id)
-
-
-class ResumeView(_VerbView):
-    verb = staticmethod(control.resume)
-
-    @extend_schema(
-        operation_id="training_jobs_resume",
-        tags=TAGS,
-        summary="Go on with a paused job",
-        request=None,
-        responses=JobDoneSerializer,
-    )
-    def post(self, request: Request, job_id: int) -> Response:
-        return self.carry_out(request, job_id)
-
-
-class RetryView(_VerbView):
-    verb = staticmethod(control.retry)
-
-    @extend_schema(
-        operation_id="training_jobs_retry",
-        tags=TAGS,
-        summary="Run a failed or cancelled job again",
-        request=None,
-        responses=JobDoneSerializer,
-    )
-    def post(self, request: Request, job_id: int) -> Response:
-        return self.carry_out(request, job_id)
 
 
 class MetricsView(APIView):
@@ -282,6 +216,19 @@ class EventsView(generics.ListAPIView):
         return job.events.select_related("actor").defer("actor__password").order_by("sequence")
 
     @extend_schema(operation_id="training_jobs_events", tags=TAGS, summary="Who did what to a job, and when")
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class AttemptsView(generics.ListAPIView):
+    serializer_class = AttemptSerializer
+    queryset = Attempt.objects.none()
+    filter_backends: list[type] = []
+
+    def get_queryset(self) -> Any:
+        return find(self.request, self.kwargs["job_id"]).attempts.select_related("slot__node").order_by("number")
+
+    @extend_schema(operation_id="training_jobs_attempts", tags=TAGS, summary="Each time that a worker took it up")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from common.access import get_visible
 from common.errors import ConflictError, InvalidInputError
+from common.wording import moment_utc
 from datasets import versions
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue
@@ -30,6 +31,7 @@ from registry.models import Model, ModelVersion
 
 MAX_SEED = 2**63 - 1
 MAX_NEEDED = 20
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def create_job(
@@ -84,8 +86,9 @@ def create_job(
     digest = _digest(*request, subject, model, base_version, needs.stored(), timing, waits_for)
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
         return earlier, False
+    _check_time(not_before)
     version = _version(owner, recipe, dataset, dataset_version, validation_fraction, test_fraction, seed)
-    _check_parts(owner, recipe, subject, model, base_version)
+    check_parts(owner, recipe, subject, model, base_version)
     needed = _needed(owner, waits_for, after_failure)
     subject = subject or (version.dataset.subject if version else None)
     try:
@@ -179,6 +182,24 @@ def _needed(owner: AbstractBaseUser, waits_for: Sequence[int], after_failure: st
     return needed
 
 
+def _check_time(not_before: datetime | None) -> None:
+    """A start that lies behind is a mistake in the date; a little of it may be two clocks that differ."""
+    if not_before is None:
+        return
+    if not_before.tzinfo is None:
+        raise InvalidInputError(
+            "The time to start has no time zone.",
+            "Write it as 2026-03-01T14:00:00Z or 2026-03-01T15:00:00+01:00.",
+            fields={"not_before": ["no time zone"]},
+        )
+    if not_before < _now() - CLOCKS_DIFFER:
+        raise InvalidInputError(
+            f"The time to start, {moment_utc(not_before)}, has passed.",
+            "Choose a later one, or leave it out to start as soon as a device is free.",
+            fields={"not_before": ["has passed"]},
+        )
+
+
 def _now() -> datetime:
     """The database's time."""
     with connection.cursor() as cursor:
@@ -205,6 +226,25 @@ def _version(
     test_fraction: float | None,
     seed: int,
 ) -> DatasetVersion | None:
+    chosen = check_data(owner, recipe, dataset, version)
+    if version or chosen is None:
+        return version
+    return versions.freeze(
+        chosen,
+        owner,
+        validation_fraction=0.1 if validation_fraction is None else validation_fraction,
+        test_fraction=test_fraction or 0.0,
+        seed=seed,
+    )
+
+
+def check_data(
+    owner: AbstractBaseUser, recipe: str, dataset: Dataset | None, version: DatasetVersion | None
+) -> Dataset | None:
+    """The dataset that a job of this recipe would use; None where the recipe needs none.
+
+    Raises InvalidInputError for data that does not fit the recipe, NotFoundError for data of someone else.
+    """
     modality = catalogue.recipe(recipe).modality
     if modality is None:
         if dataset or version:
@@ -220,17 +260,11 @@ def _version(
         raise InvalidInputError(message, "Choose another dataset or recipe.", fields={"dataset": [message]})
     if version:
         _check_classes(recipe, chosen, len(version.classes), 0)
-        return version
+        return chosen
     labels = chosen.items.order_by().values_list("label", flat=True).distinct()
     unlabelled = chosen.items.filter(label="").count()
     _check_classes(recipe, chosen, len(set(labels[:3]) - {""}), unlabelled)
-    return versions.freeze(
-        chosen,
-        owner,
-        validation_fraction=0.1 if validation_fraction is None else validation_fraction,
-        test_fraction=test_fraction or 0.0,
-        seed=seed,
-    )
+    return chosen
 
 
 def _check_classes(recipe: str, dataset: Dataset, classes: int, unlabelled: int) -> None:
@@ -248,13 +282,14 @@ def _check_classes(recipe: str, dataset: Dataset, classes: int, unlabelled: int)
     raise InvalidInputError(message, hint, fields={"dataset": [message]})
 
 
-def _check_parts(
+def check_parts(
     owner: AbstractBaseUser,
     recipe: str,
     subject: Subject | None,
     model: Model | None,
     base_version: ModelVersion | None,
 ) -> None:
+    """NotFoundError for what the owner may not see, InvalidInputError for a model of another recipe."""
     if subject:
         get_visible(Subject.objects.all(), owner, pk=subject.pk)
     if base_version:

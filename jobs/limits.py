@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -16,13 +16,15 @@ from jobs.models import Job, Limit
 from jobs.states import ACTIVE, Phase
 
 LOCK = 7_236_003  # with a user's id: two requests of one user must not both take the last place
+MOST = 1_000_000
 LONGEST = 366 * 86_400.0
+Numbers = tuple[int | None, int | None]  # max_running, max_active
 LIMITED_PHASES = (Phase.PREPARING, Phase.TRAINING, Phase.EVALUATING, Phase.SAVING)
 
 
 def seconds(given: Any, field: str) -> float:
     """A limit of time in seconds. InvalidInputError names `field`."""
-    wrong = isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given)
+    wrong = isinstance(given, bool) or not isinstance(given, int | float)
     if wrong or not 1 <= given <= LONGEST:
         raise InvalidInputError(
             "The time limit is out of range.",
@@ -94,14 +96,13 @@ def set_limit(
 
     Returns the limit, None when nothing is limited any more. Running jobs are never ended by it.
     """
-    if not getattr(by, "is_staff", False):
-        raise ForbiddenError("Only administrators may set limits.", "Ask one of them.")
+    administrators_only(by)
     if user and subject:
         raise InvalidInputError("A limit is for a user or for a subject.", "Choose one of the two.")
     for name, value in (("max_running", max_running), ("max_active", max_active)):
-        if value is not None and not 0 <= value <= 1_000_000:
+        if value is not None and (isinstance(value, bool) or not 0 <= value <= MOST):
             raise InvalidInputError(
-                "The limit is out of range.", "Use a whole number from 0.", fields={name: ["out of range"]}
+                "The limit is out of range.", f"Use a whole number from 0 to {MOST:,}.", fields={name: ["out of range"]}
             )
     publish("jobs.all")
     if max_running is None and max_active is None:
@@ -109,3 +110,31 @@ def set_limit(
         return None
     values = {"max_running": max_running, "max_active": max_active}
     return Limit.objects.update_or_create(user=user, subject=subject, defaults=values)[0]
+
+
+@transaction.atomic
+def replace_limits(
+    by: AbstractBaseUser,
+    *,
+    everyone: Numbers | None = None,
+    users: Mapping[AbstractBaseUser, Numbers] | None = None,
+    subjects: Mapping[Subject, Numbers] | None = None,
+) -> None:
+    """Let these be the limits: what is given replaces all that there was of its kind, None leaves that kind alone."""
+    administrators_only(by)
+    if everyone is not None:
+        set_limit(by, max_running=everyone[0], max_active=everyone[1])
+    if users is not None:
+        Limit.objects.filter(user__isnull=False).exclude(user__in=list(users)).delete()
+        for user, (running, active) in users.items():
+            set_limit(by, user=user, max_running=running, max_active=active)
+    if subjects is not None:
+        Limit.objects.filter(subject__isnull=False).exclude(subject__in=list(subjects)).delete()
+        for subject, (running, active) in subjects.items():
+            set_limit(by, subject=subject, max_running=running, max_active=active)
+
+
+def administrators_only(by: AbstractBaseUser) -> None:
+    """ForbiddenError for everyone else."""
+    if not getattr(by, "is_staff", False):
+        raise ForbiddenError("Only administrators may set limits.", "Ask one of them.")

@@ -20,6 +20,16 @@ from jobs.queue import knock_on_commit
 SUSPICIOUS = frozenset({FailureCode.KILLED, FailureCode.CRASHED, FailureCode.DISK_FULL})
 
 
+def find(name: str) -> Node:
+    """The node of this name; NotFoundError when there is none."""
+    found = None if "\x00" in name else Node.objects.filter(name=name).first()
+    if found is None:
+        raise NotFoundError(
+            f"There is no node called '{name[:100]}'.", "Check the name. It may have been forgotten, or never joined."
+        )
+    return found
+
+
 @transaction.atomic
 def drain(node: Node, by: AbstractBaseUser | None) -> Node:
     """Let a node finish what it runs and take nothing more. Asking twice changes nothing."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field, inline_serializer
 from rest_framework import serializers
 
-from common.numbers import BIGINT_MAX, finite
-from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
-from engine.catalogue import RECIPES
-from jobs.models import Checkpoint, Job, JobEvent, LogLine, Node, Slot
-from jobs.reasons import waiting_reason, waiting_reasons
-
-PRIORITY = {"min_value": -1000, "max_value": 1000}
+from common.numbers import finite
+from jobs.models import Attempt, Checkpoint, Dependency, Job, JobEvent, LogLine
+from jobs.needs import DEVICES, MAX_DEVICES
+from jobs.reasons import places_of, waiting_reasons
 
 FAILURE = inline_serializer(
     "Failure",
@@ -23,12 +22,47 @@ FAILURE = inline_serializer(
 )
 
 
+RESOURCES = inline_serializer(
+    "Resources",
+    {
+        "device": serializers.ChoiceField(choices=list(DEVICES), required=False, help_text="any when left out."),
+        "devices": serializers.IntegerField(
+            min_value=1, max_value=MAX_DEVICES, required=False, help_text="How many, all of one node; 1 when left out."
+        ),
+        "memory_gib": serializers.FloatField(min_value=0, required=False, help_text="That each device must have."),
+        "labels": serializers.ListField(
+            child=serializers.CharField(), required=False, help_text="That the node must have, all of them."
+        ),
+    },
+)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What the JSON of jobs shows that is in none of their columns; as many queries for one as for many."""
+
+    reasons: dict[int, str]
+    after: dict[int, list[int]]
+    running: dict[int, tuple[list[str], str | None]]  # devices of the open attempt, and its node's name
+
+    @classmethod
+    def of(cls, jobs: list[Job]) -> Beside:
+        needed: dict[int, list[int]] = {}
+        rows = Dependency.objects.filter(job__in=[job.pk for job in jobs])
+        for job_id, needs_id in rows.order_by("needs_id").values_list("job_id", "needs_id"):
+            needed.setdefault(job_id, []).append(needs_id)
+        open_ones = Attempt.objects.filter(job__in=[job.pk for job in jobs if job.attempt_started_at])
+        attempts = open_ones.filter(ended_at__isnull=True).order_by()
+        found = attempts.values_list("job_id", "devices", "slot__node__name")
+        return cls(waiting_reasons(jobs), needed, {job_id: (devices, node) for job_id, devices, node in found})
+
+
 class JobListSerializer(serializers.ListSerializer):
     """Many jobs; the queue is read once for all of them."""
 
     def to_representation(self, data: Iterable[Job]) -> list[dict[str, Any]]:
         jobs = list(data)
-        self.reasons = waiting_reasons(jobs)
+        self.child.beside = Beside.of(jobs)
         return super().to_representation(jobs)
 
 
@@ -48,10 +82,17 @@ class JobSerializer(serializers.ModelSerializer):
     model = serializers.IntegerField(source="model_id", allow_null=True)
     base_version = serializers.IntegerField(source="base_version_id", allow_null=True)
     waiting_for = serializers.SerializerMethodField(help_text="Why it waits, in a sentence; empty when it does not.")
-    request = serializers.CharField(help_text="pause or cancel while a running job has yet to carry it out.")
+    request = serializers.CharField(
+        help_text="checkpoint, preempt, pause or cancel while a running job has yet to carry it out."
+    )
+    devices = serializers.SerializerMethodField(help_text="Those of the running attempt; empty when it does not run.")
+    node = serializers.SerializerMethodField(help_text="Where it runs.")
+    after = serializers.SerializerMethodField(help_text="Ids of the jobs that it starts after.")
+    next_try_at = serializers.SerializerMethodField(help_text="When it is tried again after an attempt that failed.")
+    phase_seconds = serializers.DictField(child=serializers.FloatField(), help_text="Phase → longest time in it.")
     metrics = serializers.DictField(help_text="Name → finite number, or null.")
     config = serializers.DictField()
-    resources = serializers.DictField()
+    resources = serializers.SerializerMethodField()
     figures = serializers.DictField(help_text="Latest use of device, CPU and memory.")
     environment = serializers.DictField()
 
@@ -62,10 +103,14 @@ class JobSerializer(serializers.ModelSerializer):
             "id", "name", "recipe", "status", "phase", "progress", "current_step", "total_steps", "current_epoch",
             "total_epochs", "current_loss", "validation_loss", "rate", "elapsed_seconds", "remaining_seconds",
             "waiting_for", "request", "attempt", "failure", "metrics", "model_version", "owner", "dataset",
-            "dataset_version", "subject", "model", "base_version", "config", "seed", "priority", "resources",
-            "figures", "sample", "environment", "created_at", "queued_at", "started_at", "completed_at",
+            "dataset_version", "subject", "model", "base_version", "config", "seed", "priority", "preemptible",
+            "resources", "devices", "node", "after", "after_failure", "not_before", "next_try_at", "max_seconds",
+            "phase_seconds", "stall_seconds", "figures", "sample", "environment", "created_at", "queued_at",
+            "started_at", "completed_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+    beside: Beside
 
     @extend_schema_field(FAILURE)
     def get_failure(self, job: Job) -> dict[str, str] | None:
@@ -73,13 +118,55 @@ class JobSerializer(serializers.ModelSerializer):
             return None
         return {"code": job.failure_code, "message": job.failure_message, "hint": job.failure_hint}
 
+    @extend_schema_field(RESOURCES)
+    def get_resources(self, job: Job) -> dict[str, Any]:
+        return job.resources
+
     def get_waiting_for(self, job: Job) -> str:
-        if isinstance(self.parent, JobListSerializer):
-            return self.parent.reasons[job.pk]
-        return waiting_reason(job)
+        return self.beside.reasons[job.pk]
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_devices(self, job: Job) -> list[str]:
+        return self.beside.running.get(job.pk, ([], None))[0]
+
+    def get_node(self, job: Job) -> str | None:
+        return self.beside.running.get(job.pk, ([], None))[1]
+
+    @extend_schema_field(serializers.ListField(child=serializers.IntegerField()))
+    def get_after(self, job: Job) -> list[int]:
+        return self.beside.after.get(job.pk, [])
+
+    def get_next_try_at(self, job: Job) -> datetime | None:
+        return job.not_before if job.attempt_number else None
 
     def to_representation(self, instance: Job) -> dict[str, Any]:
+        if not isinstance(self.parent, JobListSerializer):
+            self.beside = Beside.of([instance])
         return finite(super().to_representation(instance))
+
+
+class QueueListSerializer(JobListSerializer):
+    """Queued jobs with their places, which are counted once for all of them."""
+
+    def to_representation(self, data: Iterable[Job]) -> list[dict[str, Any]]:
+        jobs = list(data)
+        self.child.places = places_of([job.pk for job in jobs])
+        return super().to_representation(jobs)
+
+
+class QueuedJobSerializer(JobSerializer):
+    place = serializers.SerializerMethodField(help_text="Among the queued jobs of everyone; 1 is the first.")
+
+    class Meta(JobSerializer.Meta):
+        list_serializer_class = QueueListSerializer
+        fields = ["place", *JobSerializer.Meta.fields]
+        read_only_fields = fields
+
+    places: dict[int, int]
+
+    def get_place(self, job: Job) -> int | None:
+        place = self.places.get(job.pk)
+        return None if place is None else place + 1  # it may have left the queue in this moment
 
 
 class JobDoneSerializer(serializers.Serializer):
@@ -87,48 +174,18 @@ class JobDoneSerializer(serializers.Serializer):
     job = JobSerializer()
 
 
-class NewJobInput(Input):
-    recipe = serializers.ChoiceField(choices=list(RECIPES))
-    dataset = IdField(required=False, allow_null=True, help_text="Is frozen into a version first.")
-    dataset_version = IdField(required=False, allow_null=True, help_text="Instead of a dataset.")
-    name = TextField(required=False, allow_blank=True, default="", help_text="Empty: made from recipe and data.")
-    config = serializers.DictField(required=False, help_text="See GET training/recipes; what is left out has defaults.")
-    validation_fraction = FiniteFloatField(required=False, allow_null=True, help_text="0.1 when left out.")
-    test_fraction = FiniteFloatField(required=False, allow_null=True, help_text="0 when left out.")
-    seed = WholeField(required=False, allow_null=True, max_value=BIGINT_MAX)
-    priority = WholeField(required=False, default=0, **PRIORITY, help_text="Higher runs first.")
-    subject = IdField(required=False, allow_null=True)
-    model = IdField(required=False, allow_null=True, help_text="The line that the version goes to; empty: a new one.")
-    base_version = IdField(required=False, allow_null=True)
-    resources = serializers.DictField(required=False, help_text='{"device": "any" | "cpu" | "cuda"}')
+class RefusedActionSerializer(serializers.Serializer):
+    """A job that did not do what was asked."""
 
-    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        if given.get("dataset") and given.get("dataset_version"):
-            raise serializers.ValidationError({"dataset": "Give a dataset or a dataset_version, not both."})
-        return given
+    job = serializers.IntegerField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+    hint = serializers.CharField()
 
 
-class JobChangeInput(Input):
-    name = TextField(required=False)
-    priority = WholeField(required=False, **PRIORITY)
-
-
-class CancelInput(Input):
-    reason = TextField(max_length=500, required=False, allow_blank=True, default="")
-
-
-class StatusQuery(Input):
-    job_id = IdField()
-
-
-class MetricsQuery(Input):
-    name = TextField(max_length=100, required=False, default="", help_text="Empty: which metrics there are.")
-    from_step = WholeField(required=False, default=None, allow_null=True)
-    to_step = WholeField(required=False, default=None, allow_null=True)
-    max_points = WholeField(
-        required=False, default=1000, min_value=2, max_value=10_000, help_text="Thinned; extremes are kept."
-    )
-    format = serializers.ChoiceField(choices=["json", "csv"], required=False, default="json")
+class QueueDoneSerializer(serializers.Serializer):
+    done = serializers.ListField(child=serializers.IntegerField(), help_text="Ids of the jobs that did it.")
+    refused = RefusedActionSerializer(many=True)
 
 
 class PointSerializer(serializers.Serializer):
@@ -144,13 +201,6 @@ class CurveSerializer(serializers.Serializer):
     points = PointSerializer(many=True, required=False)
     total_points = serializers.IntegerField(required=False)
     names = serializers.ListField(child=serializers.CharField(), required=False)
-
-
-class LogsQuery(Input):
-    after = WholeField(required=False, default=0, help_text="Lines with a higher number.")
-    limit = WholeField(required=False, default=500, min_value=1, max_value=1000)
-    search = TextField(required=False, allow_blank=True, default="")
-    format = serializers.ChoiceField(choices=["json", "text"], required=False, default="json")
 
 
 class LogLineSerializer(serializers.ModelSerializer):
@@ -186,51 +236,14 @@ class CheckpointSerializer(serializers.ModelSerializer):
         fields = ["name", "step", "attempt", "bytes", "at"]
 
 
-class SlotSerializer(serializers.ModelSerializer):
-    busy = serializers.BooleanField()
+class AttemptSerializer(serializers.ModelSerializer):
+    node = serializers.CharField(
+        source="slot.node.name", default=None, allow_null=True, help_text="Null when it has been forgotten."
+    )
+    devices = serializers.ListField(child=serializers.CharField())
+    outcome = serializers.CharField(help_text="Empty while it runs.")
+    first_step = serializers.IntegerField(allow_null=True, help_text="The step that it went on from.")
 
     class Meta:
-        model = Slot
-        fields = ["index", "device", "enabled", "busy"]
-
-
-class NodeSerializer(serializers.ModelSerializer):
-    is_up = serializers.BooleanField()
-    slots = SlotSerializer(many=True)
-    devices = serializers.ListField(child=serializers.JSONField())
-    figures = serializers.DictField()
-
-    class Meta:
-        model = Node
-        fields = [
-            "id",
-            "name",
-            "state",
-            "is_up",
-            "version",
-            "devices",
-            "figures",
-            "slots",
-            "started_at",
-            "heartbeat_at",
-        ]
-
-    def to_representation(self, instance: Node) -> dict[str, Any]:
-        return finite(super().to_representation(instance))
-
-
-class RecipeSerializer(serializers.Serializer):
-    name = serializers.CharField()
-    title = serializers.CharField()
-    summary = serializers.CharField()
-    modality = serializers.CharField(allow_null=True, help_text="What its dataset holds; null: it needs none.")
-    simulator = serializers.BooleanField(help_text="It trains nothing.")
-    config = serializers.DictField(help_text="JSON schema of the configuration.")
-
-
-class StatsSerializer(serializers.Serializer):
-    jobs = serializers.DictField(child=serializers.IntegerField(), help_text="Status → how many.")
-    active = serializers.IntegerField()
-    slots_free = serializers.IntegerField()
-    slots_busy = serializers.IntegerField()
-    week = serializers.DictField(help_text="Figures of the last seven days.")
+        model = Attempt
+        fields = ["number", "node", "devices", "started_at", "ended_at", "outcome", "code", "reason", "first_step"]

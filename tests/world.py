@@ -16,7 +16,7 @@ from datasets.imports import receive, run_import
 from history.models import Session
 from history.recording import record_reported
 from jobs.creation import create_job
-from jobs.models import Checkpoint, Job, LogLine, MetricSeries, ProgressRow
+from jobs.models import Checkpoint, Job, LogLine, MetricSeries, Node, ProgressRow
 from performance.recording import record
 from registry import versions
 
@@ -76,6 +76,13 @@ def report(job: Job, steps: int = 20, name: str = "train/loss") -> None:
     Checkpoint.objects.create(job=job, step=10, attempt_number=1, name="step-00000010", bytes=5, at=now)
 
 
+def make_node(name: str = "n-stopped", **wanted: Any) -> Node:
+    """A machine; one that has stopped unless told otherwise, so that it changes nothing for jobs."""
+    now = timezone.now()
+    facts = {"host": "h", "state": Node.State.STOPPED, "started_at": now, "heartbeat_at": now, **wanted}
+    return Node.objects.update_or_create(name=name, defaults=facts)[0]
+
+
 @dataclass
 class World:
     """Everything that belongs to one person. Each text holds `marker`."""
@@ -91,6 +98,7 @@ class World:
     session: Session
     figure: Any
     token: Any
+    node: Node  # is everyone's
 
     def parameters(self) -> dict[str, Any]:
         """What each placeholder of an address stands for."""
@@ -105,6 +113,7 @@ class World:
             "user_id": self.job.owner_id,
             "session_id": self.session.session_id,
             "token_id": self.token.pk,
+            "node_name": self.node.name,
         }
 
 
@@ -128,4 +137,5 @@ def make_world(owner) -> World:
         session=session,
         figure=record(version, "production/accuracy", 0.5),
         token=tokens.create(owner, f"{marker} token")[0],
+        node=make_node(),
     )

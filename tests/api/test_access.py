@@ -6,6 +6,7 @@ from tests.api.routes import METHODS, api_routes
 from tests.world import make_world
 
 REFUSED = {401, 403, 405}
+SHARED = {"node_name"}  # what these name belongs to the hub: everyone sees it, administrators change it
 
 
 def test_S01_the_anonymous_are_refused_at_every_address_by_every_method(anonymous, world):
@@ -30,7 +31,7 @@ def test_S01_a_refusal_says_how_to_come_in(anonymous):
 def test_S02_a_stranger_finds_nothing_at_the_address_of_someone_elses_object(mallory, world):
     seen = []
     for route in api_routes():
-        if not route.placeholders:
+        if not set(route.placeholders) - SHARED:
             continue
         for method in METHODS:
             answer = mallory.send(method, route.address(world.parameters()))
@@ -38,6 +39,16 @@ def test_S02_a_stranger_finds_nothing_at_the_address_of_someone_elses_object(mal
             if answer.status_code not in {404, 405} or world.marker.encode() in body:
                 seen.append((method, route.path, answer.status_code))
     assert seen == []
+
+
+def test_S02_what_belongs_to_the_hub_is_seen_by_everyone_and_changed_by_administrators(mallory, world):
+    for route in api_routes():
+        if set(route.placeholders) & SHARED:
+            for method in METHODS:
+                answer = mallory.send(method, route.address(world.parameters()))
+                allowed = {200, 405} if method in {"GET", "HEAD"} else {403, 405}
+                assert answer.status_code in allowed, (method, route.path)
+                assert world.marker.encode() not in answer.content, (method, route.path)
 
 
 def test_S02_no_list_shows_a_stranger_someone_elses_rows(mallory, world):
@@ -56,19 +67,22 @@ def test_S02_no_list_shows_a_stranger_someone_elses_rows(mallory, world):
         ("training/jobs", {"recipe": "simulate", "subject": "subject"}),
         ("training/jobs", {"recipe": "simulate", "base_version": "version"}),
         ("training/jobs", {"recipe": "simulate", "model": "model"}),
+        ("training/jobs", {"recipe": "simulate", "after": ["job"]}),
         ("performance/metrics/record", {"name": "x", "value": 1, "version": "version"}),
         ("datasets", {"name": "mine", "modality": "text", "subject": "subject"}),
     ],
 )
 def test_S02_a_body_that_points_at_someone_elses_object_answers_404(mallory, world, path, body):
     ids = {
+        "job": world.job.pk,
         "dataset": world.dataset.pk,
         "dataset_version": world.dataset_version.pk,
         "subject": world.subject.pk,
         "version": world.version.pk,
         "model": world.version.model_id,
     }
-    answer = mallory.post_json(path, {key: ids.get(value, value) for key, value in body.items()})
+    named = {key: [ids[value[0]]] if isinstance(value, list) else ids.get(value, value) for key, value in body.items()}
+    answer = mallory.post_json(path, named)
     assert answer.status_code == 404
     assert world.marker not in answer.content.decode()
 

@@ -78,7 +78,14 @@ def test_S25_no_number_in_a_query_breaks_anything(alice, world):
 
 def test_S25_no_number_in_an_address_breaks_anything(alice):
     for number in ("0", "9" * 30, "9" * 5000, "9223372036854775808"):
-        for path in ("training/jobs/{}", "models/{}", "versions/{}", "datasets/{}", "training-history/user/{}/stats"):
+        for path in (
+            "training/jobs/{}",
+            "training/jobs/{}/attempts",
+            "models/{}",
+            "versions/{}",
+            "datasets/{}",
+            "training-history/user/{}/stats",
+        ):
             assert alice.get(path.format(number)).status_code == 404, path
 
 
@@ -89,8 +96,13 @@ def bodies(world):
             "recipe": "simulate", "seed": 1, "priority": 1, "validation_fraction": 0.1, "test_fraction": 0.1,
             "dataset": None, "dataset_version": None, "subject": None, "model": None, "base_version": None,
             "name": "n", "config": {"steps": 1, "step_seconds": 1, "duration": 1, "fail_at_step": None, "memory": 0},
-            "resources": {"device": "any"},
+            "resources": {"device": "any", "devices": 1, "memory_gib": 1.5, "labels": ["a", "b"]}, "preemptible": True,
+            "not_before": "2999-01-01T00:00:00Z", "after": [world.job.pk], "after_failure": "wait", "max_seconds": 60,
+            "phase_seconds": {"training": 60}, "stall_seconds": 60,
         },
+        f"training/jobs/{world.job.pk}/move": {"where": "top"},
+        f"training/jobs/{world.job.pk}/cancel": {"reason": "x"},
+        "training/queue": {"action": "priority", "ids": [world.job.pk, 2], "value": 5, "reason": "x"},
         "training-history": {
             "started_at": now, "completed_at": now, "examples_requested": 1, "examples_successful": 1, "name": "x",
             "examples_failed": 1, "saved_count": 1, "quality_average": 1.5, "quality_min": 1, "quality_max": 2,
@@ -109,6 +121,9 @@ def leaves(value, path=()):
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*path, index))
     yield path
 
 
@@ -137,6 +152,33 @@ def test_S25_no_literal_in_a_body_breaks_anything_or_is_stored(alice, world):
     assert broken == []
     for record in MetricRecord.objects.all():
         assert abs(record.value) < 1e308
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PATCH", "training/jobs/{job}", {"name": "n", "priority": 1, "preemptible": True, "max_seconds": 60}),
+        ("PUT", "training/limits", {
+            "default": {"max_running": 1, "max_active": 2}, "users": [{"user": "alice", "max_running": 1}],
+            "subjects": [{"subject": 1, "max_active": 1}],
+        }),
+    ],
+)  # fmt: skip
+def test_S25_no_literal_in_a_change_breaks_anything(staff, world, method, path, body):
+    address = path.format(job=world.job.pk)
+    for leaf in leaves(body):
+        for literal in [*LITERALS, "[[[[1]]]]", '{"a": [NaN]}', '[{"user": {"a": []}}]', "[null]", '"high"', '"HIGH "']:
+            answer = staff.send(method, address, replaced(body, leaf, literal))
+            assert answer.status_code < 500, (leaf, literal[:20])
+            json.loads(answer.content, parse_constant=refuse_constants)
+            assert answer.status_code < 400 or answer.json()["hint"], (leaf, literal[:20])
+
+
+@pytest.mark.parametrize("name", ["%00", "%ff", "..%2f..", "a" * 5000, "%F0%9F%92%A9", "' OR 1=1", "NaN"])
+def test_S25_no_name_in_an_address_breaks_anything(staff, name):
+    assert staff.get(f"training/nodes/{name}").status_code == 404
+    assert staff.post_json(f"training/nodes/{name}/drain").status_code == 404
+    assert staff.delete(f"training/nodes/{name}").status_code == 404
 
 
 @pytest.mark.parametrize(
