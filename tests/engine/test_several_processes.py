@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from engine import launch
+from engine.board import Board
 from engine.processes import Ended
 from engine.protocol import Command, Event, Exit, Spec
 from tests.engine.cast import carry_out, image_spec, outcome, simulate_spec, temporary_files, text_spec
@@ -196,6 +198,7 @@ SUPERVISOR = """
 import sys, time
 from pathlib import Path
 from engine import launch
+from engine.board import Board
 trainer = launch.start_trainer(Path(sys.argv[1]), socket_path=None, processes=2)
 print(trainer.pid, flush=True)
 time.sleep(600)
@@ -243,6 +246,26 @@ def test_a_loss_that_is_not_finite_ends_all_with_one_reason(tmp_path):
         assert crew.finish() == Ended(code=Exit.FAILED)
         assert gone(everyone)
     assert [e["code"] for e in crew.events if e["event"] == "failed"] == ["NOT_FINITE_LOSS"]
+
+
+def test_a_failure_of_another_rank_alone_is_reported_with_its_reason(tmp_path):
+    with Crew(text_spec(tmp_path, config={"steps": 1_000_000}, processes=2)) as crew:
+        crew.read_to_step(1)
+        everyone = crew.everyone()
+        resource.prlimit(crew.ranks()[1][0], resource.RLIMIT_AS, (1 << 20, 1 << 20))
+        assert crew.finish() == Ended(code=Exit.FAILED)
+        assert gone(everyone)
+    assert [e["code"] for e in crew.events if e["event"] == "failed"] == ["OUT_OF_MEMORY"]
+
+
+def test_a_failure_too_long_for_the_board_is_cut_and_still_told():
+    board = Board.make(2)
+    assert board.failure() is None and board.code is None
+    board.fail(1, {"code": "CODE_ERROR", "message": "ü" * 90_000, "hint": "", "traceback": "t" * 90_000})
+    found = Board.open(board.address, 2).failure()
+    assert found is not None
+    assert found[0] == 1 and found[1]["message"] == "ü" * 2000 and found[1]["traceback"] == ""
+    os.close(board.fd)
 
 
 def test_a_simulated_run_takes_one_process(tmp_path):
