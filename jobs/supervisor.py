@@ -108,7 +108,7 @@ class Supervisor:
             path,
             socket_path=warm_socket(),
             env={"CUDA_VISIBLE_DEVICES": ",".join(self._gpus())},
-            **({"processes": len(self.attempt.devices)} if len(self.attempt.devices) > 1 else {}),
+            processes=max(1, len(self.attempt.devices)),
         )
         try:
             self._until_database(lambda: self._note_trainer(trainer))
