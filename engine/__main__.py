@@ -8,9 +8,10 @@ import stat
 import sys
 from pathlib import Path
 
+from engine.catalogue import spec_for_several
 from engine.isolation import block_hub_packages, share_cores
 from engine.ranks import rank_of_environment
-from engine.torchrun import launch, spec_for_several
+from engine.torchrun import launch
 
 
 def main() -> int:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from engine.config import RecipeConfig
-from engine.protocol import EngineError, FailureCode
+from engine.protocol import EngineError, FailureCode, Spec
 
 Modality = Literal["text", "image"]
 Output = Literal["text", "labels"]
@@ -81,6 +82,16 @@ def recipe(name: str) -> Recipe:
         raise EngineError(
             FailureCode.BAD_CONFIG, f"There is no recipe called '{name}'.", f"Choose one of: {known}."
         ) from None
+
+
+def spec_for_several(path: Path) -> Spec | None:
+    """The spec in this file when it asks for several processes; None when one is enough, or to say what is wrong."""
+    try:
+        spec = Spec.read(path)
+        simulated = recipe(spec.recipe).simulator
+    except (OSError, ValueError, EngineError):
+        return None
+    return spec if spec.processes > 1 and not simulated else None
 
 
 def config_class(name: str) -> type[RecipeConfig]:

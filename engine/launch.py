@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import sockets
+from engine.catalogue import spec_for_several
 from engine.processes import (
     Ended,
     OomWatch,
@@ -32,7 +33,6 @@ from engine.processes import (
     start_time_of,
 )
 from engine.protocol import Command
-from engine.torchrun import spec_for_several
 
 __all__ = [
     "Ended",

@@ -19,23 +19,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from engine.board import NAME, Board
-from engine.catalogue import recipe
 from engine.child import CRASHED, physical_cores
 from engine.processes import set_name
-from engine.protocol import EngineError, Event, Exit, FailureCode, Spec, encode
+from engine.protocol import Event, Exit, FailureCode, Spec, encode
 from engine.ranks import LOST_PEER
 
 LOOK_SECONDS = "0.05"  # between two looks of torchrun at its ranks
-
-
-def spec_for_several(path: Path) -> Spec | None:
-    """The spec in this file when it asks for several processes; None when one is enough, or to say what is wrong."""
-    try:
-        spec = Spec.read(path)
-        simulated = recipe(spec.recipe).simulator
-    except (OSError, ValueError, EngineError):
-        return None
-    return spec if spec.processes > 1 and not simulated else None
 
 
 def launch(path: Path, spec: Spec) -> NoReturn:
