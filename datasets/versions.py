@@ -64,7 +64,7 @@ def freeze(
 
     InvalidInputError for impossible fractions, ConflictError while the dataset is not active.
     """
-    _check(validation_fraction, test_fraction, seed)
+    check_split(validation_fraction, test_fraction, seed)
     with transaction.atomic():
         # Imports write to this row with each batch, so the items stand still until the end.
         locked = Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()
@@ -81,12 +81,13 @@ def preview_split(
     dataset: Dataset, *, validation_fraction: float = 0.1, test_fraction: float = 0.0, seed: int = 0
 ) -> dict[str, int]:
     """How many items each set would get. Writes nothing. Errors as `freeze`, but any dataset can be asked."""
-    _check(validation_fraction, test_fraction, seed)
+    check_split(validation_fraction, test_fraction, seed)
     with transaction.atomic():
         return _plan(dataset, validation_fraction, test_fraction, seed).counts
 
 
-def _check(validation: float, test: float, seed: int) -> None:
+def check_split(validation: float, test: float, seed: int) -> None:
+    """InvalidInputError for fractions and seeds by which nothing can be split."""
     problems: dict[str, list[str]] = {}
     for name, value in (("validation_fraction", validation), ("test_fraction", test)):
         if not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value < 1):

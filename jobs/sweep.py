@@ -16,6 +16,7 @@ from common.background import QUEUE
 from datasets.imports import sweep_imports
 from datasets.models import Import
 from jobs import outbox
+from jobs.firing import fire_due
 from jobs.folders import sweep_folders
 from jobs.models import Slot
 from jobs.preemption import make_room
@@ -33,9 +34,9 @@ def knock_where_work_waits() -> None:
         make_room()
 
 
-# End lost attempts, queue what need wait no longer, knock, wake imports and recording that were left lying, remove
-# what ended jobs left on disk.
-SWEEPS = (release_lost, release_due, knock_where_work_waits, sweep_imports, outbox.sweep, sweep_folders)
+# End lost attempts, make the jobs of schedules, queue what need wait no longer, knock, wake imports and recording that
+# were left lying, remove what ended jobs left on disk.
+SWEEPS = (release_lost, fire_due, release_due, knock_where_work_waits, sweep_imports, outbox.sweep, sweep_folders)
 
 
 def deaf_queues(node_id: int) -> list[str]:

@@ -1,0 +1,150 @@
+"""Requests for jobs that are kept: checked when they are saved, and again each time that they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+
+from common.access import get_visible
+from common.errors import ConflictError, InvalidInputError
+from datasets import versions
+from datasets.models import Dataset, DatasetVersion, Subject
+from jobs import creation, limits
+from jobs.models import Job, JobTemplate
+from jobs.needs import Needs
+from jobs.priorities import read_priority
+from registry.models import Model, ModelVersion
+
+# What a request may point at: key → rows, path to their owner. Kept as ids.
+ROWS: dict[str, tuple[Any, str]] = {
+    "dataset": (Dataset.objects, "owner"),
+    "dataset_version": (DatasetVersion.objects.select_related("dataset__subject"), "dataset__owner"),
+    "subject": (Subject.objects, "owner"),
+    "model": (Model.objects, "owner"),
+    "base_version": (ModelVersion.objects, "model__owner"),
+}
+VALUES = (
+    "recipe", "name", "config", "validation_fraction", "test_fraction", "seed", "priority", "resources", "preemptible",
+    "max_seconds", "phase_seconds", "stall_seconds",
+)  # fmt: skip
+MAX_NAME = 200
+
+
+def check(owner: AbstractBaseUser, given: dict[str, Any]) -> dict[str, Any]:
+    """A request as it is kept, complete with its recipe's settings; rows are named by their ids.
+
+    `given` holds what `creation.create_job` takes, without times and jobs to wait for. Raises what create_job raises
+    for a request that can't be used, except what passes by itself: limits, and a model or subject that is busy.
+    """
+    unknown = sorted(set(given) - set(ROWS) - set(VALUES))
+    if unknown:
+        raise InvalidInputError(f"'{unknown[0][:40]}' can't be kept.", f"Use {', '.join([*VALUES, *ROWS])}.")
+    kept = {key: value for key, value in given.items() if value not in (None, "", {})}
+    recipe = kept.get("recipe", "")
+    kept["config"] = creation.check_config(recipe, kept.get("config", {}))
+    kept["resources"] = Needs.read(kept.get("resources", {})).stored()
+    kept["priority"] = read_priority(kept.get("priority", 0))
+    for key in {"max_seconds", "stall_seconds"} & set(kept):
+        kept[key] = limits.seconds(kept[key], key)
+    if "phase_seconds" in kept:
+        kept["phase_seconds"] = limits.phase_seconds(kept["phase_seconds"])
+    fractions = kept.get("validation_fraction", 0.1), kept.get("test_fraction", 0.0)
+    versions.check_split(*fractions, kept.get("seed", 0))
+    rows = _rows(owner, kept)
+    creation.check_data(owner, recipe, rows.get("dataset"), rows.get("dataset_version"))
+    creation.check_parts(owner, recipe, rows.get("subject"), rows.get("model"), rows.get("base_version"))
+    return kept
+
+
+def start(owner: AbstractBaseUser, kept: dict[str, Any], now: datetime, number: int = 1, **options: Any) -> Job:
+    """Make a job of a kept request. A dataset is frozen as it is now. Raises as `creation.create_job` does.
+
+    In its name {date} and {time} stand for `now`, in the zone that it is given in, and {number} for `number`.
+    """
+    wanted = {key: value for key, value in kept.items() if key not in ROWS}
+    name = wanted.pop("name", "").replace("{date}", f"{now:%Y-%m-%d}").replace("{time}", f"{now:%H:%M}")
+    name = name.replace("{number}", str(number))
+    return creation.create_job(owner, **wanted, **_rows(owner, kept), name=name, **options)[0]
+
+
+def of_job(job: Job, *, newest: bool = True) -> dict[str, Any]:
+    """The request that a job was made by. With `newest` it takes the data as they are each time that it is used."""
+    found: dict[str, Any] = {key: getattr(job, key) for key in VALUES if hasattr(job, key)}
+    found |= {key: getattr(job, f"{key}_id") for key in ("subject", "base_version")}
+    found["model"] = job.model_id or (job.model_version.model_id if job.model_version else None)
+    frozen = job.dataset_version
+    if frozen and newest:
+        found["dataset"] = frozen.dataset_id
+        found |= {"validation_fraction": frozen.validation_fraction, "test_fraction": frozen.test_fraction}
+    elif frozen:
+        found["dataset_version"] = frozen.pk
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def save(owner: AbstractBaseUser, name: str, given: dict[str, Any]) -> JobTemplate:
+    """Keep a request under a name of its own. Raises as `check`, ConflictError when the name is taken."""
+    kept = check(owner, given)
+    with _one_name(name):
+        return JobTemplate.objects.create(owner=owner, name=clean_name(name), request=kept)
+
+
+@transaction.atomic
+def change(template: JobTemplate, *, name: str | None = None, request: dict[str, Any] | None = None) -> JobTemplate:
+    """Give a template another name or request; its schedules use it from their next time on. None changes nothing."""
+    row = JobTemplate.objects.select_for_update(of=("self",)).select_related("owner").get(pk=template.pk)
+    if name is not None:
+        row.name = clean_name(name)
+    if request is not None:
+        row.request = check(row.owner, request)
+    with _one_name(row.name):
+        row.save()
+    return row
+
+
+@transaction.atomic
+def delete(template: JobTemplate) -> None:
+    """Remove a template. ConflictError while schedules use it."""
+    row = JobTemplate.objects.select_for_update(of=("self",)).filter(pk=template.pk).first()
+    if row is None:
+        return
+    names = list(row.schedules.values_list("name", flat=True)[:4])
+    if names:
+        more = " and more" if len(names) > 3 else ""
+        raise ConflictError(
+            f"The template '{row.name}' is used by the schedules {', '.join(names[:3])}{more}.",
+            "Delete these first, or let them use another template.",
+        )
+    row.delete()
+
+
+def clean_name(name: str) -> str:
+    """A name without spaces at its ends; InvalidInputError when nothing is left or it is too long."""
+    name = name.strip()
+    if not name or len(name) > MAX_NAME:
+        hint = f"Type up to {MAX_NAME} characters."
+        raise InvalidInputError("The name is missing or too long.", hint, fields={"name": [hint]})
+    return name
+
+
+def _rows(owner: AbstractBaseUser, kept: dict[str, Any]) -> dict[str, Any]:
+    """The rows that a request points at; NotFoundError for one that is gone."""
+    return {
+        key: get_visible(rows.all(), owner, path, pk=kept[key]) for key, (rows, path) in ROWS.items() if key in kept
+    }
+
+
+@contextmanager
+def _one_name(name: str) -> Iterator[None]:
+    """Say in words that the name is taken."""
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        raise ConflictError(
+            f"There is a template called '{name}' already.", "Choose another name, or change that one."
+        ) from error
