@@ -13,15 +13,12 @@ from common.access import visible
 from common.errors import InvalidInputError, NotFoundError, ProblemError
 from jobs import control
 from jobs.models import Job
+from jobs.places import Move, move_in_queue
 from jobs.priorities import read_priority
 
 AT_ONCE = 500
 PRIORITY = "priority"
 ACTIONS = (*control.VERBS, PRIORITY)
-
-# To pass each other in the right order, jobs that move back, or all to the top, are moved from the last one on.
-LAST_FIRST = frozenset({"down", "top"})
-MOVES = LAST_FIRST | {"up"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def act(by: AbstractBaseUser, action: str, ids: Iterable[int], *, value: Any = N
     value, no job or too many.
     """
     wanted = list(dict.fromkeys(ids))
-    verb = _verb(action, value, reason)
+    verb = _verb(action, wanted, value, reason)
     if not 1 <= len(wanted) <= AT_ONCE:
         raise InvalidInputError(
             f"{len(wanted):,} jobs were named." if wanted else "No job was named.",
@@ -65,7 +62,7 @@ def act(by: AbstractBaseUser, action: str, ids: Iterable[int], *, value: Any = N
     )
 
 
-def _verb(action: str, value: Any, reason: str) -> Callable[[Job, AbstractBaseUser], Job]:
+def _verb(action: str, ids: list[int], value: Any, reason: str) -> Callable[[Job, AbstractBaseUser], Job]:
     if action == PRIORITY:
         return partial(control.change, priority=read_priority(value))
     if action not in control.VERBS:
@@ -74,14 +71,17 @@ def _verb(action: str, value: Any, reason: str) -> Callable[[Job, AbstractBaseUs
             f"Known are: {', '.join(ACTIONS)}.",
             fields={"action": ["unknown"]},
         )
+    if action in set(Move):
+        return partial(move_in_queue, where=Move(action), together=frozenset(ids))
     return partial(control.cancel, reason=reason) if action == "cancel" else control.VERBS[action]
 
 
 def _in_order(action: str, jobs: list[Job]) -> list[Job]:
-    if action not in MOVES:
+    """Jobs that are moved together are moved in the order of the queue, downwards from its end."""
+    if action not in set(Move):
         return jobs
     order = sorted(jobs, key=lambda job: (not job.interrupted, -job.priority, job.position, job.pk))
-    return order[::-1] if action in LAST_FIRST else order
+    return order[::-1] if action == Move.DOWN else order
 
 
 def _absent(job_id: int) -> NotFoundError:

@@ -97,6 +97,19 @@ def set_limit(
     Returns the limit, None when nothing is limited any more. Running jobs are never ended by it.
     """
     administrators_only(by)
+    check_limit(user, subject, max_running, max_active)
+    publish("jobs.all")
+    if max_running is None and max_active is None:
+        Limit.objects.filter(user=user, subject=subject).delete()
+        return None
+    values = {"max_running": max_running, "max_active": max_active}
+    return Limit.objects.update_or_create(user=user, subject=subject, defaults=values)[0]
+
+
+def check_limit(
+    user: AbstractBaseUser | None, subject: Subject | None, max_running: int | None, max_active: int | None
+) -> None:
+    """InvalidInputError for what can't be a limit."""
     if user and subject:
         raise InvalidInputError("A limit is for a user or for a subject.", "Choose one of the two.")
     for name, value in (("max_running", max_running), ("max_active", max_active)):
@@ -104,12 +117,6 @@ def set_limit(
             raise InvalidInputError(
                 "The limit is out of range.", f"Use a whole number from 0 to {MOST:,}.", fields={name: ["out of range"]}
             )
-    publish("jobs.all")
-    if max_running is None and max_active is None:
-        Limit.objects.filter(user=user, subject=subject).delete()
-        return None
-    values = {"max_running": max_running, "max_active": max_active}
-    return Limit.objects.update_or_create(user=user, subject=subject, defaults=values)[0]
 
 
 @transaction.atomic

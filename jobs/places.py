@@ -48,11 +48,12 @@ def old_place(job: Job) -> float:
 
 
 @transaction.atomic
-def move_in_queue(job: Job, by: AbstractBaseUser, where: Move) -> Job:
+def move_in_queue(job: Job, by: AbstractBaseUser, where: Move, together: frozenset[int] = frozenset()) -> Job:
     """Move a queued job one place up or down, or to the top of its priority.
 
     Its place is among its owner's jobs, or among everyone's when an administrator moves it. At the end of the way
-    nothing happens. ConflictError for a job that is not in the queue.
+    nothing happens. Jobs whose ids are `together` are moved as a group, of which none passes another; the first is
+    moved first, downwards the last. ConflictError for a job that is not in the queue.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
@@ -72,7 +73,7 @@ def move_in_queue(job: Job, by: AbstractBaseUser, where: Move) -> Job:
             job_status=row.status,
         )
     everyone = bool(getattr(by, "is_staff", False))
-    moved = _among_all(row, where) if everyone else _among_own(row, where)
+    moved = _among_all(row, where, together) if everyone else _among_own(row, where, together)
     if moved:
         record(row, "moved", actor=by, message={"top": "To the top."}.get(where, f"One place {where}."))
     row.refresh_from_db()
@@ -97,7 +98,7 @@ def _behind(row: Job) -> Q:
     return Q(position__gt=row.position) | Q(position=row.position, id__gt=row.pk)
 
 
-def _among_own(row: Job, where: Move) -> bool:
+def _among_own(row: Job, where: Move, together: frozenset[int]) -> bool:
     """Let the owner's jobs between the two places each take the next one's: nobody else's place changes."""
     own = _level(row.priority).filter(owner_id=row.owner_id).only("id", "position")
     match where:
@@ -106,8 +107,8 @@ def _among_own(row: Job, where: Move) -> bool:
         case Move.DOWN:
             chain = [row, *own.filter(_behind(row))[:1]]
         case Move.TOP:
-            chain = [*own.filter(_before(row)), row]
-    if len(chain) < 2:
+            chain = [*own.filter(_before(row)).exclude(pk__in=together), row]
+    if len(chain) < 2 or any(other.pk in together for other in chain if other.pk != row.pk):
         return False
     order = [*chain[1:], chain[0]] if where is Move.DOWN else [chain[-1], *chain[:-1]]
     _write(_apart(list(zip(order, chain, strict=True))))
@@ -140,17 +141,15 @@ def _write(places: list[tuple[int, float]]) -> None:
         cursor.execute(_PLACE_EACH, [[pk for pk, _ in places], [place for _, place in places]])
 
 
-def _among_all(row: Job, where: Move) -> bool:
+def _among_all(row: Job, where: Move, together: frozenset[int]) -> bool:
     """Put the job between two others, half-way."""
     others = _level(row.priority).exclude(pk=row.pk)
+    ahead = where is not Move.DOWN
     if where is Move.TOP:
-        first = others.first()
-        if first is None or (row.position, row.pk) < (first.position, first.pk):
-            return False
-        return _put(row, first.position - 1)
-    ahead = where is Move.UP
-    passed = (others.filter(_before(row)).reverse() if ahead else others.filter(_behind(row))).first()
-    if passed is None:
+        passed = others.filter(_before(row)).exclude(pk__in=together).first()
+    else:
+        passed = (others.filter(_before(row)).reverse() if ahead else others.filter(_behind(row))).first()
+    if passed is None or passed.pk in together:
         return False
     beyond = (others.filter(_before(passed)).reverse() if ahead else others.filter(_behind(passed))).first()
     if beyond is None:
@@ -159,7 +158,7 @@ def _among_all(row: Job, where: Move) -> bool:
     if place in {passed.position, beyond.position}:
         _make_room(row.priority, place)
         row.refresh_from_db(fields=["position"])
-        return _among_all(row, where)
+        return _among_all(row, where, together)
     return _put(row, place)
 
 
