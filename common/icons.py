@@ -14,6 +14,7 @@ PATHS: dict[str, str] = {
     "arrow-down": "M12 5v14M6 13l6 6 6-6",
     "arrow-left": "M19 12H5M11 6l-6 6 6 6",
     "arrow-right": "M5 12h14M13 6l6 6-6 6",
+    "arrow-top": "M5 4h14M12 20V8M6 14l6-6 6 6",
     "arrow-up": "M12 19V5M6 11l6-6 6 6",
     "bolt": "M13 3 5 14h6l-1 7 8-11h-6z",
     "box": "M12 3l8 4.5v9L12 21l-8-4.5v-9zM12 12l8-4.5M12 12v9M12 12 4 7.5",

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -29,6 +30,8 @@ PG_CHANNEL = "trainhub_push"
 MIN_INTERVAL = 0.04
 # … and for many viewers less often: sending costs about 0.1 ms for each, and the process has other work, too.
 INTERVAL_PER_VIEWER = 0.00025
+# … and a costly rendering is followed by a rest of so many times its own length.
+REST = 3.0
 RING = 64
 SNAPSHOT_SECONDS = 1.0
 LINGER = 15.0
@@ -62,6 +65,8 @@ class Source(Protocol):
     """What a channel shows. Methods run in a worker thread and may use the ORM.
 
     Messages are idempotent (points carry their step, log lines their number): a viewer may get one twice.
+    A source may also say, in seconds, `pace`: rendered at most that often, and `rhythm`: rendered at least that often
+    while someone watches, because time alone changes what it shows (a node that is silent publishes nothing).
     """
 
     topics: tuple[str, ...]
@@ -133,8 +138,12 @@ class Channel:
             self.changed = asyncio.Event()
 
     async def _render_loop(self) -> None:
+        rhythm: float | None = getattr(self.source, "rhythm", None)
         while True:
-            await self.dirty.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.dirty.wait(), rhythm)
+            if rhythm and self.viewers > 0:
+                self.dirty.set()
             started = time.monotonic()
             async with self.lock:
                 if self.dirty.is_set() and self.begun:
@@ -145,7 +154,10 @@ class Channel:
                         log.exception("channel %s could not be rendered", self.source.channel)
                         self.hub.drop(self)
                         return
-            interval = max(MIN_INTERVAL, self.viewers * INTERVAL_PER_VIEWER)
+            # What is costly to render is rendered less often, so that no page takes the threads from the others.
+            took = time.monotonic() - started
+            pace = max(getattr(self.source, "pace", 0.0), took * REST)
+            interval = max(MIN_INTERVAL, self.viewers * INTERVAL_PER_VIEWER, pace)
             await asyncio.sleep(max(MIN_INTERVAL / 4, interval - (time.monotonic() - started)))
 
 

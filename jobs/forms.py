@@ -21,7 +21,16 @@ TITLES = {
     "recipe": "Recipe",
     "model": "Result goes to",
     "resources": "Device",
+    "device": "Device",
     "priority": "Priority",
+    "devices": "Devices",
+    "memory_gib": "Memory of each",
+    "labels": "Labels of the node",
+    "not_before": "Start at",
+    "after": "Start after jobs",
+    "after_failure": "If one of them fails",
+    "max_seconds": "Time limit",
+    "stall_seconds": "Stall limit",
 }
 
 

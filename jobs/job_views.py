@@ -10,17 +10,21 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from common import wording
 from common.access import get_visible
 from common.downloads import download
-from common.pages import done, search_text, show
+from common.pages import clean, done, form_of, search_text, show
 from datasets.models import Modality
 from datasets.overview import holds_text_out
 from engine.catalogue import RECIPES, config_class
-from jobs import control, logs, metrics, pictures, presentation
+from jobs import control, logs, metrics, pictures, placing, presentation
 from jobs.models import Job
+from jobs.places import Move
+from jobs.queue_views import moved
+from jobs.reasons import places_of
+from jobs.states import TERMINAL, Priority, Status
 
 FOUND_LINES = 300
-VERBS = {"cancel": control.cancel, "pause": control.pause, "resume": control.resume, "retry": control.retry}
 
 
 @require_safe
@@ -32,6 +36,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     context = pictures.job_context(found) | _search(found, search_text(request, "log"))
     context |= {"charts": list(charts), "chart_name": name, "lines": charts[name]}
     context |= {"series": json.dumps(charts[name]), "changed": _changed(found)}
+    context |= {"levels": Priority.choices, "limit_shown": placing.length_shown(found.max_seconds)}
     if frozen := found.dataset_version:
         modality = frozen.dataset.modality
         context |= {"files": modality == Modality.TEXT, "held_out": holds_text_out(modality, frozen.counts)}
@@ -41,14 +46,47 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def action(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     """Carries an action out; asked by GET, says what will be lost."""
-    if name not in VERBS:
+    if name not in control.VERBS:
         raise Http404
     found = _find(request, pk)
     page = reverse("job", args=[pk])
     if request.method == "POST":
-        changed = VERBS[name](found, request.user)
-        return done(request, presentation.said(name, changed), page, stay=True)
+        changed = control.VERBS[name](found, request.user)
+        told = moved(name, found, changed) if name in set(Move) else presentation.said(name, changed)
+        return done(request, told, page, stay=True)
     return show(request, "confirm.html", "parts/confirm.html", _question(found, name, page))
+
+
+@form_of("job")
+def change(request: HttpRequest, pk: int) -> HttpResponse:
+    """Another priority, whether it gives way, and how long it may run."""
+    found = _find(request, pk)
+    typed = {key: clean(value) for key, value in request.POST.items()}
+    wanted = {
+        "priority": placing.priority(typed),
+        "preemptible": bool(typed.get("preemptible")),
+        "max_seconds": placing.length(typed, "max_seconds"),
+    }
+    if found.status in TERMINAL:  # only a failed job's time limit still means something
+        wanted = {"max_seconds": wanted["max_seconds"]}
+    changed = control.change(found, request.user, **wanted)
+    return done(request, _changes(found, changed), reverse("job", args=[pk]), stay=True)
+
+
+def _changes(before: Job, after: Job) -> str:
+    """What a change came to, and what comes next."""
+    told = []
+    if after.priority != before.priority:
+        told.append(f"'{after.name}' has the priority {presentation.priority(after.priority)} now.")
+        if after.status == Status.QUEUED:
+            told.append(f"It is number {places_of([after.pk]).get(after.pk, 0) + 1:,} in line.")
+    if after.preemptible != before.preemptible:
+        told.append("It gives way to higher priorities." if after.preemptible else "It gives way to nobody any more.")
+    if after.max_seconds != before.max_seconds and after.max_seconds:
+        told.append(f"It may run for {wording.duration(after.max_seconds)} in all.")
+        if after.status == Status.FAILED:
+            told.append("Retry goes on from its last checkpoint.")
+    return " ".join(told) or f"'{after.name}' stays as it was: nothing else was chosen."
 
 
 @require_safe

@@ -11,11 +11,12 @@ from django.template.loader import render_to_string
 
 from common.access import get_visible
 from common.errors import NotFoundError
-from common.pages import partial
+from common.pages import number_in, partial
 from common.push import Message
-from jobs import metrics, overview, pictures
-from jobs.models import Job, MetricSeries, ProgressRow
+from jobs import metrics, node_pictures, overview, pictures, queue_pictures
+from jobs.models import Job, MetricSeries, Node, ProgressRow
 from jobs.presentation import sparklines
+from jobs.queue_pictures import View
 from jobs.states import Status
 
 CLOCKS = re.compile(r'(<(?:span class="ticking"|time class="moment")[^>]*>)[^<]*')
@@ -77,11 +78,12 @@ class JobSource:
 
     def _fragments(self, job: Job) -> dict[str, str]:
         """Those that may differ from the last ones: each is drawn again only when what it shows has moved."""
-        state = (job.status, job.request, job.phase, job.name, job.priority)
+        state = (job.status, job.request, job.phase, job.event_count)
         keys = {
             "progress": None,
             "header": state,
             "events": job.event_count,
+            "attempts": (job.event_count, job.phase),
             "log": job.log_lines,
             "sample": job.sample,
         }
@@ -198,21 +200,83 @@ class DashboardSource(CardsSource):
 
 
 class QueueSource(ListSource):
+    """The queue as an address filters it: each filter and page has a channel of its own."""
+
     name = "queue"
     everyone = True
+    pace = 0.5  # progress of running jobs is announced many times a second
+    rhythm = 10.0  # forecasts move, and a node that is gone says nothing
+
+    def __init__(self, user: Any, view: View | None = None) -> None:
+        super().__init__(user)
+        self.view = view or View()
+        self.channel = f"queue.{user.pk}.{self.view}"
+
+    @classmethod
+    def open(cls, user: Any, key: str, query: dict[str, str]) -> ListSource:
+        super().open(user, key, query)
+        return cls(user, View.read(query, user))
+
+    def parts(self) -> dict[str, str]:
+        return queue_pictures.parts(self.user, self.view)
+
+
+class NodesSource(ListSource):
+    """All nodes: a card that changes travels alone; when the set of nodes changes, all do."""
+
+    name = "nodes"
+    everyone = True
+    pace = 1.0  # each node beats every two seconds
+    rhythm = 5.0  # one that is silent must show so
 
     def __init__(self, user: Any) -> None:
         super().__init__(user)
-        self.shape: Any = None
+        self.shown: list[int] = []
 
     def snapshot(self) -> list[Message]:
-        self.shape = None
+        self.shown = []
         return super().snapshot()
 
     def parts(self) -> dict[str, str]:
-        # Progress of running jobs is announced on the same topics, and changes nothing here.
-        shape = (pictures.queue_shape(self.user), overview.free_and_busy())
-        if shape == self.shape:
-            return {}
-        self.shape = shape
-        return {"queue": render_to_string("jobs/_queue.html", pictures.queue(self.user))}
+        context = node_pictures.machines(self.user)
+        cards = {f"node-{card.node.pk}": _node_card(card) for card in context["cards"]}
+        shown = [card.node.pk for card in context["cards"]]
+        figures = {"nodes-figures": render_to_string("jobs/_nodes_figures.html", context)}
+        if shown == self.shown:
+            return figures | cards
+        self.shown = shown
+        self.fragments = Fragments()
+        self.fragments.note(cards)  # they are inside
+        return figures | {"nodes": render_to_string("jobs/_nodes.html", context)}
+
+
+class NodeSource:
+    """The page of one node; what its viewer may see of the jobs there depends on who it is."""
+
+    pace = 1.0
+    rhythm = 5.0
+
+    def __init__(self, user: Any, pk: int) -> None:
+        self.user, self.pk = user, pk
+        self.channel = f"node.{pk}.{user.pk}"
+        self.topics = ("nodes", "jobs.all")
+        self.fragments = Fragments()
+
+    @classmethod
+    def open(cls, user: Any, key: str, query: dict[str, str]) -> NodeSource:
+        node = Node.objects.filter(pk=number_in(key)).first()
+        if node is None:
+            raise NotFoundError("There is no such node.", "It may have been forgotten.")
+        return cls(user, node.pk)
+
+    def snapshot(self) -> list[Message]:
+        self.fragments = Fragments()
+        return self.update()
+
+    def update(self) -> list[Message]:
+        node = Node.objects.filter(pk=self.pk).first()
+        return self.fragments.changed(node_pictures.machine_parts(node, self.user)) if node else []
+
+
+def _node_card(card: node_pictures.Card) -> str:
+    return render_to_string("jobs/_node_card.html", {"card": card})

@@ -18,15 +18,15 @@ from common.pages import clean, number_in, show
 from datasets import overview
 from datasets.models import Dataset
 from engine.catalogue import RECIPES, Recipe
-from jobs import forms
+from jobs import forms, placing
 from jobs.creation import create_job
 from jobs.models import Job, Slot
 from jobs.needs import DEVICES
-from jobs.states import MAX_PRIORITY
+from jobs.states import Status
 from registry.models import Model
 
 DEVICE_WORDS = {"any": "Whatever is free", "cpu": "CPU", "cuda": "GPU"}
-DEFAULTS = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0", "priority": "0", "device": "any"}
+DEFAULTS = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0"} | placing.DEFAULTS
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -55,10 +55,19 @@ def _create(request: HttpRequest) -> HttpResponse:
     except ProblemError as problem:
         context = _context(request, values, values)
         context |= _told(values.get("recipe", ""), problem, context["groups"])
+        context["placing_wrong"] = not set(problem.fields).isdisjoint(placing.FIELDS)
+        context["first_priority"] = context.get("first_wrong") == "priority"
         return render(request, "jobs/new.html", context, status=problem.status)
     if created:
-        messages.success(request, f"'{job.name}' is in the queue. It starts as soon as a device is free.")
+        messages.success(request, _said(job))
     return redirect("job", pk=job.pk)
+
+
+def _said(job: Job) -> str:
+    """Where a new job stands, and what comes next."""
+    if job.status == Status.PENDING:
+        return f"'{job.name}' waits. {job.waiting_for}"
+    return f"'{job.name}' is in the queue. It starts as soon as a device is free."
 
 
 def _told(recipe: str, problem: ProblemError, groups: Mapping[str, list[forms.Setting]]) -> dict[str, Any]:
@@ -95,9 +104,8 @@ def _wanted(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
         "validation_fraction": _fraction(values, "validation_fraction") if needs_data else None,
         "test_fraction": _fraction(values, "test_fraction") if needs_data else None,
         "seed": _whole(values, "seed", 0, 2**63 - 1),
-        "priority": _whole(values, "priority", -MAX_PRIORITY, MAX_PRIORITY),
         "model": get_visible(Model.objects.all(), request.user, pk=model) if model else None,
-        "resources": {"device": values.get("device") or "any"},
+        **placing.read(values, request.user),
         "idempotency_key": values.get("idempotency_key", "")[:64],
     }
 
@@ -158,6 +166,7 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "has_gpu": _has_gpu(),
         "devices": [(name, DEVICE_WORDS[name]) for name in DEVICES],
         "parent": start.get("job"),
+        **placing.shown(filled),
         "idempotency_key": filled.get("idempotency_key") or uuid.uuid4().hex,
         **(_split(dataset, filled) if RECIPES[recipe].modality else {}),
     }
@@ -169,8 +178,7 @@ def _start(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
     if key is None:
         return {}
     job = get_visible(Job.objects.select_related("dataset_version"), request.user, pk=key)
-    lent = {"recipe": job.recipe, "name": job.name, "seed": str(job.seed), "priority": str(job.priority)}
-    lent["device"] = job.resources.get("device", "any")
+    lent = {"recipe": job.recipe, "name": job.name, "seed": str(job.seed)} | placing.lent(job)
     lent["model"] = str(job.model_id or (job.model_version.model_id if job.model_version else ""))
     if frozen := job.dataset_version:
         lent["dataset"] = str(frozen.dataset_id)

@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Case, Count, F, IntegerField, Prefetch, Q, QuerySet, Sum, Value, When
+from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
 
 from common.access import visible
-from jobs.models import Job, Node, Slot
+from jobs.models import Job, Slot
 from jobs.queue import free_slots, ready
 from jobs.states import ACTIVE, TERMINAL, Status
 
@@ -46,14 +46,6 @@ def counts(user: AbstractBaseUser) -> dict[str, int]:
 def free_and_busy() -> tuple[int, int]:
     """Slots of living nodes that are free, and that run a job; two queries."""
     return free_slots().count(), Slot.objects.exclude(held_by=None).count()
-
-
-def nodes() -> QuerySet[Node]:
-    """Nodes with their slots, each slot with the job that it runs as `running_job` and `running_name`."""
-    slots = Slot.objects.filter(enabled=True).annotate(
-        running_job=F("held_by__job_id"), running_name=F("held_by__job__name")
-    )
-    return Node.objects.prefetch_related(Prefetch("slots", queryset=slots))
 
 
 def recent_failures(user: AbstractBaseUser, hours: int = 24) -> QuerySet[Job]:

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from common.access import visible
 from jobs import logs, overview, presentation
 from jobs.lineage import lineage
 from jobs.models import Job
@@ -19,9 +18,15 @@ DASHBOARD_JOBS = 12
 WAITING_JOBS = 8
 LOG_TAIL = 200
 EVENTS = 100
+ATTEMPTS = 50
 # Part of the job page -> {id of the element: template}.
 PARTS: dict[str, dict[str, str]] = {
-    "header": {"job-header": "jobs/_header.html", "job-note": "jobs/_note.html", "job-lineage": "jobs/_lineage.html"},
+    "header": {
+        "job-header": "jobs/_header.html",
+        "job-note": "jobs/_note.html",
+        "job-lineage": "jobs/_lineage.html",
+        "job-placing": "jobs/_placing.html",
+    },
     "progress": {
         "job-progress": "jobs/_progress.html",
         "job-spoken": "jobs/_spoken.html",
@@ -32,6 +37,7 @@ PARTS: dict[str, dict[str, str]] = {
         "job-checkpoints": "jobs/_checkpoints.html",
         "chart-marks": "jobs/_chart_marks.html",
     },
+    "attempts": {"job-attempts": "jobs/_attempts.html"},
     "log": {"log-tail": "jobs/_log.html"},
     "sample": {"job-sample": "jobs/_sample.html"},
 }
@@ -50,6 +56,8 @@ def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, An
             "actions": presentation.actions(job),
             "waiting": waiting_reason(job),
             "lineage": lineage(job),
+            "needed": _needed(job),
+            "last": job.attempts.order_by("-number").first(),
         }
     if "progress" in parts:
         context |= {"figures": presentation.device_figures(job), "spoken": presentation.announcement(job)}
@@ -60,9 +68,17 @@ def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, An
             "checkpoints": job.checkpoints.order_by("-step")[:20],
             "marks": presentation.chart_marks(job),
         }
+    if "attempts" in parts:
+        context["attempts"] = job.attempts.select_related("slot__node").order_by("-number")[:ATTEMPTS]
     if "log" in parts:
         context["log_lines"] = logs.tail(job, LOG_TAIL)
     return context
+
+
+def _needed(job: Job) -> list[dict[str, Any]]:
+    """The jobs that it starts after. An administrator's may be of other people, whose page its owner can't open."""
+    found = Job.objects.filter(dependents__job=job).only("id", "name", "status", "owner_id").order_by("pk")
+    return [{"job": other, "seen": other.owner_id == job.owner_id} for other in found]
 
 
 def job_parts(job: Job, parts: Collection[str]) -> dict[str, str]:
@@ -86,7 +102,7 @@ def cards(jobs: list[Job]) -> list[dict[str, Any]]:
             "job": job,
             "values": lines.get(job.pk, []),
             "figures": presentation.device_figures(job),
-            "actions": presentation.actions(job),
+            "actions": presentation.actions(job, moves=False),
             "waiting": reasons.get(job.pk, ""),
         }
         for job in jobs
@@ -129,29 +145,3 @@ def dashboard_parts(user: Any, jobs: list[Job]) -> dict[str, str]:
     context = dashboard(user, jobs)
     names = {"dash-figures": "_figures", "dash-running": "_running", "dash-waiting": "_waiting", "dash-ended": "_ended"}
     return {key: render_to_string(f"dashboard/{name}.html", context) for key, name in names.items()}
-
-
-def queue(user: Any) -> dict[str, Any]:
-    """The queue as `user` may see it: their own jobs with their true places among everyone's."""
-    order = list(overview.queue_order().values_list("pk", flat=True))
-    places = {pk: number for number, pk in enumerate(order, 1)}
-    jobs = sorted(visible(overview.queue_order(), user), key=lambda job: places.get(job.pk, 0))
-    held = list(overview.active_jobs(user).filter(status__in=[Status.PAUSED, Status.PENDING]))
-    reasons = waiting_reasons([*jobs, *held])
-    free, busy = overview.free_and_busy()
-    return {
-        "rows": [{"job": job, "place": places.get(job.pk), "reason": reasons.get(job.pk, "")} for job in jobs],
-        "held": [{"job": job, "reason": reasons.get(job.pk, "")} for job in held],
-        "total": len(order),
-        "others": len(order) - len(jobs),
-        "free": free,
-        "busy": busy,
-    }
-
-
-def queue_shape(user: Any) -> list[Any]:
-    """What the queue page depends on: the order of all, and the state of one's own."""
-    order = list(overview.queue_order().values_list("pk", "priority"))
-    held = overview.active_jobs(user).filter(status__in=[Status.PAUSED, Status.PENDING])
-    names = visible(overview.queue_order(), user).values_list("pk", "name")
-    return [order, list(held.values_list("pk", "status")), list(names)]

@@ -9,9 +9,11 @@ from typing import Any
 
 from common import wording
 from jobs.models import Attempt, Job, MetricSeries, ProgressRow
-from jobs.states import Request, Status
+from jobs.needs import Needs
+from jobs.states import REQUEST_RANK, Priority, Request, Status
 
 SPARK_POINTS = 48
+NAMED = 4  # jobs that a dialog names
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,23 @@ class Action:
     icon: str
     style: str = "btn-plain"
     asks: bool = False
+    bare: bool = False  # the icon is enough to see; the label is there to hear
 
 
+TOP = Action("top", "To the top", "arrow-top")
+UP = Action("up", "Up", "arrow-up", bare=True)
+DOWN = Action("down", "Down", "arrow-down", bare=True)
+CHECKPOINT = Action("checkpoint", "Save a checkpoint", "flag")
+START_NOW = Action("start_now", "Start now", "player-play", "btn-primary")
 PAUSE = Action("pause", "Pause", "player-pause")
 RESUME = Action("resume", "Resume", "player-play", "btn-primary")
 RETRY = Action("retry", "Retry", "refresh", "btn-primary")
 CANCEL = Action("cancel", "Cancel", "x", "btn-red", asks=True)
 
 ACTIONS: dict[Status, tuple[Action, ...]] = {
-    Status.PENDING: (CANCEL,),
-    Status.QUEUED: (PAUSE, CANCEL),
-    Status.RUNNING: (PAUSE, CANCEL),
+    Status.PENDING: (START_NOW, PAUSE, CANCEL),
+    Status.QUEUED: (TOP, UP, DOWN, PAUSE, CANCEL),
+    Status.RUNNING: (CHECKPOINT, PAUSE, CANCEL),
     Status.PAUSED: (RESUME, CANCEL),
     Status.COMPLETED: (),
     Status.FAILED: (RETRY,),
@@ -41,28 +49,88 @@ ACTIONS: dict[Status, tuple[Action, ...]] = {
 }
 
 
-def actions(job: Job) -> list[Action]:
-    """What may be done now; a wish that waits for its safe point can't be wished again."""
-    allowed = ACTIONS[Status(job.status)]
-    if job.request == Request.CANCEL:
-        return []
-    return [action for action in allowed if action.name != job.request]
+MOVES = (TOP, UP, DOWN)
+
+
+def actions(job: Job, moves: bool = True) -> list[Action]:
+    """What may be done now; a wish that waits for its safe point can't be wished again, nor a weaker one."""
+    allowed = [action for action in ACTIONS[Status(job.status)] if moves or action not in MOVES]
+    wish = REQUEST_RANK[Request(job.request)]
+    wishes = {action.name: REQUEST_RANK[Request(action.name)] for action in allowed if action.name in Request.values}
+    return [
+        action for action in allowed if job.status != Status.RUNNING or wishes.get(action.name, len(Request)) > wish
+    ]
 
 
 def said(action: str, job: Job) -> str:
     """What happened after an action, and what comes next."""
     name = f"'{job.name}'"
-    if job.request == Request.CANCEL:
-        return f"{name} is being cancelled: it stops at the next safe point."
-    if job.request == Request.PAUSE and action == "pause":
-        return f"{name} is being paused: it saves a checkpoint, then frees its device."
+    if job.status == Status.RUNNING and job.request:
+        return f"{name} {WISHES[Request(job.request)]}"
+    if job.status == Status.PENDING and action in {"resume", "retry"}:
+        return f"{name} waits again. {job.waiting_for}"
     return {
         "cancel": f"{name} is cancelled.",
         "pause": f"{name} is paused. Resume it when you want it to go on.",
         "resume": f"{name} is back in the queue and goes on from its checkpoint.",
         "retry": f"{name} is in the queue again.",
+        "checkpoint": f"{name} saves a checkpoint and goes on.",
+        "start_now": f"{name} is in the queue and starts as soon as a device is free.",
         "change": f"{name} is changed.",
     }[action]
+
+
+def said_of_move(action: str, job: Job, moved: bool, place: int | None) -> str:
+    """Where a job stands after it was moved; `place` counts from 1, None when it has just left the queue."""
+    name = f"'{job.name}'"
+    if place is None:
+        return f"{name} is no longer in the queue: a worker has taken it."
+    if moved:
+        return f"{name} is number {place:,} in line now."
+    end = "last" if action == "down" else "first"
+    return f"{name} stays number {place:,} in line: it is the {end} that may be moved among priority {job.priority}."
+
+
+def said_of_many(action: str, jobs: list[Job]) -> str:
+    """What happened to several jobs, and what comes next; those that run are told apart from those that waited."""
+    asked = sum(action in TOLD and job.status == Status.RUNNING and bool(job.request) for job in jobs)
+    done = len(jobs) - asked
+    told = []
+    if asked:
+        told.append(f"{_jobs(asked)} {'is' if asked == 1 else 'are'} told to {TOLD[action]} at the next safe point.")
+    if done:
+        told.append(f"{_jobs(done)} {'is' if done == 1 else 'are'} {DONE[action]}.")
+    return " ".join(told)
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} {'job' if count == 1 else 'jobs'}"
+
+
+WISHES = {
+    Request.CANCEL: "is being cancelled: it stops at the next safe point.",
+    Request.PAUSE: "is being paused: it saves a checkpoint, then frees its device.",
+    Request.PREEMPT: "gives way to a higher priority: it saves a checkpoint and goes back to its place in the queue.",
+    Request.CHECKPOINT: "saves a checkpoint at the next step and goes on.",
+}
+TOLD = {"checkpoint": "save a checkpoint", "pause": "pause", "cancel": "stop"}
+DONE = {
+    "cancel": "cancelled",
+    "pause": "paused; resume when it suits you",
+    "resume": "back in the queue, each from its checkpoint",
+    "retry": "in the queue again",
+    "checkpoint": "saving a checkpoint",
+    "start_now": "in the queue now",
+    "up": "one place further up",
+    "down": "one place further down",
+    "top": "at the top of the priority",
+    "priority": "changed; each stands at the end of its new priority",
+}
+
+
+def priority(value: int) -> str:
+    """A named level by its name, any other priority as the number."""
+    return Priority(value).label if value in Priority.values else f"{value:,}"
 
 
 def losses_of_cancelling(job: Job) -> list[str]:
@@ -72,6 +140,20 @@ def losses_of_cancelling(job: Job) -> list[str]:
     done = f"It is at step {job.current_step:,}" + (f" of {job.total_steps:,}" if job.total_steps else "")
     spent = wording.duration(job.elapsed_seconds())
     return [f"{done}, after {spent} of training.", "Its checkpoints are removed, and no model version is made."]
+
+
+def question_of_many(jobs: list[Job]) -> dict[str, Any]:
+    """What a dialog says before these jobs are cancelled; those that got furthest come first."""
+    begun = [job for job in jobs if job.current_step]
+    lines = [f"'{job.name}' is at step {job.current_step:,}; its checkpoints are removed." for job in begun[:NAMED]]
+    if len(begun) > NAMED:
+        lines.append(f"{_jobs(len(begun) - NAMED)} more have begun to train, and lose their checkpoints, too.")
+    if waiting := len(jobs) - len(begun):
+        lines.append(f"{_jobs(waiting)} {'has' if waiting == 1 else 'have'} not begun: only the place in line is lost.")
+    label = "Cancel the job" if len(jobs) == 1 else f"Cancel {_jobs(len(jobs))}"
+    button = {"button": label} if jobs else {}
+    lines = lines or ["The chosen jobs have all ended."]
+    return {"title": f"{label}?", "lines": lines, "keep": "Let them go on", "icon_name": "x", **button}
 
 
 def device_figures(job: Job) -> list[tuple[str, str]]:
@@ -119,6 +201,11 @@ def charts(names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
         if not any(entry["name"] == f"{part}/loss" for entry in loss):
             loss.insert(place, {"name": f"{part}/loss", "label": words[part], "known": False})
     return dict(sorted(groups.items(), key=lambda group: (group[0] != "loss", group[0])))
+
+
+def needs(job: Job) -> Needs:
+    """What a job needs of a node; as text '2 GPUs with 40 GiB each'."""
+    return Needs.of_lane(job.lane)
 
 
 def chart_marks(job: Job) -> str:

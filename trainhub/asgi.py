@@ -27,6 +27,8 @@ SOURCES = {
     "monitor": "jobs.live.MonitorSource",
     "dashboard": "jobs.live.DashboardSource",
     "queue": "jobs.live.QueueSource",
+    "nodes": "jobs.live.NodesSource",
+    "node": "jobs.live.NodeSource",
     "dataset": "datasets.live.DatasetSource",
 }
 

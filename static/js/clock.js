@@ -31,7 +31,14 @@
   // The viewer's clock may be wrong; what counts is the server's.
   const server = Number(document.documentElement.dataset.now);
   const skew = server && Math.abs(server - Date.now()) > 5000 ? server - Date.now() : 0;
+  // The zone in which times are typed: the server turns them into moments.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const sayZone = () => {
+    for (const field of document.querySelectorAll("input[data-zone]")) if (!field.value) field.value = zone || "";
+    for (const name of document.querySelectorAll("[data-zone-name]")) say(name, zone || "UTC");
+  };
+  sayZone();
   tick();
   setInterval(tick, 1000);
-  document.addEventListener("htmx:after:swap", tick);
+  document.addEventListener("htmx:after:swap", () => { tick(); sayZone(); });
 })();

@@ -101,7 +101,23 @@
       if (box.checked) log.scrollTop = log.scrollHeight;
     }
   };
-  document.addEventListener("change", (event) => { if (event.target.matches("[data-follows]")) watch(); });
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-follows]")) watch();
+    // Choosing all rows of a table's page at once.
+    const name = event.target.dataset?.all;
+    if (name) for (const box of event.target.form.querySelectorAll(`tbody input[name="${name}"]`)) box.checked = event.target.checked;
+  });
+
+  // A row that moves keeps the focus on the button that moved it, and the row of one's own move stays in sight.
+  let held = null;
+  let moved = 0;
+  document.addEventListener("click", (event) => { if (event.target.closest("[data-moves]")) moved = Date.now(); });
+  document.addEventListener("htmx:before:sse:message", () => { held = document.activeElement?.id || null; });
+  document.addEventListener("htmx:after:sse:message", () => {
+    const here = held && document.getElementById(held);
+    if (here && here !== document.activeElement) here.focus({ preventScroll: true });
+    if (here?.matches("[data-moves]") && Date.now() - moved < 3000) here.scrollIntoView({ block: "nearest" });
+  });
 
   // What was typed into such a form becomes a part of its address, so that the way back leads to it.
   document.addEventListener("submit", (event) => {

@@ -1,7 +1,9 @@
 """Pages as a signed-in person gets them."""
 
 import pytest
+from django.utils import timezone
 
+from jobs.models import Node, Slot
 from tests.world import make_world
 
 HTMX = {"HX-Request": "true"}
@@ -20,13 +22,24 @@ def page(client, owner):
 
 
 @pytest.fixture
-def pages(world):
+def node(db):
+    """A machine that is up, with a slot for the CPU."""
+    now = timezone.now()
+    found = Node.objects.create(name="bench-1", host="bench", started_at=now, heartbeat_at=now, version="0.1.0")
+    Slot.objects.create(node=found, index=0, device="cpu", queue="slot.bench-1.0", memory_bytes=8 << 30)
+    return found
+
+
+@pytest.fixture
+def pages(world, node):
     """The address of every page, by its name in the URL configuration."""
     return {
         "dashboard": "/",
         "monitor": "/monitor",
         "queue": "/queue",
         "nodes": "/nodes",
+        "node": "/nodes/bench-1",
+        "node-action": "/nodes/bench-1/drain",
         "jobs": "/jobs",
         "job-new": "/jobs/new",
         "job-new-split": f"/jobs/new/split?dataset={world.dataset.pk}",

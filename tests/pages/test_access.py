@@ -12,14 +12,16 @@ POST_ONLY = {
     "token-create",
     "password-change",
     "jobs-batch",
+    "job-change",
     "dataset-upload",
     "dataset-freeze",
     "version-try",
 }
 FOR_ALL = {
-    "dashboard", "monitor", "queue", "nodes", "jobs", "job-new", "job-new-split", "datasets", "dataset-new", "models",
-    "history", "performance", "settings",
+    "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split", "datasets", "dataset-new",
+    "models", "history", "performance", "settings",
 }  # fmt: skip
+FOR_ADMINISTRATORS = {"node-action"}
 NOT_PAGES = {"login", "healthz", "metrics"}
 
 
@@ -38,7 +40,7 @@ def test_every_page_of_the_url_configuration_is_looked_at(pages):
 
 def test_every_page_opens_for_its_owner(page, pages):
     for name, address in pages.items():
-        assert page.get(address).status_code == 200, name
+        assert page.get(address).status_code == (403 if name in FOR_ADMINISTRATORS else 200), name
 
 
 def test_every_page_sends_the_anonymous_to_sign_in(client, pages):
@@ -52,7 +54,7 @@ def test_what_belongs_to_someone_else_does_not_exist(client, stranger, pages, wo
     client.force_login(stranger)
     for name, address in pages.items():
         answer = client.get(address)
-        expected = 200 if name in FOR_ALL else 404
+        expected = 200 if name in FOR_ALL else 403 if name in FOR_ADMINISTRATORS else 404
         assert answer.status_code == expected, name
         if not answer.streaming:
             assert world.marker not in answer.content.decode(), name
@@ -64,12 +66,15 @@ def test_administrators_see_everything_but_tokens(client, administrator, pages):
         assert client.get(address).status_code == (404 if name == "token-revoke" else 200), name
 
 
-@pytest.mark.parametrize("action", ["cancel", "pause", "resume", "retry"])
+@pytest.mark.parametrize("action", ["cancel", "pause", "resume", "retry", "checkpoint", "start_now", "up", "top"])
 def test_a_stranger_can_do_nothing_with_a_job(client, stranger, world, action):
     client.force_login(stranger)
     assert client.post(f"/jobs/{world.job.pk}/{action}").status_code == 404
-    client.post("/jobs/batch", {"job": world.job.pk, "action": action})
-    assert client.post("/jobs/batch", {"one": f"sooner:{world.job.pk}"}).status_code == 404
+    client.post("/jobs/batch", {"job": world.job.pk, "action": action, "sure": 1})
+    client.post("/jobs/batch", {"job": world.job.pk, "action": "priority", "priority": "500"})
+    for one in ("top", "pause", "cancel"):
+        assert client.post("/jobs/batch", {"one": f"{one}:{world.job.pk}"}).status_code == 404
+    assert client.post(f"/jobs/{world.job.pk}/change", {"priority": "500"}).status_code == 404
     before = (world.job.status, world.job.request, world.job.priority)
     world.job.refresh_from_db()
     assert (world.job.status, world.job.request, world.job.priority) == before

@@ -129,4 +129,4 @@ def test_the_queue_gives_true_places_and_hides_other_peoples_names(page, owner, 
     html = page.get("/queue").content.decode()
     assert "Secret work" not in html
     assert "1 of other people" in html
-    assert '<td class="num">2</td>' in html
+    assert '<td class="num place">2</td>' in html

@@ -9,7 +9,7 @@ from django.utils import timezone
 from common.errors import NotFoundError
 from datasets.live import DatasetSource
 from jobs import control
-from jobs.live import DashboardSource, JobSource, MonitorSource, QueueSource
+from jobs.live import DashboardSource, JobSource, MonitorSource, NodeSource, NodesSource, QueueSource
 from jobs.models import Attempt, Job, MetricSeries, ProgressRow
 from tests.world import make_dataset, make_job
 
@@ -42,13 +42,15 @@ def points(messages):
     return [json.loads(message.data) for message in messages if message.event == "points"]
 
 
-def test_every_part_that_is_sent_has_its_element_on_the_page(page, owner, world):
+def test_every_part_that_is_sent_has_its_element_on_the_page(page, owner, world, node):
     make_job(owner)
     cases = {
         f"/jobs/{world.job.pk}": JobSource.open(owner, str(world.job.pk), {}),
         "/": DashboardSource.open(owner, "me", {}),
         "/monitor": MonitorSource.open(owner, "me", {}),
         "/queue": QueueSource.open(owner, "me", {}),
+        "/nodes": NodesSource.open(owner, "me", {}),
+        f"/nodes/{node.name}": NodeSource.open(owner, str(node.pk), {}),
         f"/datasets/{world.dataset.pk}": DatasetSource.open(owner, str(world.dataset.pk), {}),
     }
     for address, source in cases.items():
@@ -133,7 +135,7 @@ def test_progress_of_others_does_not_redraw_the_queue(owner, stranger):
     source.snapshot()
     assert source.update() == []
     control.cancel(other, stranger)
-    assert targets(source.update()) == {"queue"}
+    assert targets(source.update()) == {"queue-figures", "queue-line"}
 
 
 def test_streams_of_others_do_not_exist(owner, stranger, world):

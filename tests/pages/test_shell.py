@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 from tests.pages.conftest import HTMX
 
-FRAGMENTS = {"job-new-split", "job-log", "job-log-file", "dataset-split", "version-file"}
+FRAGMENTS = {"job-new-split", "job-log", "job-log-file", "dataset-split", "version-file", "node-action"}
 
 
 class Outline(HTMLParser):
