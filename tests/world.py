@@ -15,8 +15,10 @@ from datasets.creation import create_dataset, create_subject
 from datasets.imports import receive, run_import
 from history.models import Session
 from history.recording import record_reported
+from jobs import blueprints, schedules
 from jobs.creation import create_job
-from jobs.models import Checkpoint, Job, LogLine, MetricSeries, Node, ProgressRow
+from jobs.models import Attempt, Checkpoint, Job, LogLine, MetricSeries, Node, ProgressRow, Slot
+from jobs.queue import Owner, claim
 from performance.recording import record
 from registry import versions
 
@@ -83,6 +85,17 @@ def make_node(name: str = "n-stopped", **wanted: Any) -> Node:
     return Node.objects.update_or_create(name=name, defaults=facts)[0]
 
 
+def run(job: Job, node: str = "n1") -> Attempt:
+    """Let a worker of this machine hold the job, the first of the queue, as its supervisor does."""
+    row = make_node(node, state=Node.State.ACTIVE)
+    index = row.slots.count()
+    slot = Slot.objects.create(node=row, index=index, device="cpu", queue=f"slot.{node}.{index}")
+    attempt = claim(slot, Owner("h", "boot", 1, 1))
+    assert attempt is not None
+    assert attempt.job_id == job.pk
+    return attempt
+
+
 @dataclass
 class World:
     """Everything that belongs to one person. Each text holds `marker`."""
@@ -98,6 +111,8 @@ class World:
     session: Session
     figure: Any
     token: Any
+    template: Any
+    schedule: Any
     node: Node  # is everyone's
 
     def parameters(self) -> dict[str, Any]:
@@ -113,6 +128,8 @@ class World:
             "user_id": self.job.owner_id,
             "session_id": self.session.session_id,
             "token_id": self.token.pk,
+            "template_id": self.template.pk,
+            "schedule_id": self.schedule.pk,
             "node_name": self.node.name,
         }
 
@@ -137,5 +154,13 @@ def make_world(owner) -> World:
         session=session,
         figure=record(version, "production/accuracy", 0.5),
         token=tokens.create(owner, f"{marker} token")[0],
+        template=blueprints.save(owner, f"{marker} template", {"recipe": "simulate"}),
+        schedule=schedules.create(
+            owner,
+            name=f"{marker} schedule",
+            rule={"kind": "daily", "at": "02:30"},
+            zone="UTC",
+            request={"recipe": "simulate"},
+        ),
         node=make_node(),
     )
