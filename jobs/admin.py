@@ -15,25 +15,45 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from common.admin import ReadOnlyAdmin
 from common.errors import ProblemError
-from jobs import control
+from jobs import batch, hub_admin, schedule_admin  # noqa: F401  register nodes, limits and schedules
 from jobs.models import (
     Attempt,
     Checkpoint,
     Dependency,
     Job,
     JobEvent,
-    Limit,
     MetricSeries,
-    Node,
-    NodeEvent,
     OutboxMessage,
-    SharedHome,
-    Slot,
 )
+
+REFUSALS_SHOWN = 10
 
 
 class JobActionForm(ActionForm):
-    priority = forms.IntegerField(min_value=-1000, max_value=1000, required=False, label="New priority:")
+    priority = forms.CharField(
+        max_length=10, required=False, label="New priority:", help_text="low, normal, high, urgent or a number"
+    )
+
+
+def _action(name: str, label: str, outcome: str) -> Callable[..., None]:
+    """A verb as an action of the list: jobs that refuse it say why, the others do it all the same."""
+
+    @admin.action(description=label, permissions=["control"])
+    def carry_out(self: admin.ModelAdmin, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        ids = list(jobs.order_by("pk").values_list("pk", flat=True))
+        try:
+            result = batch.act(request.user, name, ids, value=request.POST.get("priority", ""))
+        except ProblemError as error:
+            self.message_user(request, f"{error.message} {error.hint}", messages.ERROR)
+            return
+        for refused in result.refused[:REFUSALS_SHOWN]:
+            self.message_user(request, f"{refused.problem.message} {refused.problem.hint}".strip(), messages.WARNING)
+        if (more := len(result.refused) - REFUSALS_SHOWN) > 0:
+            self.message_user(request, f"{more} more refused.", messages.WARNING)
+        if done := len(result.done):
+            self.message_user(request, f"{done} {'job' if done == 1 else 'jobs'} {outcome}.", messages.SUCCESS)
+
+    return carry_out
 
 
 class EventInline(admin.TabularInline):
@@ -59,7 +79,9 @@ class JobAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     inlines = [EventInline]
     action_form = JobActionForm
-    actions = ["cancel", "pause", "resume", "retry", "change_priority"]
+    actions = [
+        "cancel", "pause", "resume", "retry", "checkpoint", "start_now", "up", "down", "top", "change_priority",
+    ]  # fmt: skip
 
     @admin.display(description="progress")
     def percent(self, job: Job) -> str:
@@ -68,53 +90,23 @@ class JobAdmin(ReadOnlyAdmin):
     def has_control_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("jobs.change_job"))
 
-    @admin.action(description="Cancel", permissions=["control"])
-    def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        self._carry_out(request, jobs, "cancelled or asked to end", control.cancel)
-
-    @admin.action(description="Pause", permissions=["control"])
-    def pause(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        self._carry_out(request, jobs, "paused or asked to pause", control.pause)
-
-    @admin.action(description="Resume", permissions=["control"])
-    def resume(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        self._carry_out(request, jobs, "queued again", control.resume)
-
-    @admin.action(description="Retry", permissions=["control"])
-    def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        self._carry_out(request, jobs, "queued again", control.retry)
-
-    @admin.action(description="Change priority to the number beside", permissions=["control"])
-    def change_priority(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        try:
-            priority = int(request.POST.get("priority", ""))
-        except ValueError:
-            self.message_user(request, "Type a priority from -1000 to 1000 beside the action.", messages.ERROR)
-            return
-        self._carry_out(
-            request, jobs, f"given priority {priority}", lambda job, by: control.change(job, by, priority=priority)
-        )
-
-    def _carry_out(
-        self, request: HttpRequest, jobs: QuerySet[Job], outcome: str, verb: Callable[[Job, Any], Job]
-    ) -> None:
-        """The verb on each job; those that refuse it say why, the others are done."""
-        done = 0
-        for job in jobs.order_by("pk"):
-            try:
-                verb(job, request.user)
-                done += 1
-            except ProblemError as error:
-                self.message_user(request, f"{error.message} {error.hint}".strip(), messages.WARNING)
-        if done:
-            self.message_user(request, f"{done} {'job' if done == 1 else 'jobs'} {outcome}.", messages.SUCCESS)
+    cancel = _action("cancel", "Cancel", "cancelled or asked to end")
+    pause = _action("pause", "Pause", "paused or asked to pause")
+    resume = _action("resume", "Resume", "going on")
+    retry = _action("retry", "Retry", "tried again")
+    checkpoint = _action("checkpoint", "Save a checkpoint now", "asked to save a checkpoint")
+    start_now = _action("start_now", "Start now, whatever it waits for", "in the queue")
+    up = _action("up", "Move up one place", "moved up")
+    down = _action("down", "Move down one place", "moved down")
+    top = _action("top", "Move to the top of its priority", "moved to the top")
+    change_priority = _action("priority", "Change priority to the one beside", "given its new priority")
 
 
 @admin.register(Attempt)
 class AttemptAdmin(ReadOnlyAdmin):
-    list_display = ["job", "number", "slot", "host", "started_at", "ended_at", "outcome", "reason"]
+    list_display = ["job", "number", "slot", "devices", "host", "started_at", "ended_at", "outcome", "code", "reason"]
     list_select_related = ["job", "slot__node"]
-    list_filter = ["outcome", "host", "started_at"]
+    list_filter = ["outcome", "code", "host", "started_at"]
     search_fields = ["job__name", "host", "reason"]
 
 
@@ -140,45 +132,11 @@ class MetricSeriesAdmin(ReadOnlyAdmin):
     search_fields = ["job__name", "name"]
 
 
-@admin.register(Node)
-class NodeAdmin(ReadOnlyAdmin):
-    list_display = ["name", "host", "state", "version", "started_at", "heartbeat_at"]
-    list_filter = ["state"]
-    search_fields = ["name", "host"]
-
-
-@admin.register(SharedHome)
-class SharedHomeAdmin(ReadOnlyAdmin):
-    list_display = ["identity"]
-
-
-@admin.register(NodeEvent)
-class NodeEventAdmin(ReadOnlyAdmin):
-    list_display = ["node", "at", "kind", "actor", "message"]
-    list_select_related = ["node", "actor"]
-    list_filter = ["kind", "node", "at"]
-    search_fields = ["node__name", "message"]
-
-
 @admin.register(Dependency)
 class DependencyAdmin(ReadOnlyAdmin):
     list_display = ["job", "needs"]
     list_select_related = ["job", "needs"]
     search_fields = ["job__name", "needs__name"]
-
-
-@admin.register(Limit)
-class LimitAdmin(admin.ModelAdmin):
-    list_display = ["__str__", "max_running", "max_active"]
-    list_select_related = ["user", "subject"]
-    autocomplete_fields = ["user"]
-
-
-@admin.register(Slot)
-class SlotAdmin(ReadOnlyAdmin):
-    list_display = ["node", "index", "device", "queue", "enabled", "answered_at"]
-    list_select_related = ["node"]
-    list_filter = ["enabled", "node"]
 
 
 @admin.register(OutboxMessage)

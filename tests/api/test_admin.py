@@ -1,12 +1,16 @@
 """The administration: verbs as actions, nothing that the hub keeps is edited, and lists stay cheap."""
 
+from datetime import timedelta
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
+from django.utils import timezone
 
-from jobs.models import Job
-from tests.world import make_job, make_version, make_world
+from jobs.models import Job, Limit, Node
+from jobs.queue import ready
+from tests.world import make_job, make_node, make_version, make_world, run
 
 OURS = {"accounts", "datasets", "registry", "jobs", "history", "performance"}
 UNSEEN = {"ProgressRow", "ProgressSummary", "LogLine"}  # shown on the job's own page, by the million
@@ -88,6 +92,97 @@ def test_the_priority_of_many_is_changed_by_action(boss, owner):
         address(Job), {"action": "change_priority", "priority": "7", "_selected_action": [job.pk for job in jobs]}
     )
     assert set(Job.objects.values_list("priority", flat=True)) == {7}
+
+
+def test_a_priority_may_be_a_level_and_a_wrong_one_is_said_in_words(boss, owner):
+    job = make_job(owner)
+    boss.post(address(Job), {"action": "change_priority", "priority": "high", "_selected_action": [job.pk]})
+    job.refresh_from_db()
+    assert job.priority == 100
+    page = boss.post(
+        address(Job), {"action": "change_priority", "priority": "soon", "_selected_action": [job.pk]}, follow=True
+    )
+    assert "low, normal, high, urgent" in page.content.decode()
+
+
+def test_jobs_are_moved_in_the_queue_by_action(boss, owner):
+    ids = [make_job(owner).pk for _ in range(4)]
+
+    def order():
+        return list(ready().values_list("pk", flat=True))
+
+    boss.post(address(Job), {"action": "top", "_selected_action": [ids[3], ids[2]]})
+    assert order() == [ids[2], ids[3], ids[0], ids[1]]
+    boss.post(address(Job), {"action": "down", "_selected_action": [ids[2], ids[3]]})
+    assert order() == [ids[0], ids[2], ids[3], ids[1]]
+    boss.post(address(Job), {"action": "up", "_selected_action": [ids[1]]})
+    assert order() == [ids[0], ids[2], ids[1], ids[3]]
+
+
+def test_a_checkpoint_is_asked_for_and_a_pending_job_started_by_action(boss, owner):
+    running = make_job(owner)
+    run(running)
+    later = make_job(owner, not_before=timezone.now() + timedelta(days=1))
+    boss.post(address(Job), {"action": "checkpoint", "_selected_action": [running.pk]})
+    boss.post(address(Job), {"action": "start_now", "_selected_action": [later.pk]})
+    running.refresh_from_db()
+    later.refresh_from_db()
+    assert (running.request, later.status) == ("checkpoint", "queued")
+
+
+def test_a_node_is_drained_resumed_and_forgotten_by_action(boss, db):
+    node = make_node("n7", state=Node.State.ACTIVE)
+    boss.post(address(Node), {"action": "drain", "_selected_action": [node.pk]})
+    node.refresh_from_db()
+    assert node.draining
+    boss.post(address(Node), {"action": "resume", "_selected_action": [node.pk]})
+    node.refresh_from_db()
+    assert not node.draining
+    page = boss.post(address(Node), {"action": "forget", "_selected_action": [node.pk]}, follow=True)
+    assert "is up" in page.content.decode()
+    make_node("n7")
+    boss.post(address(Node), {"action": "forget", "_selected_action": [node.pk]})
+    assert not Node.objects.filter(pk=node.pk).exists()
+
+
+def test_a_limit_is_made_changed_and_taken_away_by_the_rules_of_the_verb(boss, owner):
+    boss.post(address(Limit, "add"), {"user": owner.pk, "max_running": 2})
+    limit = Limit.objects.get()
+    assert (limit.user, limit.max_running, limit.max_active) == (owner, 2, None)
+    boss.post(address(Limit, "change", limit.pk), {"max_running": "", "max_active": 9})
+    limit.refresh_from_db()
+    assert (limit.user, limit.max_running, limit.max_active) == (owner, None, 9)
+    boss.post(address(Limit, "delete", limit.pk), {"post": "yes"})
+    assert not Limit.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"max_running": 2_000_000}, "from 0 to 1,000,000"),
+        ({}, "Neither number is given"),
+        ({"max_running": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused_in_words(boss, given, words):
+    page = boss.post(address(Limit, "add"), given)
+    assert page.status_code == 200
+    assert words in page.content.decode()
+    assert not Limit.objects.exists()
+
+
+def test_a_limit_is_of_a_user_or_of_a_subject(boss, owner):
+    world = make_world(owner)
+    page = boss.post(address(Limit, "add"), {"user": owner.pk, "subject": world.subject.pk, "max_running": 1})
+    assert "for a user or for a subject" in page.content.decode()
+    assert not Limit.objects.exists()
+
+
+def test_a_limit_for_everyone_is_made_once(boss):
+    for number in (1, 2):
+        page = boss.post(address(Limit, "add"), {"max_running": number})
+    assert page.status_code == 200
+    assert Limit.objects.get().max_running == 1
 
 
 def test_jobs_that_refuse_a_verb_say_why_and_the_others_are_done(boss, owner):
