@@ -55,13 +55,30 @@ def move(
     job = locked(job_id)
     if attempt is not None and (job.attempt_number != attempt or job.status != Status.RUNNING):
         raise StaleAttemptError(f"attempt {attempt} of job {job_id} is over")
+    return move_locked(
+        job, to, kind=kind, expected=expected, actor=actor, message=message, details=details, changes=changes
+    )
+
+
+def move_locked(
+    job: Job,
+    to: Status,
+    *,
+    kind: str,
+    expected: Collection[Status],
+    actor: AbstractBaseUser | None = None,
+    message: str = "",
+    details: dict[str, Any] | None = None,
+    changes: dict[str, Any] | None = None,
+) -> Job:
+    """`move` for a job whose row this transaction holds already, as `locked` returns it."""
     present = Status(job.status)
     if present not in expected or to not in MOVES[present]:
         raise NotInStateError(job, kind)
     now: datetime = job.db_now  # type: ignore[attr-defined]
     columns = {"status": to, **_left(job, present, now), **_entered(to, now), **(changes or {})}
     columns["event_count"] = job.event_count + 1
-    guard = Job.objects.filter(pk=job_id, status=present, attempt_number=job.attempt_number)
+    guard = Job.objects.filter(pk=job.pk, status=present, attempt_number=job.attempt_number)
     if not guard.update(**columns):
         raise NotInStateError(job, kind)
     said = {"actor": actor, "message": message, "details": details}

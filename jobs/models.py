@@ -265,9 +265,10 @@ class Job(models.Model):
                 F("interrupted").desc(), F("priority").desc(), "position", "id",
                 condition=Q(status="queued"), name="job_claim_order",
             ),
-            # The claim: the first job of each lane and owner, whatever stands before it in other lanes.
+            # The claim: the first job of each lane and owner, whatever stands before it in other lanes. Its order is
+            # written otherwise than that of the index above, which would have to be read to its end for a rare lane.
             models.Index(
-                F("lane"), F("owner"), F("interrupted").desc(), F("priority").desc(), "position", "id",
+                F("lane"), F("owner"), F("interrupted").desc(), F("priority") * -1, "position", "id",
                 condition=Q(status="queued"), name="job_lane_order",
             ),
             # Where an owner's next job goes.

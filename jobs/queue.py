@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce, Now
 from django_q.models import OrmQ
 
 from common.background import put
-from jobs.lifecycle import move
+from jobs.lifecycle import move_locked
 from jobs.models import Attempt, Job, Node, Slot
 from jobs.needs import Needs
 from jobs.places import ORDER
@@ -76,10 +76,9 @@ def claim(slot: Slot, owner: Owner) -> Attempt | None:
         places = picture.slots_for(needs, slot.pk)
         verdict = picture.judge(needs, candidate.owner_id, candidate.subject_id)
         if places and verdict.answer is Answer.NOW:
-            number = _lock(candidate.pk)
-            if number is None:
-                continue
-            return _start(candidate.pk, number + 1, slot, places, owner)
+            if job := _lock(candidate.pk):
+                return _start(job, slot, places, owner)
+            continue
         keep_for(picture, verdict, needs)
         machine = picture.machine_of(slot.pk)
         if machine is None or machine.closed or slot.pk in machine.kept:
@@ -91,20 +90,22 @@ def take_turn() -> None:
     """Let one claim (or preemption) decide at a time, until the transaction ends."""
     with connection.cursor() as cursor:
         # A process that is frozen between two statements of its claim must not hold up all others for long.
-        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = '4s'")
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', '4s', true), pg_advisory_xact_lock(%s)", [LOCK]
+        )
 
 
-def _lock(job_id: int) -> int | None:
-    """Hold the job's row: its attempt number; None when a person has it in hand, or took it out, just now."""
-    queued = Job.objects.filter(pk=job_id, status=Status.QUEUED).order_by()
-    return queued.select_for_update(skip_locked=True, of=("self",)).values_list("attempt_number", flat=True).first()
+def _lock(job_id: int) -> Job | None:
+    """The job with its row held; None when a person has it in hand, or took it out of the queue, just now."""
+    queued = Job.objects.filter(pk=job_id, status=Status.QUEUED).annotate(db_now=Now()).order_by()
+    return queued.select_for_update(skip_locked=True, of=("self",)).first()
 
 
-def _start(job_id: int, number: int, slot: Slot, places: list[Place], owner: Owner) -> Attempt:
+def _start(job: Job, slot: Slot, places: list[Place], owner: Owner) -> Attempt:
+    number = job.attempt_number + 1
     devices = [place.device for place in places]
-    job = move(
-        job_id,
+    job = move_locked(
+        job,
         Status.RUNNING,
         kind="started",
         expected={Status.QUEUED},
@@ -125,7 +126,7 @@ def _start(job_id: int, number: int, slot: Slot, places: list[Place], owner: Own
     )
     held = Slot.objects.filter(pk__in=[place.pk for place in places], held_by=None).update(held_by=attempt)
     if held != len(places):
-        raise IntegrityError(f"job {job_id}: only {held} of {len(places)} slots were free")
+        raise IntegrityError(f"job {job.pk}: only {held} of {len(places)} slots were free")
     return attempt
 
 
@@ -188,7 +189,7 @@ FROM crowd, LATERAL (
     SELECT id, lane, owner_id, subject_id, interrupted, priority, position FROM jobs_job
     WHERE status = 'queued' AND lane = crowd.lane AND owner_id = crowd.owner_id
       AND (subject_id IS NULL OR subject_id <> ALL(%s::bigint[]))
-    ORDER BY interrupted DESC, priority DESC, position, id LIMIT %s
+    ORDER BY interrupted DESC, (priority * -1), position, id LIMIT %s
 ) AS first
 ORDER BY first.interrupted DESC, first.priority DESC, first.position, first.id
 """

@@ -1,7 +1,7 @@
 """Who may run where, now: the one place that decides, for the claim and for the sentence that explains the wait.
 
 `Picture` is what the decision depends on besides the job: nodes with their slots, and how much each user and
-subject already runs. It is read with three queries, whatever the length of the queue.
+subject already runs. It is read with two or three queries, whatever the length of the queue.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class Picture:
     """The hub's devices and who uses them, at one moment."""
 
     machines: list[Machine]
-    users: Counter[int] = field(default_factory=Counter)  # running jobs of each
-    subjects: Counter[int] = field(default_factory=Counter)
+    users: Counter[int] = field(default_factory=Counter)  # running jobs of each; counted only where a limit is set
+    subjects: Counter[int | None] = field(default_factory=Counter)
     user_limits: dict[int | None, int | None] = field(default_factory=dict)  # None: every other user
     subject_limits: dict[int, int] = field(default_factory=dict)
 
@@ -106,16 +106,16 @@ class Picture:
     def take(cls) -> Picture:
         """As the database has it now."""
         picture = cls(_machines())
-        running = Job.objects.filter(status=Status.RUNNING).order_by().values_list("owner_id", "subject_id")
-        for owner_id, subject_id in running:
-            picture.users[owner_id] += 1
-            if subject_id is not None:
-                picture.subjects[subject_id] += 1
         for user_id, subject_id, most in Limit.objects.values_list("user_id", "subject_id", "max_running"):
             if subject_id is None:
                 picture.user_limits[user_id] = most
             elif most is not None:
                 picture.subject_limits[subject_id] = most
+        if picture.user_limits or picture.subject_limits:
+            running = Job.objects.filter(status=Status.RUNNING).order_by().values_list("owner_id", "subject_id")
+            for owner_id, subject_id in running:
+                picture.users[owner_id] += 1
+                picture.subjects[subject_id] += 1
         return picture
 
     @property
