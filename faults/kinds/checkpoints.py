@@ -23,11 +23,7 @@ def newest_damaged(trial: Trial) -> None:
     kill(before.trainer)
     if trial.follow(before).number == before.number:
         return newest_damaged(trial.anew())  # it had ended a moment before
-    told = trial.lab.rows(
-        "SELECT count(*) FROM jobs_logline WHERE job_id = %s AND text LIKE %s",
-        job,
-        f"Checkpoint {folders[-1].name} was%",
-    )[0][0]
+    told = _told(trial, folders[-1].name)
     resumed = trial.lab.rows(
         "SELECT first_step FROM jobs_attempt WHERE job_id = %s AND number = %s", job, before.number + 1
     )
@@ -51,13 +47,22 @@ def all_damaged(trial: Trial) -> None:
     failed = trial.follow(before, ends=("failed",))
     if failed.status == "completed" and failed.number == before.number:
         return all_damaged(trial.anew())
-    if failed.failure == "corrupt_checkpoints":
+    if failed.status == "completed" and failed.first_step == 0 and _told(trial, ""):
+        # Its only checkpoint was ahead of what had been recorded, so it was passed over unread: step 0 was right.
+        trial.record.recovered, trial.record.note = True, ""
+    elif failed.failure == "corrupt_checkpoints":
         trial.lab.insist("POST", f"/training/jobs/{job}/retry")
         trial.record.recovered = trial.finish(job).status == "completed"
     else:
         trial.record.recovered = False
         trial.record.note = f"ended as {failed.status} {failed.failure}"
     return None
+
+
+def _told(trial: Trial, name: str) -> bool:
+    """Whether the log says that a checkpoint (of this name) was passed over."""
+    query = "SELECT count(*) FROM jobs_logline WHERE job_id = %s AND text LIKE %s"
+    return bool(trial.lab.rows(query, trial.record.job, f"Checkpoint {name}% was passed over%")[0][0])
 
 
 def _with_checkpoints(trial: Trial, count: int) -> tuple[Look, list[Path]]:
