@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import job_views, new_views, node_views, queue_views, views
+from jobs import job_views, new_views, node_views, queue_views, schedule_views, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -18,4 +18,13 @@ urlpatterns = [
     path("jobs/<int:pk>/log.txt", job_views.log_file, name="job-log-file"),
     path("jobs/<int:pk>/change", job_views.change, name="job-change"),
     path("jobs/<int:pk>/<slug:name>", job_views.action, name="job-action"),
+    path("schedules", schedule_views.all_schedules, name="schedules"),
+    path("schedules/new", schedule_views.new, name="schedule-new"),
+    path("schedules/preview", schedule_views.preview, name="schedule-preview"),
+    path("schedules/<int:pk>", schedule_views.schedule, name="schedule"),
+    path("schedules/<int:pk>/edit", schedule_views.edit, name="schedule-edit"),
+    path("schedules/<int:pk>/<slug:verb>", schedule_views.action, name="schedule-action"),
+    path("templates", schedule_views.templates, name="templates"),
+    path("templates/new", schedule_views.new_template, name="template-new"),
+    path("templates/<int:pk>/<slug:verb>", schedule_views.template_action, name="template-action"),
 ]

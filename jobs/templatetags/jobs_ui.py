@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django import template
 from django.utils import timezone
 from django.utils.html import format_html
@@ -113,3 +115,9 @@ def steps(job: Job) -> str:
 @register.filter
 def elapsed(job: Job) -> float:
     return job.elapsed_seconds()
+
+
+@register.filter
+def day_and_time(moment: datetime) -> str:
+    """A time in the zone that it carries: Mon 2 March 2026, 02:30 CET."""
+    return f"{moment:%a %-d %B %Y, %H:%M %Z}"

@@ -19,7 +19,7 @@ POST_ONLY = {
 }
 FOR_ALL = {
     "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split", "datasets", "dataset-new",
-    "models", "history", "performance", "settings",
+    "models", "history", "performance", "settings", "schedules", "schedule-new", "schedule-preview", "templates",
 }  # fmt: skip
 FOR_ADMINISTRATORS = {"node-action"}
 NOT_PAGES = {"login", "healthz", "metrics"}

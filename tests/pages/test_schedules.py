@@ -1,0 +1,172 @@
+"""The pages of schedules and templates: made from a job, seen before they are saved, changed, and told of in words."""
+
+import re
+
+import pytest
+from django.utils import timezone
+
+from jobs import schedules
+from jobs.firing import fire_due
+from jobs.models import Job, JobTemplate, Schedule
+from tests.world import make_job
+
+FORM = {"name": "Nightly", "kind": "daily", "at": "02:30", "zone": "Europe/Berlin", "overlap": "skip"}
+HTMX = {"HX-Request": "true"}
+
+
+def text_of(answer):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
+
+
+@pytest.fixture
+def job(owner):
+    return make_job(owner, config={"steps": 7})
+
+
+def test_a_job_is_repeated_from_its_page(page, job):
+    link = f"/schedules/new?job={job.pk}"
+    assert link in page.get(f"/jobs/{job.pk}").content.decode()
+    form = page.get(link)
+    assert f'value="job:{job.pk}" selected' in form.content.decode()
+    answer = page.post("/schedules/new", FORM | {"source": f"job:{job.pk}"}, follow=True)
+    assert "Its first job comes every day at 02:30, Europe/Berlin" in text_of(answer)
+    schedule = Schedule.objects.get()
+    assert schedule.request["config"]["steps"] == 7
+    shown = text_of(page.get(f"/schedules/{schedule.pk}"))
+    assert "Makes a job every day at 02:30, Europe/Berlin" in shown
+    assert len(re.findall(r"02:30 CES?T", shown)) == 5
+    assert "Nightly" in text_of(page.get("/schedules"))
+
+
+def test_a_template_is_saved_started_and_repeated(page, job):
+    page.post("/templates/new", {"job": job.pk, "name": "Small"})
+    template = JobTemplate.objects.get()
+    answer = page.post(f"/templates/{template.pk}/start", follow=True)
+    assert "is in the queue" in text_of(answer)
+    assert Job.objects.count() == 2
+    link = f"/schedules/new?source=template:{template.pk}"
+    assert link in page.get("/templates").content.decode()
+    assert f'value="template:{template.pk}" selected' in page.get(link).content.decode()
+    page.post("/schedules/new", FORM | {"source": f"template:{template.pk}"})
+    assert Schedule.objects.get().template == template
+    refused = page.post(f"/templates/{template.pk}/delete")
+    assert refused.status_code == 409
+    assert "is used by the schedules Nightly" in text_of(refused)
+
+
+def test_a_name_that_is_taken_is_told_on_the_form(page, job):
+    page.post("/templates/new", {"job": job.pk, "name": "Small"})
+    answer = page.post("/templates/new", {"job": job.pk, "name": "Small"})
+    assert answer.status_code == 409
+    assert "There is a template called &#x27;Small&#x27; already" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ({"kind": "weekly", "days": ["mon", "fri"], "at": "08:00"}, "every Monday and Friday at 08:00"),
+        ({"kind": "monthly", "day": "31", "at": "08:00"}, "on day 31 of every month, or on its last day, at 08:00"),
+        ({"kind": "every", "count": "6", "unit": "60"}, "every 6 hours"),
+        ({"kind": "cron", "expression": "0 4 * * sun"}, "at 04:00 on Sunday (0 4 * * SUN)"),
+    ],
+)
+def test_the_next_times_are_shown_while_one_types_and_saved_as_shown(page, job, typed, words):
+    form = {"name": "Nightly", "zone": "UTC", "overlap": "skip", "source": f"job:{job.pk}"} | typed
+    shown = page.get("/schedules/preview", form, headers=HTMX)
+    assert f"Comes {words}, UTC. The next times:" in text_of(shown)
+    assert shown.content.decode().count("<li>") == 5
+    page.post("/schedules/new", form)
+    schedule = Schedule.objects.get()
+    assert schedules.in_words(schedule) == f"{words}, UTC"
+    form = page.get(f"/schedules/{schedule.pk}/edit").content.decode()
+    assert all(f'value="{value}"' in form for value in typed.values() if isinstance(value, str) and ":" in value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ({"at": ""}, "The time of day is missing or wrong"),
+        ({"kind": "weekly", "days": []}, "The days are missing"),
+        ({"kind": "every", "count": "0", "unit": "1"}, "The number of minutes is out of range"),
+        ({"kind": "cron", "expression": "soon"}, "does not have five fields"),
+        ({"zone": "Atlantis"}, "There is no time zone called"),
+        ({"name": ""}, "The name is missing"),
+        ({"source": ""}, "Say what the schedule makes"),
+        ({"source": "template:99999"}, "There is no job template"),
+        ({"kind": "nonsense"}, "kind is not known"),
+    ],
+)
+def test_what_is_wrong_is_told_and_what_was_typed_is_kept(page, job, typed, told):
+    answer = page.post("/schedules/new", FORM | {"source": f"job:{job.pk}", "overlap": "queue"} | typed)
+    assert answer.status_code in {400, 404}
+    assert told in text_of(answer)
+    assert 'value="queue" selected' in answer.content.decode()
+    assert not Schedule.objects.exists()
+
+
+def test_only_the_fields_of_the_chosen_kind_are_asked_for(page, job):
+    form = page.get("/schedules/new", FORM | {"kind": "monthly", "job": job.pk}, headers=HTMX).content.decode()
+    assert 'name="day"' in form
+    assert 'name="expression"' not in form
+    assert "<html" not in form
+
+
+def test_a_schedule_is_changed_paused_resumed_run_and_deleted(page, job, owner):
+    page.post("/schedules/new", FORM | {"source": f"job:{job.pk}"})
+    schedule = Schedule.objects.get()
+    address = f"/schedules/{schedule.pk}"
+    assert 'value="02:30"' in page.get(f"{address}/edit").content.decode()
+    page.post(f"{address}/edit", FORM | {"name": "Early", "at": "04:00", "source": "own"})
+    schedule.refresh_from_db()
+    assert (schedule.name, schedule.rule["at"]) == ("Early", "04:00")
+    assert schedule.request["config"]["steps"] == 7, "what it makes stays"
+    assert "makes no more jobs until you resume it" in text_of(page.post(f"{address}/pause", follow=True))
+    assert "None while it is paused" in text_of(page.get(address))
+    page.post(f"{address}/resume")
+    answer = page.post(f"{address}/run", follow=True)
+    assert "The schedule's own times stay" in text_of(answer).replace("&#x27;", "'")
+    assert schedule.jobs.count() == 1
+    assert "has not ended" in text_of(page.post(f"{address}/run"))
+    assert "Those that it made stay" in text_of(page.get(f"{address}/delete"))
+    page.post(f"{address}/delete")
+    assert not Schedule.objects.exists()
+    assert Job.objects.count() == 2
+
+
+def test_an_interval_that_is_not_changed_keeps_its_beat(page, job):
+    form = {"name": "Often", "kind": "every", "count": "90", "unit": "1", "zone": "UTC", "overlap": "skip"}
+    page.post("/schedules/new", form | {"source": f"job:{job.pk}"})
+    before = Schedule.objects.get()
+    page.post(f"/schedules/{before.pk}/edit", form | {"name": "Renamed", "source": "own"})
+    after = Schedule.objects.get()
+    assert (after.name, after.rule, after.next_at) == ("Renamed", before.rule, before.next_at)
+
+
+def test_why_a_time_made_no_job_is_told_on_its_page(page, owner, job):
+    schedule = schedules.create(
+        owner, name="Nightly", rule={"kind": "every", "minutes": 60}, zone="UTC", request={"recipe": "simulate"}
+    )
+    for _ in range(2):
+        Schedule.objects.update(next_at=timezone.now())
+        fire_due()
+    made = schedule.jobs.get()
+    shown = text_of(page.get(f"/schedules/{schedule.pk}"))
+    assert "Its last time made no job." in shown
+    assert f"Job {made.pk}" in shown
+    assert "Last time left out" in text_of(page.get("/schedules"))
+    assert f"Made by the schedule {schedule.pk}" in text_of(page.get(f"/jobs/{made.pk}"))
+
+
+def test_a_stranger_can_do_nothing_with_a_schedule_or_template(client, stranger, world):
+    client.force_login(stranger)
+    for address in (
+        f"/schedules/{world.schedule.pk}/run",
+        f"/schedules/{world.schedule.pk}/pause",
+        f"/schedules/{world.schedule.pk}/edit",
+        f"/templates/{world.template.pk}/start",
+        f"/templates/{world.template.pk}/delete",
+    ):
+        assert client.post(address, FORM).status_code == 404, address
+    for source in (f"job:{world.job.pk}", f"template:{world.template.pk}"):
+        assert client.post("/schedules/new", FORM | {"source": source}).status_code == 404
+    assert Job.objects.count() == Schedule.objects.count() == 1
