@@ -276,6 +276,7 @@ class Job(models.Model):
                 fields=["owner", "priority", "position"], condition=Q(status="queued"), name="job_owner_places"
             ),
             models.Index(fields=["not_before"], condition=Q(status="pending"), name="job_pending_due"),
+            models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["owner", "-created_at", "-id"], name="job_owner_newest"),
             models.Index(fields=["status", "-created_at"], name="job_status_newest"),
             models.Index(fields=["schedule", "-id"], condition=Q(schedule__isnull=False), name="job_of_schedule"),

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db import connection
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from common.wording import moment_utc
 from jobs.models import Dependency, Job, Slot
 from jobs.needs import Needs
+from jobs.places import ORDER
 from jobs.queue import candidates
 from jobs.scheduling import Answer, Picture, Verdict, keep_for, lanes_out_of_reach
 from jobs.states import Status
@@ -22,6 +22,7 @@ from jobs.waiting import reason_to_wait
 
 RECENT = 200  # completed jobs from which a typical duration is learnt
 FEWEST = 3
+COLUMNS = ("interrupted", "priority", "position")  # of the queue's order, before the id
 SIMULATED = 2000  # jobs before it, beyond which the estimate is a division
 
 
@@ -100,12 +101,35 @@ def _sentence(verdict: Verdict, needs: Needs, before: int, picture: Picture, for
 
 
 def places_of(ids: list[int], passed_over: Iterable[str] = ()) -> dict[int, int]:
-    """How many queued jobs stand before each of these; jobs of the lanes `passed_over` stand in nobody's way."""
-    lanes = sorted(passed_over)
-    where = "AND lane <> ALL(%s)" if lanes else ""
-    with connection.cursor() as cursor:
-        cursor.execute(_PLACES.format(where=where), [*([lanes] if lanes else []), ids])
-        return dict(cursor.fetchall())
+    """How many queued jobs stand before each of these; jobs of the lanes `passed_over` stand in nobody's way.
+
+    Looks at the queue as far as the last of them, so the first page costs little however long it is.
+    """
+    queue = Job.objects.filter(status=Status.QUEUED)
+    if lanes := sorted(passed_over):
+        queue = queue.exclude(lane__in=lanes)
+    found = list(queue.filter(pk__in=ids).order_by(*ORDER).values_list("pk", *COLUMNS))
+    if not found:
+        return {}
+    first = _count_before(queue, *found[0])
+    if len(found) == 1:
+        return {found[0][0]: first}
+    wanted = {pk for pk, *_ in found}
+    between = queue.order_by(*ORDER).values_list("pk", flat=True)[first : _count_before(queue, *found[-1]) + 1]
+    return {pk: place for place, pk in enumerate(between, first) if pk in wanted}
+
+
+def _count_before(queue: QuerySet[Job], pk: int, interrupted: bool, priority: int, position: float) -> int:
+    """Three ranges of the index that has the queue's order."""
+    alike = queue.filter(interrupted=interrupted)
+    equal = alike.filter(priority=priority)
+    ranges = [
+        alike.filter(priority__gt=priority),
+        equal.filter(position__lt=position) | equal.filter(position=position, pk__lt=pk),
+    ]
+    if not interrupted:
+        ranges.append(queue.filter(interrupted=True))
+    return sum(some.order_by().count() for some in ranges)
 
 
 @dataclass
@@ -160,11 +184,3 @@ def _about(seconds: float) -> str:
         if seconds < limit:
             return f"{max(1, round(seconds / length))} {unit}"
     return f"{round(seconds / 86_400)} days"
-
-
-_PLACES = """
-SELECT id, place FROM (
-    SELECT id, row_number() OVER (ORDER BY interrupted DESC, priority DESC, position, id) - 1 AS place
-    FROM jobs_job WHERE status = 'queued' {where}
-) AS queue WHERE id = ANY(%s)
-"""
