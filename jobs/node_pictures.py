@@ -28,7 +28,6 @@ class State:
     word: str
     sentence: str = ""
     until: datetime | None = None
-    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -117,18 +116,20 @@ def running_on(node: Node) -> int:
 def state_of(node: Node, running: int) -> State:
     """In one word, whether it takes jobs, and in a sentence why not."""
     if node.state == Node.State.STOPPED:
-        return State("secondary", "stop", "Stopped", "It was stopped in order.", since=node.heartbeat_at)
+        return State("secondary", "stop", "Stopped", "It was stopped in order.")
     if not node.is_up:
         return State(
             "red", "alert-triangle", "Not heard of",
-            "It has not been heard of. If it is gone, its jobs are taken up by other nodes.", since=node.heartbeat_at,
+            "It is silent, so other nodes take up its jobs. If it is gone for good, forget it.",
         )  # fmt: skip
     if node.draining:
         left = f"finishes {running} running {'job' if running == 1 else 'jobs'} and" if running else "runs nothing and"
         return State("yellow", "player-pause", "Draining" if running else "Drained", f"It {left} takes nothing more.")
     if node.is_set_aside:
         reason = node.set_aside_reason.rstrip(".")
-        return State("yellow", "alert-triangle", "Set aside", f"Because {reason}.", until=node.set_aside_until)
+        return State(
+            "yellow", "alert-triangle", "Set aside", f"Takes nothing, because {reason}.", until=node.set_aside_until
+        )
     return State("green", "check", "Up")
 
 
@@ -178,12 +179,12 @@ def _devices(node: Node) -> Iterable[Device]:
     figures: dict[str, float] = node.figures if node.is_up else {}
     for device in node.devices:
         gpu = device.get("kind") == "gpu"
-        facts = [wording.size(device["memory_bytes"])] if device.get("memory_bytes") else []
+        bars, more = _gpu(figures, device.get("index", 0)) if gpu else _host(figures)
+        total = device.get("memory_bytes")
+        facts = [wording.size(total)] if total and not any(bar.label == "Memory" and gpu for bar in bars) else []
         if cores := device.get("cores"):
             facts.append(f"{cores} {'core' if cores == 1 else 'cores'}")
-        index = device.get("index", 0)
-        bars, more = _gpu(figures, index) if gpu else _host(figures)
-        yield Device(f"GPU {index}" if gpu else "CPU", device.get("name", ""), facts + more, bars)
+        yield Device(f"GPU {device.get('index', 0)}" if gpu else "CPU", device.get("name", ""), facts + more, bars)
 
 
 def _gpu(figures: dict[str, float], index: int) -> tuple[list[Bar], list[str]]:

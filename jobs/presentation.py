@@ -54,7 +54,8 @@ MOVES = (TOP, UP, DOWN)
 
 def actions(job: Job, moves: bool = True) -> list[Action]:
     """What may be done now; a wish that waits for its safe point can't be wished again, nor a weaker one."""
-    allowed = [action for action in ACTIONS[Status(job.status)] if moves or action not in MOVES]
+    movable = moves and not job.interrupted  # an interrupted one goes before all others anyway
+    allowed = [action for action in ACTIONS[Status(job.status)] if movable or action not in MOVES]
     wish = REQUEST_RANK[Request(job.request)]
     wishes = {action.name: REQUEST_RANK[Request(action.name)] for action in allowed if action.name in Request.values}
     return [
