@@ -76,11 +76,14 @@ def database_full(trial: Trial) -> None:
     folder = lab.home / "postgres"
     if folder not in lab.mounted:
         raise Skip(NO_DISK)
-    before = trial.caught()
+    for _ in range(lab.slots - 1):  # tables must grow, or nobody notices
+        lab.submit("simulate", 3, f"beside {record.kind} {record.number}", steps=400)
+    before = trial.caught("simulate", steps=400)
     trial.strike(f"the disk of the database, while job {record.job} runs")
     ballast = lab.fill(folder)
-    time.sleep(1.5)
+    time.sleep(4)
     ballast.unlink()
+    before = lab.look(record.job) if lab.database.running() else before
     while not lab.database.running():
         with suppress(RuntimeError):
             lab.database.start()
