@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -124,7 +124,8 @@ def moment(typed: Mapping[str, str]) -> datetime | None:
     if not text:
         return None
     try:
-        return datetime.strptime(text[:16], LOCAL).replace(tzinfo=_zone(typed.get("zone", "")))
+        typed_there = datetime.strptime(text[:16], LOCAL).replace(tzinfo=_zone(typed.get("zone", "")))
+        return typed_there.astimezone(UTC)
     except (ValueError, OverflowError):
         hint = "Choose a date and a time, such as 2026-03-01 14:00."
         raise _wrong("not_before", "The time to start is no time.", hint) from None

@@ -87,7 +87,7 @@ def queue(user: Any, view: View) -> dict[str, Any]:
         "others": total - page.paginator.count if not view.filtered else 0,
         "held": [{"job": job, "reason": reasons.get(job.pk, "")} for job in held[:MOST_HELD]],
         "more_held": len(held) > MOST_HELD,
-        "held_count": visible(Job.objects.filter(status__in=HELD), user).order_by().count(),
+        "held_count": _held_count(user) if view.filtered or len(held) > MOST_HELD else len(held),
         "running": [{"job": job, "where": _where(job), "actions": presentation.actions(job)} for job in running],
         "free": free,
         "busy": busy,
@@ -135,6 +135,10 @@ def _held(user: Any, view: View) -> QuerySet[Job]:
     """Paused jobs, which wait for a person, before pending ones, the next to come first."""
     held = view.narrow(visible(Job.objects.filter(status__in=HELD), user)).select_related(*overview.RELATED)
     return held.order_by("status", F("not_before").asc(nulls_last=True), "pk")
+
+
+def _held_count(user: Any) -> int:
+    return visible(Job.objects.filter(status__in=HELD), user).order_by().count()
 
 
 def _running(user: Any) -> QuerySet[Job]:
