@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from accounts import tokens
@@ -91,6 +92,8 @@ def run(job: Job, node: str = "n1") -> Attempt:
     index = row.slots.count()
     slot = Slot.objects.create(node=row, index=index, device="cpu", queue=f"slot.{node}.{index}")
     attempt = claim(slot, Owner("h", "boot", 1, 1))
+    with connection.cursor() as cursor:  # a claim is short, the transaction of a test may not be
+        cursor.execute("SET idle_in_transaction_session_timeout = 0")
     assert attempt is not None
     assert attempt.job_id == job.pk
     return attempt
