@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
 from common.errors import ProblemError, database_away
-
-BIGGEST_ID = 2**63 - 1
+from common.numbers import BIGINT_MAX
 
 
 class OperatorCommand(BaseCommand):
@@ -51,12 +51,11 @@ class OperatorCommand(BaseCommand):
             raise CommandError(f"{away.message} {away.hint}") from None
 
 
-def job_id(text: str) -> int:
-    """For argparse: a job's id; ValueError for anything else."""
-    number = int(text)
-    if not 1 <= number <= BIGGEST_ID:
-        raise ValueError(text)
-    return number
+def row_id(text: str) -> int:
+    """For argparse: the id of a row."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= BIGINT_MAX):
+        raise argparse.ArgumentTypeError(f"'{text[:40]}' is no id.")
+    return int(text)
 
 
 def show_json(out: OutputWrapper, value: Any) -> None:

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from common.access import get_visible, visible
 from common.wording import duration
 from jobs import batch, overview
-from jobs.management.operator import OperatorCommand, job_id, show_json, show_table
+from jobs.management.operator import OperatorCommand, row_id, show_json, show_table
 from jobs.models import Job
 from jobs.reasons import waiting_reasons
 from jobs.serializers import JobSerializer
@@ -40,14 +40,14 @@ class Command(OperatorCommand):
         found.add_argument("--limit", type=int, default=50, help="show so many (50)")
         found.add_argument("--json", action="store_true", help="as the API shows them")
         shown = actions.add_parser("show", help="one job")
-        shown.add_argument("ids", type=job_id, nargs=1, metavar="ID")
+        shown.add_argument("ids", type=row_id, nargs=1, metavar="ID")
         shown.add_argument("--json", action="store_true", help="as the API shows it")
         verbs = {name: actions.add_parser(name, help=text) for name, text in VERBS.items()}
         verbs["cancel"].add_argument("--reason", default="", help="is kept with the job")
         verbs["priority"] = actions.add_parser("priority", help="change the priority of jobs")
         verbs["priority"].add_argument("value", metavar="PRIORITY", help="low, normal, high, urgent or a number")
         for verb in verbs.values():
-            verb.add_argument("ids", type=job_id, nargs="+", metavar="ID")
+            verb.add_argument("ids", type=row_id, nargs="+", metavar="ID")
             verb.add_argument("--json", action="store_true", help="the outcome, as the API tells it")
         for one in (found, shown, *verbs.values()):
             self.add_user(one)

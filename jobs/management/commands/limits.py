@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from datasets.models import Subject
 from jobs import limits
-from jobs.management.operator import OperatorCommand, job_id, show_json, show_table
+from jobs.management.operator import OperatorCommand, row_id, show_json, show_table
 from jobs.models import Limit
 
 
@@ -29,7 +29,7 @@ class Command(OperatorCommand):
             whose = one.add_mutually_exclusive_group(required=True)
             whose.add_argument("--everyone", action="store_true", help="every user without a limit of their own")
             whose.add_argument("--of", metavar="NAME", help="the user whose limit it is")
-            whose.add_argument("--subject", type=job_id, metavar="ID", help="the subject whose limit it is")
+            whose.add_argument("--subject", type=row_id, metavar="ID", help="the subject whose limit it is")
             self.add_user(one)
 
     def handle(self, *args: Any, action: str, **options: Any) -> None:
