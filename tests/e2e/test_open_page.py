@@ -53,6 +53,7 @@ def test_the_way_back_leads_to_the_form_as_it_was_sent(signed_in):
 def test_a_wrong_setting_has_the_focus_and_a_gpu_that_is_not_there_is_named(signed_in):
     page = signed_in
     page.goto("/jobs/new?recipe=simulate&dataset=")
+    page.get_by_text("When and where").click()
     hint = page.get_by_text("No node has a GPU right now")
     if hint.count():
         assert not hint.is_visible()
