@@ -8,6 +8,9 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
 
+from datasets.creation import create_subject
+from jobs import nodes
+from jobs.limits import set_limit
 from jobs.models import Job, Limit, Node
 from jobs.queue import ready
 from tests.world import make_job, make_node, make_version, make_world, run
@@ -45,11 +48,22 @@ def test_every_list_and_form_opens(boss, owner):
                 assert boss.get(address(model, "change", row.pk)).status_code == 200, model
 
 
-def test_no_list_runs_a_query_per_row(boss, owner, stranger, django_assert_max_num_queries):
+def keep_busy(person, boss, name):
+    """A machine that runs a job of this person and is drained, a job after it, a limit."""
+    first = make_job(person, name=f"first on {name}", priority=900)
+    run(first, name)
+    make_job(person, name="second", after=[first])
+    nodes.drain(Node.objects.get(name=name), boss)
+    set_limit(boss, user=person, max_running=7)
+    set_limit(boss, subject=create_subject(person, name=f"of {name}"), max_running=7)
+
+
+def test_no_list_runs_a_query_per_row(boss, administrator, owner, stranger, django_assert_max_num_queries):
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
     make_world(owner)
+    keep_busy(owner, administrator, "n1")
     registered = [model for model in our_models() if admin.site.is_registered(model)]
     few = {}
     for model in registered:
@@ -58,6 +72,8 @@ def test_no_list_runs_a_query_per_row(boss, owner, stranger, django_assert_max_n
             boss.get(address(model))
         few[model] = len(queries)
     make_world(stranger)
+    for name in ("n2", "n3", "n4"):
+        keep_busy(stranger, administrator, name)
     for number in range(4):
         make_job(owner, name=f"more {number}")
         make_version(owner, f"more {number}")
