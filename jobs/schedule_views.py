@@ -139,6 +139,7 @@ def _form(request: HttpRequest, row: Schedule | None) -> HttpResponse:
         return _save(request, row)
     given = request.POST if request.method == "POST" else request.GET
     values = schedule_forms.start(row, schedule_forms.typed(given))
+    values["days"] = values["days"] or schedule_forms.DEFAULTS["days"]  # the weekly kind was chosen just now
     return show(request, "jobs/schedule_form.html", "jobs/_schedule_form.html", _context(request, row, values))
 
 

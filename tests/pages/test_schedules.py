@@ -108,6 +108,8 @@ def test_only_the_fields_of_the_chosen_kind_are_asked_for(page, job):
     form = page.get("/schedules/new", FORM | {"kind": "monthly", "job": job.pk}, headers=HTMX).content.decode()
     assert 'name="day"' in form
     assert 'name="expression"' not in form
+    form = page.get("/schedules/new", FORM | {"kind": "weekly", "job": job.pk}, headers=HTMX).content.decode()
+    assert form.count(" checked") == 1, "a day to begin with"
     assert "<html" not in form
 
 

@@ -5,7 +5,9 @@ from html.parser import HTMLParser
 
 from tests.pages.conftest import HTMX
 
-FRAGMENTS = {"job-new-split", "job-log", "job-log-file", "dataset-split", "version-file", "node-action"}
+FRAGMENTS = {
+    "job-new-split", "job-log", "job-log-file", "dataset-split", "version-file", "node-action", "schedule-preview",
+}  # fmt: skip
 
 
 class Outline(HTMLParser):
