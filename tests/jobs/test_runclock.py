@@ -1,0 +1,100 @@
+"""Limits of time, with a real trainer that hangs or takes too long; and a checkpoint now, on request."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connection
+
+from jobs import supervisor
+from jobs.control import change, retry, save_checkpoint
+from jobs.models import Checkpoint, Job
+from jobs.queue import claim
+from jobs.runclock import RunClock
+from jobs.supervisor import Supervisor
+from tests.jobs.invariants import check_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SLOW = {"steps": 2000, "step_seconds": 0.02}
+
+
+@pytest.fixture
+def run(slot, myself, monkeypatch):
+    """Supervise the next job to its end, with a real trainer."""
+    monkeypatch.setattr(supervisor, "LIMIT_SECONDS", 0.5)
+
+    def supervise():
+        attempt = claim(slot, myself)
+        Supervisor(attempt, slot).run()
+        check_all()
+        return Job.objects.get(pk=attempt.job_id)
+
+    return supervise
+
+
+def warnings_of(job):
+    return list(job.logs.filter(level="warning").values_list("text", flat=True))
+
+
+def test_a_trainer_that_hangs_is_ended_and_told_apart_from_a_slow_one(make_job, run):
+    make_job(config={"steps": 9, "step_seconds": 0, "failure": "hang", "fail_at_step": 3}, stall_seconds=1)
+    job = run()
+    assert (job.status, job.failure_code, job.current_step) == ("failed", "STALLED", 2)
+    assert job.failure_message == "It made no progress for 1.0 s while training and was ended."
+    assert "raise the stall limit" in job.failure_hint
+    assert "The trainer did not obey in time and was ended." in warnings_of(job)
+
+
+def test_a_job_that_runs_too_long_saves_a_checkpoint_and_goes_on_when_its_limit_is_raised(make_job, run, owner):
+    make_job(config=SLOW, max_seconds=1)
+    job = run()
+    assert (job.status, job.failure_code) == ("failed", "TIME_LIMIT")
+    assert job.failure_message == "It has run for 1.0 s, the longest that it may."
+    assert 0 < job.current_step < 2000
+    saved = Checkpoint.objects.get(job=job)
+    assert saved.step == job.current_step
+    change(job, owner, max_seconds=2)
+    retry(job, owner)
+    again = run()
+    assert (again.failure_code, again.attempts.get(number=2).first_step) == ("TIME_LIMIT", saved.step)
+    assert again.current_step > saved.step
+
+
+def test_a_phase_has_a_limit_of_its_own(make_job, run):
+    make_job(config=SLOW, phase_seconds={"training": 1})
+    job = run()
+    assert job.failure_code == "TIME_LIMIT"
+    assert job.failure_message == "It has been training for 1.0 s, the longest that it may."
+
+
+def test_a_checkpoint_is_saved_on_request_and_the_run_goes_on(make_job, run, owner):
+    job = make_job(config={"steps": 60, "step_seconds": 0.02})
+    reached = threading.Event()
+
+    def ask():
+        try:
+            while not Job.objects.filter(pk=job.pk, current_step__gte=3).exists():
+                reached.wait(0.02)
+            save_checkpoint(job, owner)
+        finally:
+            connection.close()
+
+    person = threading.Thread(target=ask)
+    person.start()
+    ended = run()
+    person.join()
+    assert (ended.status, ended.request) == ("completed", "")
+    kinds = list(ended.events.order_by("sequence").values_list("kind", flat=True))
+    assert kinds == ["created", "started", "checkpoint_requested", "completed"]
+    assert 3 <= Checkpoint.objects.filter(job=job).earliest("step").step < 60
+
+
+def test_time_of_earlier_attempts_counts_and_limits_may_be_changed_while_it_runs(running, owner):
+    Job.objects.update(spent_seconds=50.0, max_seconds=60.0)
+    job = Job.objects.get()
+    clock = RunClock(job, now=0.0)
+    assert clock.due() == 10.0
+    change(job, owner, max_seconds=100)
+    clock.read_limits()
+    assert clock.due() == 50.0
