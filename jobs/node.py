@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import re
 import signal
 import socket
 import subprocess
@@ -28,7 +29,7 @@ from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from common.background import QUEUE
-from common.errors import ConflictError
+from common.errors import ConflictError, InvalidInputError
 from common.paths import run_folder, warm_socket
 from common.push import publish
 from engine.launch import boot_id, engine_environment, ping, warm_command
@@ -41,6 +42,7 @@ from jobs.sweep import SWEEPS, background_hangs, deaf_queues
 
 log = logging.getLogger(__name__)
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 TICK = 0.25
 BEAT_SECONDS = 2.0
 SWEEP_SECONDS = 1.0
@@ -265,6 +267,15 @@ def _versions() -> dict[str, str]:
     if driver := driver_version():
         found["NVIDIA driver"] = driver
     return found
+
+
+def check_name(name: str) -> None:
+    """A node's name stands in addresses, queue names and file names. InvalidInputError for one that can't."""
+    if not NAME.fullmatch(name):
+        raise InvalidInputError(
+            f"'{name[:100]}' can't be a node's name.",
+            "Use up to 100 letters, digits, dots, hyphens and underscores: TRAINHUB_NODE=… or --name.",
+        )
 
 
 def slots_of_this_machine(wanted: str = "") -> list[str]:

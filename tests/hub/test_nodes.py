@@ -85,6 +85,15 @@ def test_a_second_manager_of_the_same_name_is_refused_in_words(hub, join):
     assert "Traceback" not in text
 
 
+@pytest.mark.parametrize("name", ["a/b", "", "x" * 101, "näme"])
+def test_a_name_that_could_not_stand_in_an_address_is_refused(name):
+    from common.errors import InvalidInputError
+    from jobs.node import check_name
+
+    with pytest.raises(InvalidInputError, match="can't be a node's name"):
+        check_name(name)
+
+
 def test_a_machine_with_another_home_is_refused_in_words(hub, join, tmp_path):
     from common.embedded_postgres import EmbeddedPostgres
 

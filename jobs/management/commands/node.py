@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from common.errors import ProblemError
 from jobs.needs import read_labels
-from jobs.node import NodeManager, slots_of_this_machine
+from jobs.node import NodeManager, check_name, slots_of_this_machine
 
 
 class Command(BaseCommand):
@@ -23,6 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            check_name(options["name"])
             labels = read_labels(options["labels"])
             NodeManager(options["name"], slots_of_this_machine(options["slots"]), labels).run()
         except ProblemError as error:
