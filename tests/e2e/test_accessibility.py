@@ -12,8 +12,9 @@ pytestmark = pytest.mark.e2e
 # Its only rule of WCAG 2.2 runs when the tags are named, and not otherwise.
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 320)]
-LISTS = ["/", "/monitor", "/queue", "/jobs", "/datasets", "/models", "/history", "/performance"]
-FORMS = ["/jobs/new", "/datasets/new", "/settings"]
+LISTS = ["/", "/monitor", "/queue", "/jobs", "/datasets", "/models", "/history", "/performance", "/schedules",
+         "/templates"]  # fmt: skip
+FORMS = ["/jobs/new", "/datasets/new", "/schedules/new", "/settings"]
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +35,23 @@ def filled(newcomers_hub):
     running = hub.post("/training/jobs", {"recipe": "simulate", "name": "runs on", "config": forever})["id"]
     waiting = hub.post("/training/jobs", {"recipe": "simulate", "name": "waits", "config": forever})["id"]
     hub.wait_step(running, 3)
+    held = {"recipe": "simulate", "name": "is held", "priority": 7, "preemptible": True}
+    held = hub.post("/training/jobs", held)["id"]
+    hub.post(f"/training/jobs/{held}/pause")
+    after = {"recipe": "simulate", "name": "comes after", "after": [waiting], "max_seconds": 3600}
+    after = hub.post("/training/jobs", after)["id"]
+    nightly = {"name": "Nightly", "job": done, "rule": {"kind": "daily", "at": "02:30"}, "zone": "UTC"}
+    schedule = hub.post("/training/schedules", nightly)["id"]
+    hub.post("/training/templates", {"name": "Small", "job": done})
     yield [
-        *LISTS, *FORMS, "/nodes", "/no-such-page",
+        *LISTS, *FORMS, "/nodes", "/nodes/test", "/nodes/test/drain", "/no-such-page", "/queue?search=nothing",
+        f"/jobs/{held}", f"/jobs/{after}", f"/jobs/new?from={held}",
         f"/jobs/{done}", f"/jobs/{failed}", f"/jobs/{running}", f"/jobs/{waiting}", f"/jobs/new?dataset={images['id']}",
+        f"/schedules/{schedule}", f"/schedules/{schedule}/edit", f"/templates/new?job={done}",
         f"/datasets/{texts['id']}", f"/datasets/{images['id']}", f"/models/{model}", f"/versions/{version}",
         "/jobs?search=nothing-is-called-so",
     ]  # fmt: skip
-    for job in (waiting, running):
+    for job in (after, held, waiting, running):
         hub.post(f"/training/jobs/{job}/cancel")
         hub.wait_job(job, "cancelled")
 
@@ -59,6 +70,8 @@ def look_at(page, address, colours, width):
     page.emulate_media(color_scheme=colours)
     page.goto(address)
     page.wait_for_load_state("load")
+    # What is folded away is looked at, too.
+    page.evaluate("() => document.querySelectorAll('main details').forEach((part) => { part.open = true; })")
 
 
 def test_signing_in_has_no_fault(page):
