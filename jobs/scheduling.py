@@ -101,6 +101,7 @@ class Picture:
     subjects: Counter[int | None] = field(default_factory=Counter)
     user_limits: dict[int | None, int | None] = field(default_factory=dict)  # None: every other user
     subject_limits: dict[int, int] = field(default_factory=dict)
+    kept_for: set[Needs] = field(default_factory=set)
 
     @classmethod
     def take(cls) -> Picture:
@@ -187,8 +188,12 @@ def _why_closed(node: Node, aside: bool | None) -> str:
 
 
 def keep_for(picture: Picture, verdict: Verdict, needs: Needs) -> None:
-    """Keep a machine's fitting slots for a job that needs several: smaller ones behind it would starve it."""
-    if verdict.answer == Answer.BUSY and needs.devices > 1 and verdict.machine:
+    """Keep a machine's fitting slots for a job that needs several: smaller ones behind it would starve it.
+
+    One machine for the first of all jobs with the same needs: the next has its turn when that has started.
+    """
+    if verdict.answer == Answer.BUSY and needs.devices > 1 and verdict.machine and needs not in picture.kept_for:
+        picture.kept_for.add(needs)
         verdict.machine.keep(needs)
 
 

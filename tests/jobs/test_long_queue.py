@@ -65,7 +65,8 @@ def milliseconds(call, times=15) -> float:
 
 @pytest.mark.django_db
 def test_a_claim_looks_at_the_first_jobs_only(long_queue, slot, myself):
-    assert "Seq Scan on jobs_job" not in plan_of(queue._CANDIDATES, [[], 4])
+    for query, parameters in ((queue._FIRST, [[], queue.FIRST]), (queue._CANDIDATES, [[], queue.HEADS])):
+        assert "Seq Scan on jobs_job" not in plan_of(query, parameters)
     others = [Slot.objects.create(node=slot.node, index=n, device="cpu", queue=f"q{n}") for n in range(1, 16)]
     spent = []
     for place in others:
@@ -85,6 +86,14 @@ def test_a_claim_that_finds_nothing_to_run_is_as_cheap(owners, slot, myself):
     spent = milliseconds(lambda: claim(slot, myself))
     print(f"claim in vain among {MANY:,} queued jobs: median {spent:.1f} ms")
     assert spent < 50
+
+
+@pytest.mark.django_db
+def test_a_job_behind_many_that_can_not_start_is_found(owners, slot, myself):
+    fill(owners, [LANES[1]] * 3)
+    last = ready().reverse().first()
+    Job.objects.filter(pk=last.pk).update(lane=LANES[0])
+    assert claim(slot, myself).job_id == last.pk
 
 
 @pytest.mark.django_db
