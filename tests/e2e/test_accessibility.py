@@ -110,7 +110,7 @@ def test_a_page_that_was_changed_by_the_stream_has_no_fault(signed_in, filled):
 
 def is_running(page, address):
     page.goto(address)
-    return page.locator("[data-testid=job-actions]").get_by_text("Pause").count() > 0
+    return page.locator("[data-testid=job-actions]").get_by_text("Save a checkpoint").count() > 0
 
 
 def test_every_action_of_a_running_job_can_be_reached_with_the_keyboard(signed_in, filled):
@@ -120,7 +120,7 @@ def test_every_action_of_a_running_job_can_be_reached_with_the_keyboard(signed_i
     for _ in range(60):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("() => document.activeElement.innerText?.trim().split('\\n')[0] || ''"))
-    assert {"Pause", "Cancel"} <= reached
+    assert {"Save a checkpoint", "Pause", "Cancel"} <= reached
     page.goto("/jobs")
     page.keyboard.press("/")
     assert page.evaluate("() => document.activeElement.type") == "search"
