@@ -109,6 +109,18 @@ def test_smaller_jobs_behind_it_do_not_starve_a_job_of_several_devices(make_job,
     assert claim(first, myself).job.name == "wide"
 
 
+def test_one_machine_is_kept_for_all_jobs_of_the_same_needs(make_job, db, myself):
+    slots = [*make_node("a", "cpu", "cpu"), *make_node("b", "cpu", "cpu")]
+    for name, place in (("one", slots[0]), ("two", slots[2])):
+        make_job(name=name)
+        claim(place, myself)
+    for number in range(3):
+        make_job(name=f"wide {number}", resources={"devices": 2})
+    make_job(name="small")
+    started = [claim(place, myself) for place in (slots[1], slots[3])]
+    assert [attempt.job.name for attempt in started if attempt] == ["small"]
+
+
 def test_slots_that_would_not_do_are_not_kept(make_job, db, myself):
     gpu, _, cpu = make_node("n", "cuda:0", "cuda:1", "cpu")
     make_job(name="running")
