@@ -12,8 +12,10 @@ import signal
 import time
 import traceback
 
+from django.conf import settings
 from django.db import connections
 
+from common.background import QUEUE
 from engine.processes import die_with_parent, kill_group, process_alive, set_name, start_time_of
 
 
@@ -91,7 +93,17 @@ def _run(queue: str) -> None:
     Conf.CLUSTER_NAME = queue
     Conf.WORKERS = 1
     Conf.QUEUE_LIMIT = 1
+    if queue != QUEUE:
+        _let_go_when_frozen()
     cluster = QCluster()
     cluster.start()
     while cluster.sentinel.is_alive():
         cluster.sentinel.join(1)
+
+
+def _let_go_when_frozen() -> None:
+    """A supervisor that is frozen while it holds a job's row must lose it before its lease has run out."""
+    milliseconds = int(1000 * max(4.0, min(60.0, settings.LEASE_SECONDS / 2)))
+    connections["default"].settings_dict["OPTIONS"]["options"] += (
+        f" -c idle_in_transaction_session_timeout={milliseconds}"
+    )

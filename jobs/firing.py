@@ -8,15 +8,18 @@ ran, one job stands for all times that were missed.
 from __future__ import annotations
 
 import logging
+import time
 from datetime import datetime
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from common.background import enqueue
 from common.errors import ConflictError, ProblemError
 from common.push import publish
 from common.wording import moment_utc, number
+from datasets.models import Dataset
 from jobs import schedules
 from jobs.models import Schedule
 from jobs.rules import Rule, missed, read_zone
@@ -26,16 +29,43 @@ log = logging.getLogger(__name__)
 AT_ONCE = 20  # what is left is served by the next sweep, a second later
 MOST_COUNTED = 1000
 FAILURES_ALLOWED = 5
+ITEMS_AT_ONCE = 5_000  # a dataset of so many is frozen in a fraction of a second
+ASK_AGAIN_SECONDS = 60.0
+handed_over: dict[int, float] = {}  # schedule → monotonic time, in this process
 
 
 def fire_due() -> int:
-    """Serve the schedules whose time has come; how many were served."""
-    due = Schedule.objects.filter(enabled=True, next_at__lte=Now()).order_by("next_at", "pk")
-    return sum(_serve(pk) for pk in list(due.values_list("pk", flat=True)[:AT_ONCE]))
+    """Serve the schedules whose time has come, or have them served; how many were served here.
+
+    Freezing a large dataset takes a while, and a node that is busy with that would not beat: the background worker
+    does it then.
+    """
+    due = Schedule.objects.filter(enabled=True, next_at__lte=Now()).select_related("template")
+    served = 0
+    for row in list(due.order_by("next_at", "pk")[:AT_ONCE]):
+        if _is_heavy(row):
+            _hand_over(row.pk)
+        else:
+            served += serve(row.pk)
+    return served
+
+
+def _is_heavy(row: Schedule) -> bool:
+    request = row.template.request if row.template else row.request
+    items = Dataset.objects.filter(pk=request.get("dataset")).values_list("item_count", flat=True).first()
+    return (items or 0) > ITEMS_AT_ONCE
+
+
+def _hand_over(schedule_id: int) -> None:
+    """Once a minute until it is served: a task that is lost is sent again, and one too many finds nothing to do."""
+    now = time.monotonic()
+    if now - handed_over.get(schedule_id, -ASK_AGAIN_SECONDS) >= ASK_AGAIN_SECONDS:
+        handed_over[schedule_id] = now
+        enqueue("jobs.tasks.serve_schedule", schedule_id)
 
 
 @transaction.atomic
-def _serve(schedule_id: int) -> int:
+def serve(schedule_id: int) -> int:
     """Move one schedule on and make its job; 0 when someone else was faster."""
     rows = Schedule.objects.select_for_update(of=("self",), skip_locked=True).select_related("owner", "template")
     row = rows.filter(pk=schedule_id, enabled=True, next_at__lte=Now()).annotate(db_now=Now()).first()

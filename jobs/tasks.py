@@ -12,6 +12,7 @@ from django_q.models import OrmQ
 
 from engine.launch import boot_id
 from jobs import outbox
+from jobs.firing import serve
 from jobs.models import Node, Slot
 from jobs.queue import Owner, claim
 from jobs.recovery import release_slot
@@ -31,6 +32,11 @@ def answer(slot_id: int) -> int:
     owner = Owner(socket.gethostname(), boot_id(), os.getpid(), own_start_time())
     with outbox.gathering():
         return _run_jobs(slot, owner)
+
+
+def serve_schedule(schedule_id: int) -> int:
+    """Make the job of a schedule whose time has come; 0 when someone else did."""
+    return serve(schedule_id)
 
 
 def _run_jobs(slot: Slot, owner: Owner) -> int:

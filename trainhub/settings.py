@@ -127,16 +127,11 @@ LEASE_SECONDS = float(os.environ.get("TRAINHUB_LEASE_SECONDS", "30"))
 HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 
 
-def _idle_ms() -> int:
-    """A frozen process that holds a row must let go of it before its lease has run out."""
-    return int(1000 * max(4.0, min(60.0, LEASE_SECONDS / 2)))
-
-
 def _database() -> dict[str, object]:
     """PostgreSQL from DATABASE_URL, or the embedded server of TRAINHUB_HOME."""
     options: dict[str, object] = {
         "connect_timeout": 5,
-        "options": f"-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout={_idle_ms()}",
+        "options": "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s",
     }
     settings: dict[str, object] = {
         "ENGINE": "django.db.backends.postgresql",

@@ -7,13 +7,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connection, connections
 from django.utils import timezone
+from django_q.models import OrmQ
 
+from common.background import QUEUE
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from datasets.imports import receive, run_import
 from jobs import blueprints, control, firing, schedules
 from jobs.firing import FAILURES_ALLOWED, fire_due
 from jobs.limits import set_limit
 from jobs.models import Job, Schedule
+from jobs.tasks import serve_schedule
 from tests.world import Upload, make_dataset, make_job, make_version
 
 HOURLY = {"kind": "every", "minutes": 60}
@@ -417,3 +420,20 @@ def test_more_schedules_than_one_sweep_serves_wait_for_the_next(owner, monkeypat
     for number in range(3):
         make_due(make_schedule(owner, name=f"Nightly {number}"))
     assert [fire_due(), fire_due(), fire_due()] == [2, 1, 0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_large_dataset_is_frozen_by_the_background_worker_not_by_the_node(owner, monkeypatch):
+    monkeypatch.setattr(firing, "ITEMS_AT_ONCE", 1)
+    monkeypatch.setattr(firing, "handed_over", {})
+    config = {"steps": 2, "layers": 1, "heads": 1, "width": 8, "block_size": 8, "batch_size": 1}
+    request = {"recipe": "text-generation", "dataset": make_dataset(owner).pk, "config": config}
+    schedule = make_schedule(owner, request=request)
+    make_due(schedule)
+    OrmQ.objects.all().delete()
+    assert [fire_due(), fire_due()] == [0, 0]
+    assert not Job.objects.exists()
+    assert OrmQ.objects.filter(key=QUEUE).count() == 1  # asked once, not at each sweep
+    assert serve_schedule(schedule.pk) == 1
+    assert serve_schedule(schedule.pk) == 0
+    assert Job.objects.get().schedule == schedule
