@@ -21,7 +21,7 @@ from jobs.scheduling import Answer, Picture, Place, keep_for
 from jobs.states import Status
 
 KNOCK = "jobs.tasks.answer"
-KNOCKS_AT_ONCE = 4
+KNOCKS_AT_ONCE = 4  # by one who waits for an answer; the sweep wakes more
 LOCK = 7_236_002  # one claim at a time: limits and slots of several devices are then exact
 FIRST = 32  # jobs at the head of the queue that a claim looks at before it asks for those of every lane and owner
 HEADS = 4  # jobs looked at of each lane and owner: a person may hold the first one's row at this moment
@@ -154,7 +154,7 @@ def free_slots() -> QuerySet[Slot]:
     return Slot.objects.filter(held_by=None, enabled=True, node__in=open_nodes).select_related("node")
 
 
-def knock() -> int:
+def knock(at_most: int = KNOCKS_AT_ONCE) -> int:
     """Wake free slots that nobody has knocked at yet; how many were woken.
 
     A knock carries no job. Delivered twice, late or never it does no harm: the slot claims what is best
@@ -162,15 +162,15 @@ def knock() -> int:
     """
     waiting = OrmQ.objects.filter(key=OuterRef("queue"))
     slots = list(free_slots().filter(~Exists(waiting)))
-    if len(slots) > KNOCKS_AT_ONCE:
-        wanted = _wanted({slot.pk for slot in slots})
+    if len(slots) > at_most:
+        wanted = _wanted({slot.pk for slot in slots}, at_most)
         slots = [slot for slot in slots if slot.pk in wanted]
     for slot in slots:
         put(slot.queue, KNOCK, slot.pk)
     return len(slots)
 
 
-def _wanted(free: set[int]) -> set[int]:
+def _wanted(free: set[int], at_most: int) -> set[int]:
     """Of many free slots, a few that the first jobs of the queue would start on."""
     picture = Picture.take()
     wanted: set[int] = set()
@@ -179,7 +179,7 @@ def _wanted(free: set[int]) -> set[int]:
         if verdict.answer is Answer.NOW and verdict.machine:
             fitting = verdict.machine.fitting(Needs.of_lane(candidate.lane))
             wanted.update([place.pk for place in fitting if place.pk in free - wanted][:1])
-        if len(wanted) == KNOCKS_AT_ONCE:
+        if len(wanted) == at_most:
             break
     return wanted
 

@@ -26,11 +26,12 @@ from jobs.waiting import release_due
 
 UNANSWERED_SECONDS = 10
 BACKGROUND_SECONDS = 60
+KNOCKS_BY_SWEEP = 64
 
 
 def knock_where_work_waits() -> None:
     if ready().exists():
-        knock()
+        knock(at_most=KNOCKS_BY_SWEEP)
         make_room()
 
 
