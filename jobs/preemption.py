@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from django.db import transaction
 
-from jobs.lifecycle import locked
 from jobs.models import Attempt, Job
 from jobs.needs import Needs
 from jobs.queue import Candidate, candidates, take_turn
@@ -94,8 +93,13 @@ def _without_spare(plan: list[tuple[int, Attempt]], spare: int) -> list[Attempt]
 
 
 def _ask(attempt: Attempt, candidate: Candidate) -> bool:
-    """Ask it under its row's lock, if it is still this attempt that runs."""
-    row = locked(attempt.job_id)
-    if row.status != Status.RUNNING or row.attempt_number != attempt.number or not row.preemptible:
-        return False
-    return ask(row, Request.PREEMPT, None, f"To give way to job {candidate.pk}, which has a higher priority.")
+    """Ask it under its row's lock, if it is still this attempt that runs.
+
+    One whose row someone holds is asked by a later sweep: all claims of the hub wait for this transaction.
+    """
+    running = Job.objects.filter(
+        pk=attempt.job_id, attempt_number=attempt.number, status=Status.RUNNING, preemptible=True
+    )
+    row = running.select_for_update(skip_locked=True, of=("self",)).order_by().first()
+    why = f"To give way to job {candidate.pk}, which has a higher priority."
+    return row is not None and ask(row, Request.PREEMPT, None, why)
