@@ -1,6 +1,8 @@
 """One channel for all viewers: each change is rendered once, and nobody takes it from another."""
 
 import asyncio
+import itertools
+import time
 
 import pytest
 
@@ -94,3 +96,60 @@ def test_a_thousand_who_join_while_it_changes_cost_one_rendering_and_hold_nobody
 def _dirty(channel):
     channel.dirty.set()
     return channel
+
+
+class Clock(Counter):
+    """Changes by itself; says how often it was drawn, and when."""
+
+    channel = "clock"
+
+    def __init__(self, **manners):
+        super().__init__()
+        self.drawn = []
+        for name, value in manners.items():
+            setattr(self, name, value)
+
+    def update(self):
+        self.drawn.append(time.monotonic())
+        return [Message("changed", str(len(self.drawn)))]
+
+
+def play(source, scene):
+    async def all_of_it():
+        channel = Channel(source, Hub())
+        channel.viewers = 1
+        await channel.snapshot()
+        try:
+            await asyncio.wait_for(scene(channel), 10)
+        finally:
+            channel.task.cancel()
+
+    asyncio.run(all_of_it())
+
+
+def test_a_source_with_a_rhythm_is_drawn_without_a_word_while_someone_watches():
+    source = Clock(rhythm=0.05)
+
+    async def watch(channel):
+        while len(source.drawn) < 3:
+            await asyncio.sleep(0.01)
+        channel.viewers = 0
+        await asyncio.sleep(0.2)  # what had begun has ended
+        drawn = len(source.drawn)
+        await asyncio.sleep(0.3)
+        assert len(source.drawn) == drawn
+
+    play(source, watch)
+
+
+def test_a_source_with_a_pace_is_drawn_no_more_often_however_much_happens():
+    source = Clock(pace=0.3)
+
+    async def hammer(channel):
+        while len(source.drawn) < 4:
+            channel.dirty.set()
+            await asyncio.sleep(0.005)
+
+    play(source, hammer)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(source.drawn)]
+    assert min(gaps) >= 0.29
