@@ -73,6 +73,7 @@ def resume(job: Job, by: User) -> Job:
 @transaction.atomic
 def retry(job: Job, by: User) -> Job:
     """Run a failed or cancelled job again. A failed one goes on from its last good checkpoint, if it has one."""
+    limits.take_turns(job.owner, job.subject)
     before = locked(job.pk)
     if _asked_before(before, "retried"):
         return before

@@ -54,7 +54,7 @@ def check_room(owner: AbstractBaseUser, subject: Subject | None) -> None:
     for row, jobs, whose in _limits(owner, subject):
         if row.max_active is None:
             continue
-        _take_turn(subject.pk + (1 << 30) if row.subject_id and subject else owner.pk)
+        _take_turn(row, owner)
         active = jobs.filter(status__in=ACTIVE).count()
         if active >= row.max_active:
             raise ConflictError(
@@ -65,7 +65,19 @@ def check_room(owner: AbstractBaseUser, subject: Subject | None) -> None:
             )
 
 
-def _take_turn(whose: int) -> None:
+def take_turns(owner: AbstractBaseUser, subject: Subject | None) -> None:
+    """Take the turns that `check_room` will need, before the rows that it is asked about are locked.
+
+    A request for a new job holds its turn when it looks at the jobs that it starts after: locks in the other order
+    would let two requests wait for each other.
+    """
+    for row, _, _ in _limits(owner, subject):
+        if row.max_active is not None:
+            _take_turn(row, owner)
+
+
+def _take_turn(row: Limit, owner: AbstractBaseUser) -> None:
+    whose = owner.pk if row.subject_id is None else row.subject_id + (1 << 30)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, whose % (1 << 31)])
 

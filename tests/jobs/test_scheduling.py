@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from django.db import connection
 from django.utils import timezone
 
 from common.errors import ConflictError, ForbiddenError
 from datasets.creation import create_subject
-from jobs import conclusion
+from jobs import conclusion, limits
 from jobs.conclusion import Ended, Ending
 from jobs.control import VERBS, cancel, retry
 from jobs.creation import create_job
@@ -196,6 +198,26 @@ def test_a_retry_is_one_more_active_job(make_job, owner, administrator):
     make_job()
     with pytest.raises(ConflictError, match="alice has 1 job waiting or running, and the limit is 1"):
         retry(ended, owner)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_retry_that_waits_for_its_turn_holds_no_row_that_a_new_job_may_look_at(make_job, owner, administrator):
+    """The new job would wait for the row, and the retry for the new job's turn, until the database ends one."""
+    set_limit(administrator, user=owner, max_active=9)
+    ended = cancel(make_job(), owner)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    settings = connection.get_connection_params()
+    address = {name: settings[name] for name in ("dbname", "user", "host")}
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(**address) as new_job:
+        new_job.execute("SELECT pg_advisory_xact_lock(%s, %s)", [limits.LOCK, owner.pk])
+        done = pool.submit(lambda: (retry(ended, owner), connection.close()))
+        while not new_job.execute(waiting).fetchone()[0]:
+            assert not done.done()
+        new_job.execute("SELECT 1 FROM jobs_job WHERE id = %s FOR KEY SHARE NOWAIT", [ended.pk])
+        new_job.commit()
+        done.result()
+    ended.refresh_from_db()
+    assert ended.status == "queued"
 
 
 # Giving way
