@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from datasets.models import DatasetVersion, Subject
@@ -68,6 +69,12 @@ class Node(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def heard_of(cls) -> models.QuerySet[Node]:
+        """Those that were heard of lately by the database's clock, which decides; `is_up` is there to be shown."""
+        fresh = Now() - timedelta(seconds=settings.LEASE_SECONDS)
+        return cls.objects.filter(state=cls.State.ACTIVE, heartbeat_at__gt=fresh)
 
     @property
     def is_up(self) -> bool:

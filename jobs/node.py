@@ -255,7 +255,7 @@ def _manager_lives(known: Node) -> bool:
         return False
     if known.host == socket.gethostname() and known.boot_id == boot_id():
         return process_alive(known.manager_pid, known.manager_start)
-    return known.is_up
+    return Node.heard_of().filter(pk=known.pk).exists()
 
 
 def _versions() -> dict[str, str]:

@@ -63,7 +63,7 @@ def forget(node: Node, by: AbstractBaseUser | None) -> None:
     """Remove a node that is gone for good. ConflictError while it is up or still holds a job."""
     _administrators_only(by)
     row = _locked(node)
-    if row.is_up:
+    if Node.heard_of().filter(pk=row.pk).exists():
         raise ConflictError(
             f"Node '{row.name}' is up.", "Drain it and stop it on its machine first; then it can be forgotten."
         )

@@ -148,9 +148,7 @@ def _start(job: Job, slot: Slot, places: list[Place], owner: Owner) -> Attempt:
 
 def free_slots() -> QuerySet[Slot]:
     """Slots of nodes that take jobs, that run nothing; in the database's time."""
-    fresh = Now() - timedelta(seconds=settings.LEASE_SECONDS)
-    open_nodes = Node.objects.filter(state=Node.State.ACTIVE, draining=False, heartbeat_at__gt=fresh)
-    open_nodes = open_nodes.exclude(set_aside_until__gt=Now())
+    open_nodes = Node.heard_of().filter(draining=False).exclude(set_aside_until__gt=Now())
     return Slot.objects.filter(held_by=None, enabled=True, node__in=open_nodes).select_related("node")
 
 

@@ -14,7 +14,7 @@ from engine.launch import boot_id, kill_leftover, process_alive
 from engine.protocol import FailureCode
 from jobs.conclusion import requeue
 from jobs.lifecycle import StaleAttemptError
-from jobs.models import Attempt, Slot
+from jobs.models import Attempt, Node, Slot
 from jobs.queue import Owner
 
 log = logging.getLogger(__name__)
@@ -23,16 +23,19 @@ log = logging.getLogger(__name__)
 def release_lost() -> int:
     """End the attempts of supervisors that are dead on this host, and those whose lease ran out anywhere.
 
-    A dead one on this host is known at once by process id, start time and boot id. A lease that ran out ends an
+    A dead one on this host is known at once by process id, start time and boot id; one of an earlier boot is dead,
+    unless its node still beats: then it is another machine of the same host name. A lease that ran out ends an
     attempt wherever it is: its supervisor hangs, or can't reach the database, and has stopped its trainer before.
     Returns how many attempts were ended.
     """
     host, boot = socket.gethostname(), boot_id()
     lapsed = Q(lease_until__lt=Now())
+    elsewhere = set(Node.heard_of().filter(host=host).exclude(boot_id=boot).values_list("boot_id", flat=True))
     attempts = Attempt.objects.filter(ended_at__isnull=True).filter(Q(host=host) | lapsed)
     ended = 0
     for attempt in attempts.annotate(lapsed=ExpressionWrapper(lapsed, output_field=BooleanField())):
-        if attempt.lapsed or attempt.boot_id != boot or not _supervised(attempt):
+        dead = not _supervised(attempt) if attempt.boot_id == boot else attempt.boot_id not in elsewhere
+        if attempt.lapsed or dead:
             ended += _release(attempt, boot)
     return ended
 

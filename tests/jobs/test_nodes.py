@@ -76,6 +76,16 @@ def test_a_node_is_forgotten_only_when_it_is_gone_and_holds_nothing(node, runnin
         nodes.drain(node, administrator)
 
 
+def test_a_wrong_clock_here_neither_forgets_a_living_node_nor_takes_its_name(node, administrator, monkeypatch):
+    later = timezone.now() + timedelta(hours=1)
+    monkeypatch.setattr(timezone, "now", lambda: later)
+    with pytest.raises(ConflictError, match="is up"):
+        nodes.forget(node, administrator)
+    Node.objects.filter(pk=node.pk).update(host="elsewhere")
+    with pytest.raises(ConflictError, match="is running on elsewhere"):
+        NodeManager("n1", ["cpu"])._register()
+
+
 def test_a_node_that_fails_job_after_job_is_set_aside_and_says_why(
     node, make_job, slot, myself, settings, administrator
 ):
