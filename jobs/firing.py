@@ -11,7 +11,7 @@ import logging
 import time
 from datetime import datetime
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -31,22 +31,32 @@ MOST_COUNTED = 1000
 FAILURES_ALLOWED = 5
 ITEMS_AT_ONCE = 5_000  # a dataset of so many is frozen in a fraction of a second
 ASK_AGAIN_SECONDS = 60.0
-handed_over: dict[int, float] = {}  # schedule → monotonic time, in this process
+TRY_AGAIN_SECONDS = 10.0
+put_off: dict[int, float] = {}  # schedule → monotonic time until which this process leaves it alone
 
 
 def fire_due() -> int:
     """Serve the schedules whose time has come, or have them served; how many were served here.
 
     Freezing a large dataset takes a while, and a node that is busy with that would not beat: the background worker
-    does it then.
+    does it then. One that can't be served now (a lock that someone holds, a statement that takes too long) must not
+    keep those behind it waiting.
     """
-    due = Schedule.objects.filter(enabled=True, next_at__lte=Now()).select_related("template")
+    for pk in [pk for pk, until in put_off.items() if until <= time.monotonic()]:
+        del put_off[pk]
+    due = Schedule.objects.filter(enabled=True, next_at__lte=Now()).exclude(pk__in=put_off).select_related("template")
     served = 0
     for row in list(due.order_by("next_at", "pk")[:AT_ONCE]):
         if _is_heavy(row):
             _hand_over(row.pk)
-        else:
+            continue
+        try:
             served += serve(row.pk)
+        except (OperationalError, InterfaceError):
+            if not connection.is_usable():
+                raise  # the database is away
+            log.exception("schedule %s can't be served now", row.pk)
+            put_off[row.pk] = time.monotonic() + TRY_AGAIN_SECONDS
     return served
 
 
@@ -58,10 +68,8 @@ def _is_heavy(row: Schedule) -> bool:
 
 def _hand_over(schedule_id: int) -> None:
     """Once a minute until it is served: a task that is lost is sent again, and one too many finds nothing to do."""
-    now = time.monotonic()
-    if now - handed_over.get(schedule_id, -ASK_AGAIN_SECONDS) >= ASK_AGAIN_SECONDS:
-        handed_over[schedule_id] = now
-        enqueue("jobs.tasks.serve_schedule", schedule_id)
+    put_off[schedule_id] = time.monotonic() + ASK_AGAIN_SECONDS
+    enqueue("jobs.tasks.serve_schedule", schedule_id)
 
 
 @transaction.atomic

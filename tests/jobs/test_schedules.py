@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 from django_q.models import OrmQ
 
@@ -422,10 +422,32 @@ def test_more_schedules_than_one_sweep_serves_wait_for_the_next(owner, monkeypat
     assert [fire_due(), fire_due(), fire_due()] == [2, 1, 0]
 
 
+def test_a_schedule_that_the_database_refuses_for_now_does_not_keep_others_waiting(owner, monkeypatch):
+    monkeypatch.setattr(firing, "AT_ONCE", 1)
+    monkeypatch.setattr(firing, "put_off", {})
+    stuck, behind = make_schedule(owner, name="Stuck"), make_schedule(owner, name="Behind")
+    make_due(stuck, ago=timedelta(seconds=2))
+    make_due(behind)
+    make = schedules.make_job
+
+    def make_job_unless_stuck(row, **wanted):
+        if row.pk == stuck.pk:
+            raise OperationalError("canceling statement due to lock timeout")
+        return make(row, **wanted)
+
+    monkeypatch.setattr(schedules, "make_job", make_job_unless_stuck)
+    assert [fire_due(), fire_due(), fire_due()] == [0, 1, 0]
+    assert Job.objects.get().schedule == behind
+    monkeypatch.setattr(schedules, "make_job", make)
+    firing.put_off[stuck.pk] = 0.0  # its time to wait is over
+    assert fire_due() == 1
+    assert Job.objects.filter(schedule=stuck).count() == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_large_dataset_is_frozen_by_the_background_worker_not_by_the_node(owner, monkeypatch):
     monkeypatch.setattr(firing, "ITEMS_AT_ONCE", 1)
-    monkeypatch.setattr(firing, "handed_over", {})
+    monkeypatch.setattr(firing, "put_off", {})
     config = {"steps": 2, "layers": 1, "heads": 1, "width": 8, "block_size": 8, "batch_size": 1}
     request = {"recipe": "text-generation", "dataset": make_dataset(owner).pk, "config": config}
     schedule = make_schedule(owner, request=request)
