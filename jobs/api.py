@@ -129,7 +129,7 @@ class JobView(APIView):
     @extend_schema(
         operation_id="training_jobs_change",
         tags=TAGS,
-        summary="Rename a job, change its priority or time limit, or let it give way",
+        summary="Rename a job, change its priority or limits of time, or let it give way",
         request=JobChangeInput,
         responses=JobSerializer,
     )

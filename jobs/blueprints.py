@@ -72,6 +72,16 @@ def start(owner: AbstractBaseUser, kept: dict[str, Any], now: datetime, number: 
     return creation.create_job(owner, **wanted, **_rows(owner, kept), name=name, **options)[0]
 
 
+def altered(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A kept request with some values replaced. Settings are replaced one by one, and data of one kind by the other."""
+    changed = {key: value for key, value in given.items() if value is not None}
+    if "config" in changed:
+        changed["config"] = kept.get("config", {}) | changed["config"]
+    data = {"dataset", "dataset_version"}
+    left = {key: value for key, value in kept.items() if key not in data or not data & set(changed)}
+    return left | changed
+
+
 def of_job(job: Job, *, newest: bool = True) -> dict[str, Any]:
     """The request that a job was made by. With `newest` it takes the data as they are each time that it is used."""
     found: dict[str, Any] = {key: getattr(job, key) for key in VALUES if hasattr(job, key)}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import EllipsisType
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -123,9 +124,15 @@ def change(
     name: str | None = None,
     priority: int | None = None,
     preemptible: bool | None = None,
-    max_seconds: float | None = None,
+    max_seconds: float | EllipsisType | None = ...,
+    stall_seconds: float | EllipsisType | None = ...,
+    phase_seconds: dict[str, float] | EllipsisType = ...,
 ) -> Job:
-    """Change what a job is called or how it is treated. None leaves a value as it is."""
+    """Change what a job is called or how it is treated.
+
+    None leaves name, priority and `preemptible` as they are. A limit stays when it is left out, and is taken away by
+    None (phases: by {}); a running job heeds the new one within seconds, a failed one when it is retried.
+    """
     row = locked(job.pk)
     changes: dict[str, Any] = {}
     if name is not None:
@@ -138,18 +145,19 @@ def change(
     if preemptible is not None and preemptible != row.preemptible:
         _not_ended(row, "whether it gives way")
         changes["preemptible"] = preemptible
-    if max_seconds is not None and max_seconds != row.max_seconds:
-        if row.status != Status.FAILED:
-            _not_ended(row, "its time limit")
-        changes["max_seconds"] = limits.seconds(max_seconds, "max_seconds")
+    changes |= _new_limits(row, max_seconds=max_seconds, stall_seconds=stall_seconds, phase_seconds=phase_seconds)
     if changes:
         Job.objects.filter(pk=row.pk).update(**changes)
         shown = {key: value for key, value in changes.items() if key != "position"}
-        what = ", ".join(f"{key}: {getattr(row, key)} → {value}" for key, value in shown.items())
+        what = ", ".join(f"{key}: {_told(getattr(row, key))} → {_told(value)}" for key, value in shown.items())
         record(row, "changed", actor=by, message=what)
         knock_on_commit()
     row.refresh_from_db()
     return row
+
+
+def _told(value: Any) -> str:
+    return "none" if value is None or value == {} else str(value)
 
 
 def _new_priority(row: Job, priority: int) -> dict[str, Any]:
@@ -162,6 +170,23 @@ def _new_priority(row: Job, priority: int) -> dict[str, Any]:
             fields={"priority": ["out of range"]},
         )
     return {"priority": priority, "position": new_place(row.owner_id, priority, turns(row))}
+
+
+def _new_limits(row: Job, **wanted: Any) -> dict[str, Any]:
+    """Those of the limits that differ. A failed job may still get others: it can be retried with them."""
+    changes: dict[str, Any] = {}
+    for name, value in wanted.items():
+        if value is ...:
+            continue
+        if name == "phase_seconds":
+            value = limits.phase_seconds(value)
+        elif value is not None:
+            value = limits.seconds(value, name)
+        if value != getattr(row, name):
+            changes[name] = value
+    if changes and row.status != Status.FAILED:
+        _not_ended(row, "its time limit")
+    return changes
 
 
 def _asked_before(row: Job, kind: str) -> bool:

@@ -99,7 +99,13 @@ class JobChangeInput(Input):
     name = TextField(required=False)
     priority = PriorityField(required=False)
     preemptible = serializers.BooleanField(required=False)
-    max_seconds = FiniteFloatField(required=False, help_text="Longest running time, over all attempts.")
+    max_seconds = FiniteFloatField(
+        required=False, allow_null=True, help_text="Longest running time, over all attempts; null: no limit."
+    )
+    phase_seconds = PhaseSecondsField(required=False, help_text="Replaces all limits of phases.")
+    stall_seconds = FiniteFloatField(
+        required=False, allow_null=True, help_text="Longest time without progress; null: as the server has it."
+    )
 
 
 class CancelInput(Input):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
@@ -37,6 +38,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     context |= {"charts": list(charts), "chart_name": name, "lines": charts[name]}
     context |= {"series": json.dumps(charts[name]), "changed": _changed(found)}
     context |= {"levels": Priority.choices, "limit_shown": placing.length_shown(found.max_seconds)}
+    context |= {"stall_shown": placing.length_shown(found.stall_seconds), "stall_default": _stall_default()}
     if frozen := found.dataset_version:
         modality = frozen.dataset.modality
         context |= {"files": modality == Modality.TEXT, "held_out": holds_text_out(modality, frozen.counts)}
@@ -66,11 +68,17 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
         "priority": placing.priority(typed),
         "preemptible": bool(typed.get("preemptible")),
         "max_seconds": placing.length(typed, "max_seconds"),
+        "stall_seconds": placing.length(typed, "stall_seconds"),
     }
-    if found.status in TERMINAL:  # only a failed job's time limit still means something
-        wanted = {"max_seconds": wanted["max_seconds"]}
+    if found.status in TERMINAL:  # only a failed job's limits still mean something
+        wanted = {name: wanted[name] for name in ("max_seconds", "stall_seconds")}
     changed = control.change(found, request.user, **wanted)
     return done(request, _changes(found, changed), reverse("job", args=[pk]), stay=True)
+
+
+def _stall_default() -> str:
+    """How long a job without a stall limit of its own may show no progress."""
+    return wording.duration(settings.STALL_SECONDS)
 
 
 def _changes(before: Job, after: Job) -> str:
@@ -82,10 +90,14 @@ def _changes(before: Job, after: Job) -> str:
             told.append(f"It is number {places_of([after.pk]).get(after.pk, 0) + 1:,} in line.")
     if after.preemptible != before.preemptible:
         told.append("It gives way to higher priorities." if after.preemptible else "It gives way to nobody any more.")
-    if after.max_seconds != before.max_seconds and after.max_seconds:
-        told.append(f"It may run for {wording.duration(after.max_seconds)} in all.")
-        if after.status == Status.FAILED:
-            told.append("Retry goes on from its last checkpoint.")
+    if after.max_seconds != before.max_seconds:
+        longest = f"for {wording.duration(after.max_seconds)} in all" if after.max_seconds else "as long as it needs"
+        told.append(f"It may run {longest}.")
+    if after.stall_seconds != before.stall_seconds:
+        quiet = wording.duration(after.stall_seconds) if after.stall_seconds else _stall_default()
+        told.append(f"It may be without progress for {quiet}.")
+    if told and after.status == Status.FAILED:
+        told.append("Retry goes on from its last checkpoint.")
     return " ".join(told) or f"'{after.name}' stays as it was: nothing else was chosen."
 
 

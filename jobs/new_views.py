@@ -16,11 +16,11 @@ from common.access import get_visible, visible
 from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
 from datasets import overview
-from datasets.models import Dataset
+from datasets.models import Dataset, DatasetVersion
 from engine.catalogue import RECIPES, Recipe
-from jobs import forms, placing
+from jobs import blueprints, forms, placing
 from jobs.creation import create_job
-from jobs.models import Job, Slot
+from jobs.models import Job, JobTemplate, Slot
 from jobs.needs import DEVICES
 from jobs.states import Status
 from registry.models import Model
@@ -142,7 +142,7 @@ def _whole(values: Mapping[str, str], name: str, low: int, high: int) -> int:
 
 
 def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str, str] | None) -> dict[str, Any]:
-    """The form: filled with what was typed, else from the job `from`, else with defaults."""
+    """The form: filled with what was typed, else from the job `from` or a template, else with defaults."""
     start = {} if typed is not None else _start(request, values)
     filled = {**DEFAULTS, "name": "", "recipe": "", "dataset": "", "model": ""} | start.get("values", {}) | dict(values)
     datasets = list(visible(Dataset.objects.filter(status=Dataset.Status.ACTIVE), request.user)[:200])
@@ -166,6 +166,7 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "has_gpu": _has_gpu(),
         "devices": [(name, DEVICE_WORDS[name]) for name in DEVICES],
         "parent": start.get("job"),
+        "template": start.get("template"),
         **placing.shown(filled),
         "idempotency_key": filled.get("idempotency_key") or uuid.uuid4().hex,
         **(_split(dataset, filled) if RECIPES[recipe].modality else {}),
@@ -173,20 +174,23 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
 
 
 def _start(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
-    """What another job (`from`) lends to this one."""
-    key = number_in(values.get("from"))
-    if key is None:
+    """What another job (`from`) or a template (`template`) lends to this one."""
+    if (key := number_in(values.get("template"))) is not None:
+        template = get_visible(JobTemplate.objects.all(), request.user, pk=key)
+        kept, source = template.request, {"template": template}
+    elif (key := number_in(values.get("from"))) is not None:
+        job = get_visible(Job.objects.select_related("dataset_version", "model_version"), request.user, pk=key)
+        kept, source = blueprints.of_job(job), {"job": job}
+    else:
         return {}
-    job = get_visible(Job.objects.select_related("dataset_version"), request.user, pk=key)
-    lent = {"recipe": job.recipe, "name": job.name, "seed": str(job.seed)} | placing.lent(job)
-    lent["model"] = str(job.model_id or (job.model_version.model_id if job.model_version else ""))
-    if frozen := job.dataset_version:
-        lent["dataset"] = str(frozen.dataset_id)
-        lent["validation_fraction"], lent["test_fraction"] = (
-            f"{frozen.validation_fraction:g}",
-            f"{frozen.test_fraction:g}",
-        )
-    return {"values": lent, "config": job.config, "recipe": job.recipe, "job": job}
+    lent = {"recipe": kept["recipe"], "name": kept.get("name", ""), "seed": str(kept.get("seed", 0))}
+    lent |= {key: str(kept.get(key, "")) for key in ("model", "dataset")} | placing.lent(kept)
+    if frozen := kept.get("dataset_version"):
+        version = DatasetVersion.objects.filter(pk=frozen).first()
+        lent["dataset"] = str(version.dataset_id) if version else ""
+    fractions = ("validation_fraction", "test_fraction")
+    lent |= {name: f"{kept[name]:g}" for name in fractions if kept.get(name) is not None}
+    return {"values": lent, "config": kept["config"], "recipe": kept["recipe"], **source}
 
 
 def _fitting(dataset: Dataset | None) -> list[Recipe]:

@@ -51,18 +51,18 @@ def read(typed: Mapping[str, str], user: Any) -> dict[str, Any]:
     }
 
 
-def lent(job: Job) -> dict[str, str]:
-    """What another job lends to the form: how it is treated, not when it started."""
-    needs = job.resources
+def lent(kept: Mapping[str, Any]) -> dict[str, str]:
+    """What the request of another job, or of a template, lends to the form: how it is treated, not when it starts."""
+    needs = kept.get("resources", {})
     return {
-        "priority": str(job.priority),
+        "priority": str(kept.get("priority", 0)),
         "device": needs.get("device", "any"),
         "devices": str(needs.get("devices", 1)),
         "memory_gib": f"{needs['memory_gib']:g}" if needs.get("memory_gib") else "",
         "labels": ", ".join(needs.get("labels", [])),
-        "preemptible": "on" if job.preemptible else "",
-        "max_seconds": length_shown(job.max_seconds),
-        "stall_seconds": length_shown(job.stall_seconds),
+        "preemptible": "on" if kept.get("preemptible") else "",
+        "max_seconds": length_shown(kept.get("max_seconds")),
+        "stall_seconds": length_shown(kept.get("stall_seconds")),
     }
 
 

@@ -24,6 +24,7 @@ from jobs.schedule_serializers import (
     TemplateChangeInput,
     TemplateInput,
     TemplateSerializer,
+    TemplateStartInput,
 )
 from jobs.serializers import JobSerializer
 
@@ -110,13 +111,19 @@ class TemplateStartView(APIView):
         operation_id="training_templates_start",
         tags=TAGS,
         summary="Start a job of a template",
-        description="The job belongs to the template's owner.",
-        request=None,
+        description="The job belongs to the template's owner. What the body names takes the place of the "
+        "template's own for this job.",
+        request=TemplateStartInput,
         responses={201: JobSerializer},
     )
     def post(self, request: Request, template_id: int) -> Response:
         template = find_template(request, template_id)
-        job = blueprints.start(template.owner, template.request, schedules.database_now())
+        given = TemplateStartInput.read(request.data)
+        when = {key: given.pop(key) for key in ("not_before", "after", "after_failure") if key in given}
+        if "after" in when:
+            when["after"] = [find(request, pk) for pk in set(when["after"])]
+        wanted = blueprints.altered(template.request, given)
+        job = blueprints.start(template.owner, wanted, schedules.database_now(), **when)
         return Response(shown(job), status=201)
 
 

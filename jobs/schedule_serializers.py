@@ -8,11 +8,12 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.numbers import finite
-from common.serializers import IdField, Input, TextField
+from common.numbers import BIGINT_MAX, finite
+from common.serializers import IdField, Input, MomentField, TextField, WholeField
 from jobs import schedules
-from jobs.inputs import NewJobInput
-from jobs.models import JobTemplate, Schedule, ScheduleEvent
+from jobs.creation import MAX_NEEDED
+from jobs.inputs import NewJobInput, PriorityField
+from jobs.models import AfterFailure, JobTemplate, Schedule, ScheduleEvent
 from jobs.rules import DAYS, KINDS, MAX_EXPRESSION
 
 RULE_HELP = (
@@ -68,6 +69,25 @@ class TemplateInput(Input):
 class TemplateChangeInput(Input):
     name = TextField(required=False)
     request = RequestInput(required=False, help_text="Replaces the whole request.")
+
+
+class TemplateStartInput(Input):
+    """What one job of a template gets in place of the template's own."""
+
+    name = TextField(required=False)
+    config = serializers.DictField(required=False, help_text="Only the settings that differ.")
+    dataset = IdField(required=False)
+    dataset_version = IdField(required=False)
+    seed = WholeField(required=False, max_value=BIGINT_MAX)
+    priority = PriorityField(required=False)
+    not_before = MomentField(required=False, allow_null=True)
+    after = serializers.ListField(child=IdField(), required=False, max_length=MAX_NEEDED)
+    after_failure = serializers.ChoiceField(choices=AfterFailure.choices, required=False)
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if given.get("dataset") and given.get("dataset_version"):
+            raise serializers.ValidationError({"dataset": "Give a dataset or a dataset_version, not both."})
+        return given
 
 
 class TemplateSerializer(serializers.ModelSerializer):

@@ -81,6 +81,7 @@ class JobSerializer(serializers.ModelSerializer):
     subject = serializers.IntegerField(source="subject_id", allow_null=True)
     model = serializers.IntegerField(source="model_id", allow_null=True)
     base_version = serializers.IntegerField(source="base_version_id", allow_null=True)
+    schedule = serializers.IntegerField(source="schedule_id", allow_null=True, help_text="That made it.")
     waiting_for = serializers.SerializerMethodField(help_text="Why it waits, in a sentence; empty when it does not.")
     request = serializers.CharField(
         help_text="checkpoint, preempt, pause or cancel while a running job has yet to carry it out."
@@ -103,10 +104,10 @@ class JobSerializer(serializers.ModelSerializer):
             "id", "name", "recipe", "status", "phase", "progress", "current_step", "total_steps", "current_epoch",
             "total_epochs", "current_loss", "validation_loss", "rate", "elapsed_seconds", "remaining_seconds",
             "waiting_for", "request", "attempt", "failure", "metrics", "model_version", "owner", "dataset",
-            "dataset_version", "subject", "model", "base_version", "config", "seed", "priority", "preemptible",
-            "resources", "devices", "node", "after", "after_failure", "not_before", "next_try_at", "max_seconds",
-            "phase_seconds", "stall_seconds", "figures", "sample", "environment", "created_at", "queued_at",
-            "started_at", "completed_at",
+            "dataset_version", "subject", "model", "base_version", "schedule", "config", "seed", "priority",
+            "preemptible", "resources", "devices", "node", "after", "after_failure", "not_before", "next_try_at",
+            "max_seconds", "phase_seconds", "stall_seconds", "figures", "sample", "environment", "created_at",
+            "queued_at", "started_at", "completed_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -123,6 +123,12 @@ def test_priority_time_limit_and_preemption_are_changed(alice, owner):
         "PATCH", f"training/jobs/{job.pk}", {"priority": "high", "preemptible": True, "max_seconds": 90}
     ).json()
     assert (answer["priority"], answer["preemptible"], answer["max_seconds"]) == (100, True, 90)
+    limits = {"max_seconds": None, "stall_seconds": 600, "phase_seconds": {"preparing": 30}}
+    answer = alice.send("PATCH", f"training/jobs/{job.pk}", limits).json()
+    assert {name: answer[name] for name in limits} == limits
+    assert answer["priority"] == 100
+    answer = alice.send("PATCH", f"training/jobs/{job.pk}", {"stall_seconds": None, "phase_seconds": {}}).json()
+    assert (answer["stall_seconds"], answer["phase_seconds"]) == (None, {})
 
 
 # What a running job shows

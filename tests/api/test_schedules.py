@@ -57,6 +57,23 @@ def test_a_template_is_saved_used_started_and_deleted(alice):
     assert alice.send("DELETE", address).status_code == 204
 
 
+def test_one_job_of_a_template_may_differ(alice, stranger):
+    request = {"recipe": "simulate", "config": {"steps": 9, "step_seconds": 0}, "seed": 2}
+    address = f"training/templates/{made(alice, 'training/templates', {'name': 'Base', 'request': request})['id']}"
+    first = made(alice, f"{address}/start", {"config": {"steps": 4}, "priority": "high", "name": "Short"})
+    assert (first["config"]["steps"], first["config"]["step_seconds"]) == (4, 0)
+    assert (first["name"], first["priority"], first["seed"], first["schedule"]) == ("Short", 100, 2, None)
+    after = made(alice, f"{address}/start", {"after": [first["id"]], "after_failure": "run"})
+    assert (after["status"], after["after"], after["config"]["steps"]) == ("pending", [first["id"]], 9)
+    assert alice.get(address).json()["request"]["config"]["steps"] == 9, "the template stays as it is"
+    theirs = make_job(stranger)
+    for wrong, status in [
+        ({"config": {"steps": -1}}, 400), ({"recipe": "text-generation"}, 201), ({"after": [theirs.pk]}, 404),
+        ({"dataset": 999_999}, 404), ({"dataset": 1, "dataset_version": 1}, 400), ({"priority": "soon"}, 400),
+    ]:  # fmt: skip
+        assert alice.post_json(f"{address}/start", wrong).status_code == status, wrong
+
+
 def test_the_request_of_a_job_is_taken_over(alice, owner):
     job = make_job(owner, config={"steps": 7}, seed=3)
     template = made(alice, "training/templates", {"name": "As that one", "job": job.pk})

@@ -7,6 +7,7 @@ import threading
 import pytest
 from django.db import connection
 
+from common.errors import InvalidInputError
 from jobs import supervisor
 from jobs.control import change, retry, save_checkpoint
 from jobs.models import Checkpoint, Job
@@ -98,3 +99,28 @@ def test_time_of_earlier_attempts_counts_and_limits_may_be_changed_while_it_runs
     change(job, owner, max_seconds=100)
     clock.read_limits()
     assert clock.due() == 50.0
+    change(job, owner, max_seconds=None, stall_seconds=30, phase_seconds={"preparing": 20})
+    clock.read_limits()
+    assert clock.due() == 20.0
+    change(job, owner, phase_seconds={})
+    clock.read_limits()
+    assert clock.due() == 30.0
+    change(job, owner, name="Another")
+    row = Job.objects.get()
+    assert (row.max_seconds, row.stall_seconds, row.phase_seconds) == (None, 30.0, {})
+    told = list(row.events.filter(kind="changed").order_by("sequence").values_list("message", flat=True))
+    assert told == [
+        "max_seconds: 60.0 → 100.0",
+        "max_seconds: 100.0 → none, stall_seconds: none → 30.0, phase_seconds: none → {'preparing': 20.0}",
+        "phase_seconds: {'preparing': 20.0} → none",
+        "name: running → Another",
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"max_seconds": 0}, {"stall_seconds": -1}, {"phase_seconds": {"lunch": 5}}])
+def test_a_limit_that_is_none_is_refused(running, owner, wrong):
+    before = Job.objects.values().get()
+    with pytest.raises(InvalidInputError) as refused:
+        change(Job.objects.get(), owner, **wrong)
+    assert list(refused.value.fields) == list(wrong)
+    assert Job.objects.values().get() == before

@@ -122,6 +122,12 @@ def test_the_time_limit_of_a_failed_job_is_raised_where_the_failure_says_so(page
     assert 'value="1 min"' in page.get(f"/jobs/{job.pk}").content.decode()
     html = page.post(f"/jobs/{job.pk}/change", {"max_seconds": "2 h"}, headers=HTMX).content.decode()
     assert "Retry goes on from its last checkpoint" in html
+    given = {"max_seconds": "", "stall_seconds": "45 min"}
+    html = page.post(f"/jobs/{job.pk}/change", given, headers=HTMX).content.decode()
+    assert "It may run as long as it needs. It may be without progress for 45 m 00 s." in html
+    job.refresh_from_db()
+    assert (job.max_seconds, job.stall_seconds) == (None, 2700)
+    assert 'value="45 min"' in page.get(f"/jobs/{job.pk}").content.decode()
 
 
 def test_a_running_job_saves_a_checkpoint_and_says_so_meanwhile(page, owner):

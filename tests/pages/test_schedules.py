@@ -5,10 +5,11 @@ import re
 import pytest
 from django.utils import timezone
 
-from jobs import schedules
+from datasets import versions
+from jobs import blueprints, schedules
 from jobs.firing import fire_due
 from jobs.models import Job, JobTemplate, Schedule
-from tests.world import make_job
+from tests.world import make_dataset, make_job
 
 FORM = {"name": "Nightly", "kind": "daily", "at": "02:30", "zone": "Europe/Berlin", "overlap": "skip"}
 HTMX = {"HX-Request": "true"}
@@ -52,6 +53,25 @@ def test_a_template_is_saved_started_and_repeated(page, job):
     refused = page.post(f"/templates/{template.pk}/delete")
     assert refused.status_code == 409
     assert "is used by the schedules Nightly" in text_of(refused)
+
+
+def test_a_job_is_started_of_a_template_with_changes(page, owner, stranger):
+    template = blueprints.save(
+        owner, "Base", {"recipe": "simulate", "config": {"steps": 7}, "seed": 5, "max_seconds": 5400, "priority": 100}
+    )
+    link = f"/jobs/new?template={template.pk}"
+    assert link in page.get("/templates").content.decode()
+    html = page.get(link).content.decode()
+    for shown in ("template 'Base'", 'value="7"', 'value="5"', 'value="1 h 30 min"', 'value="100" selected'):
+        assert shown in html, shown
+    theirs = blueprints.save(stranger, "Theirs", {"recipe": "simulate"})
+    assert page.get(f"/jobs/new?template={theirs.pk}").status_code == 404
+    dataset = make_dataset(owner)
+    frozen = versions.freeze(dataset, owner)
+    kept = blueprints.save(owner, "Pinned", {"recipe": "text-generation", "dataset_version": frozen.pk})
+    assert f'value="{dataset.pk}" selected' in page.get(f"/jobs/new?template={kept.pk}").content.decode()
+    JobTemplate.objects.filter(pk=kept.pk).update(request=kept.request | {"dataset_version": 999_999})
+    assert page.get(f"/jobs/new?template={kept.pk}").status_code == 200, "its version is gone"
 
 
 def test_a_name_that_is_taken_is_told_on_the_form(page, job):
