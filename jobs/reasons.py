@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ class Forecast:
 
     picture: Picture
     typical: float | None  # seconds that a job usually runs; None: too few have completed to say
-    remaining: dict[int, float] = field(default_factory=dict)  # slot → seconds until it is free
+    remaining: dict[int, float] = field(default_factory=dict)  # slot → seconds until it is free; infinite: not known
 
     @classmethod
     def make(cls, picture: Picture) -> Forecast:
@@ -158,24 +159,26 @@ class Forecast:
             if not machine.closed
             for place in machine.fitting(needs)
         ]
-        if self.typical is None or len(slots) < needs.devices:
+        if len(slots) < needs.devices:
             return ""
-        return f", expected in about {_about(self._wait(slots, needs.devices, before, self.typical))}"
+        seconds = self._wait(slots, needs.devices, before, math.inf if self.typical is None else self.typical)
+        return f", expected in about {_about(seconds)}" if math.isfinite(seconds) else ""
 
     @staticmethod
     def _wait(slots: list[float], devices: int, before: int, typical: float) -> float:
         """Seconds until `devices` of these slots are free, when the jobs before it each take one for `typical`."""
         rounds = max(0, before - SIMULATED) / len(slots)
+        later = rounds * typical if rounds else 0.0  # infinity times nothing is no number
         heapq.heapify(slots)
         for _ in range(min(before, SIMULATED)):
             heapq.heapreplace(slots, slots[0] + typical)
-        return rounds * typical + heapq.nsmallest(devices, slots)[-1]
+        return later + heapq.nsmallest(devices, slots)[-1]
 
 
 def _left(job: Job, typical: float | None, now: datetime) -> float:
     if job.remaining_seconds is not None:
         return job.remaining_seconds
-    return max(0.0, (typical or 0.0) - job.elapsed_seconds(now))
+    return math.inf if typical is None else max(0.0, typical - job.elapsed_seconds(now))
 
 
 def _about(seconds: float) -> str:

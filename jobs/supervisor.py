@@ -230,15 +230,16 @@ class Supervisor:
         self.writer.set(total_steps=total, total_epochs=total / per_epoch if per_epoch else None)
         items = [f"{event.get(f'{part}_items') or 0:,} {part}" for part in ("train", "validation")]
         data = f", items: {', '.join(items)}" if event.get("train_items") else ""
-        self.writer.log(f"{total:,} steps, {event.get('parameters') or 0:,} parameters{data}.")
+        parameters = f", {event['parameters']:,} parameters" if event.get("parameters") else ""
+        self.writer.log(f"{total:,} steps{parameters}{data}.")
 
     def _started(self, event: dict[str, Any]) -> None:
         """The trainer says from which step it goes on: what was reported after it is forgotten."""
         self.environment = event.get("environment") or {}
         self.step = event.get("resumed_from") or 0
-        self.writer.log(
-            f"Attempt {self.attempt.number} on {self.slot.node.name}, {event.get('device')}, from step {self.step:,}."
-        )
+        device = event.get("device") or "none"
+        where = self.slot.node.name if device == "none" else f"{self.slot.node.name}, {device}"
+        self.writer.log(f"Attempt {self.attempt.number} on {where}, from step {self.step:,}.")
         if self.step or self.job.current_step or self.attempt.number > 1:
             self._until_database(lambda: self.writer.rewind(self.step))
         self.writer.set(environment=self.environment, current_step=self.step)

@@ -49,6 +49,14 @@ def test_the_speed_of_what_runs_is_better_known_than_the_usual_length(running, m
     assert waiting_reason(make_job()).endswith("expected in about 30 s.")
 
 
+def test_on_a_new_hub_the_speed_of_what_runs_is_all_that_is_known(running, make_job):
+    first, second = make_job(), make_job()
+    assert waiting_reason(first) == "Next; needs a device, node n1 has 0 free."
+    Job.objects.filter(pk=running.job_id).update(total_steps=100, current_step=40, step_seconds=0.5)
+    assert waiting_reason(first).endswith("0 free, expected in about 30 s.")
+    assert waiting_reason(second) == "1 job before it; needs a device, node n1 has 0 free."
+
+
 def test_nothing_is_promised_before_there_is_something_to_reckon_with(running, make_job):
     assert waiting_reason(make_job()) == "Next; needs a device, node n1 has 0 free."
 
