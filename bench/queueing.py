@@ -5,19 +5,22 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import psutil
 
 from bench.report import line, spread
-from tests.hub.harness import Hub
+from common.paths import PROJECT
+from tests.hub.harness import Hub, running
 
 JOBS = 1_000
 STEPS = 10
+NODES = 2
 SLOTS = 4
 WARM_UP = 20
 PRIORITIES = (-5, 0, 5)
@@ -26,13 +29,29 @@ CONFIG = {"steps": STEPS, "step_seconds": 0, "evaluate_every": 0}
 
 def main() -> None:
     print("\n## Queue", flush=True)
-    hub = Hub(TRAINHUB_SLOTS=str(SLOTS))
-    try:
-        hub.start()
+    with contextmanager(running)(TRAINHUB_SLOTS=str(SLOTS // NODES)) as hub, _more_nodes(hub):
         _throughput(hub)
-    finally:
-        hub.stop()
     subprocess.run([sys.executable, "-m", "bench.claims"], check=True)
+
+
+@contextmanager
+def _more_nodes(hub: Hub) -> Iterator[None]:
+    """The other nodes, each with its own manager, warm server and worker clusters, as on a machine of its own."""
+    others = [
+        subprocess.Popen(
+            [sys.executable, "manage.py", "node"], cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env=hub.environment | {"TRAINHUB_NODE": f"node-{number}"},
+        )
+        for number in range(1, NODES)
+    ]  # fmt: skip
+    try:
+        hub.until(lambda: hub.sql("SELECT count(*) FROM jobs_slot WHERE enabled")[0][0] == SLOTS, 60, "all slots")
+        yield
+    finally:
+        for process in others:
+            process.send_signal(signal.SIGTERM)
+        for process in others:
+            process.wait(60)
 
 
 def _throughput(hub: Hub) -> None:
@@ -49,8 +68,13 @@ def _throughput(hub: Hub) -> None:
     spent = {part: seconds - before.get(part, 0.0) for part, seconds in _processor_seconds(hub).items()}
     _check(hub, first)
     began, ended = hub.sql("SELECT min(started_at), max(completed_at) FROM jobs_job WHERE id > %s", first)[0]
+    what = f"{JOBS:,} jobs of {STEPS} steps, {NODES} nodes of {SLOTS // NODES} slots, each once, in order"
     rate = JOBS / (ended - began).total_seconds()
-    line(f"{JOBS:,} jobs of {STEPS} steps, {SLOTS} slots, each once, in order", f"{rate:.1f} jobs/s", "20 jobs/s")
+    line(
+        what,
+        f"{rate:.1f} jobs/s",
+        "20 jobs/s",
+    )
     for part, seconds in sorted(spent.items(), key=lambda item: -item[1]):
         line(f"  processor time of one job: {part}", f"{1000 * seconds / JOBS:.1f} ms")
     gaps = hub.sql(
