@@ -9,32 +9,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q
-from django.db.models.functions import Coalesce, Now
+from django.db import DatabaseError, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
 
 from common.background import enqueue
 from common.errors import InvalidInputError, NotFoundError, ProblemError
 from common.files import store
 from common.push import publish
-from datasets import spool
+from datasets import claims, spool
+from datasets.claims import MAX_ATTEMPTS, LostClaimError
 from datasets.creation import create_dataset, delete_dataset
 from datasets.models import Dataset, Import
 from datasets.names import clean
-from datasets.worker import Claim, LostImportError, work
+from datasets.worker import ImportClaim, work
 
 __all__ = ["create_dataset", "delete_dataset", "run_import", "start_import", "sweep_imports"]
 
 log = logging.getLogger(__name__)
 
 TASK = "datasets.tasks.run_import"
-STALE = timedelta(seconds=60)  # without a heartbeat for so long, a worker is taken for dead
-UNTAKEN = timedelta(seconds=30)  # a waiting import is offered to the workers again this often
-MAX_ATTEMPTS = 5  # an upload that kills its worker each time must end, too
 
 
 def start_import(
@@ -89,7 +86,7 @@ def run_import(import_id: int) -> Import | None:
             )
         work(claim)
         _finish(claim)
-    except LostImportError:
+    except LostClaimError:
         log.warning("import %s was taken over or deleted", import_id)
         return None
     except DatabaseError:
@@ -107,19 +104,8 @@ def sweep_imports() -> int:
 
     Cheap enough to be called every few seconds. Also removes what killed processes left among the uploads.
     """
-    asked = 0
-    with transaction.atomic():
-        stale = Q(status=Import.Status.RUNNING, heartbeat_at__lt=Now() - STALE)
-        Import.objects.filter(stale).update(status=Import.Status.QUEUED, heartbeat_at=None)
-        untaken = Q(created_at__lt=Now() - UNTAKEN) & (
-            Q(heartbeat_at__isnull=True) | Q(heartbeat_at__lt=Now() - UNTAKEN)
-        )
-        running = Import.objects.filter(dataset=OuterRef("dataset"), status=Import.Status.RUNNING)
-        due = Import.objects.filter(untaken, ~Exists(running), status=Import.Status.QUEUED)
-        for import_id in due.select_for_update(skip_locked=True).values_list("pk", flat=True):
-            Import.objects.filter(pk=import_id).update(heartbeat_at=Now())
-            enqueue(TASK, import_id)
-            asked += 1
+    running = Import.objects.filter(dataset=OuterRef("dataset"), status=Import.Status.RUNNING)
+    asked = claims.offer(Import, TASK, but=Q(Exists(running)))
     spool.sweep(_is_open)
     store().sweep()
     return asked
@@ -157,26 +143,16 @@ def _packed(files: list[Any], paths: list[str] | None) -> tuple[spool.Pack, list
         raise
 
 
-def _claim(import_id: int) -> Claim | None:
+def _claim(import_id: int) -> ImportClaim | None:
     """Make this worker the one that runs the import; None when it may not."""
-    free = Q(status=Import.Status.QUEUED) | Q(status=Import.Status.RUNNING, heartbeat_at__lt=Now() - STALE)
-    try:
-        with transaction.atomic():
-            won = Import.objects.filter(free, pk=import_id).update(
-                status=Import.Status.RUNNING,
-                attempt=F("attempt") + 1,
-                started_at=Coalesce(F("started_at"), Now()),
-                heartbeat_at=Now(),
-            )
-            if not won:
-                return None
-            publish(f"import.{import_id}")
-            return Claim(Import.objects.select_related("dataset").get(pk=import_id))
-    except IntegrityError:  # another import into this dataset runs: one at a time
+    taken = claims.take(Import, import_id, "dataset")  # one import into a dataset at a time
+    if taken is None:
         return None
+    publish(f"import.{import_id}")
+    return ImportClaim(taken.row)
 
 
-def _finish(claim: Claim, problem: str = "", hint: str = "") -> None:
+def _finish(claim: ImportClaim, problem: str = "", hint: str = "") -> None:
     """End the import, set the dataset's status, and ask for the next import that waits for it.
 
     `problem` says what stopped it; without it the counters decide between completed and failed.
@@ -185,7 +161,7 @@ def _finish(claim: Claim, problem: str = "", hint: str = "") -> None:
     with transaction.atomic():
         dataset = Dataset.objects.select_for_update(no_key=True).filter(pk=row.dataset_id).first()
         if dataset is None:
-            raise LostImportError
+            raise LostClaimError
         claim.refresh()
         status, message, hint = (Import.Status.FAILED, problem, hint) if problem else claim.verdict()
         claim.update(status=status, message=message[:500], hint=hint[:500], finished_at=Now(), sources=[])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -16,40 +15,19 @@ from common.files import Batch, Draft, store
 from common.push import publish
 from common.references import hold_store
 from datasets import formats, names, spool
+from datasets.claims import Claim, LostClaimError
 from datasets.models import Dataset, Import, Item, Refusal
 from datasets.reading import Found, Upload
 from datasets.refused import DEFAULT_HINT, HINTS, Refused
 
-BEAT_SECONDS = 5.0
 # A batch ends at whichever comes first: so progress moves, and a crash costs little.
 BATCH_FILES = 250
 BATCH_BYTES = 64 << 20
 BATCH_SECONDS = 0.5
 
 
-class LostImportError(Exception):
-    """Another worker took the import over, or it was deleted: stop without a trace."""
-
-
-class Claim:
-    """This worker's right to an import. Each write through it fails with LostImportError once it was lost."""
-
-    def __init__(self, row: Import) -> None:
-        self.row = row
-        self.attempt = row.attempt
-        self._beat_at = time.monotonic()
-
-    def update(self, **values: Any) -> None:
-        """Write to the import's row, which also counts as a heartbeat."""
-        mine = Import.objects.filter(pk=self.row.pk, attempt=self.attempt, status=Import.Status.RUNNING)
-        if not mine.update(heartbeat_at=Now(), **values):
-            raise LostImportError
-        self._beat_at = time.monotonic()
-
-    def beat(self) -> None:
-        """Show that this worker lives; writes at most every few seconds."""
-        if time.monotonic() - self._beat_at > BEAT_SECONDS:
-            self.update()
+class ImportClaim(Claim[Import]):
+    """The right to an import."""
 
     def refresh(self) -> None:
         self.row.refresh_from_db(fields=["done", "accepted", "set_aside", "total"])
@@ -66,7 +44,7 @@ class Claim:
         return _nothing_added(row)
 
 
-def work(claim: Claim) -> None:
+def work(claim: ImportClaim) -> None:
     """Walk through the files from where the import stands. Every batch is one transaction."""
     row = claim.row
     try:
@@ -94,7 +72,7 @@ class _Good:
 class _Batch:
     """Files that were checked and not yet written down, in order."""
 
-    claim: Claim
+    claim: ImportClaim
     files: Batch
     seen: list[_Good | tuple[str, Refused]] = field(default_factory=list)
     bytes: int = 0
@@ -139,7 +117,7 @@ class _Batch:
         hold_store()
         # The dataset first, then the import: everyone locks in this order.
         if not Dataset.objects.select_for_update(no_key=True).filter(pk=row.dataset_id).exists():
-            raise LostImportError
+            raise LostClaimError
         items, refusals = self._sorted()
         self.claim.update(
             done=F("done") + len(self.seen),
@@ -181,7 +159,7 @@ class _Batch:
 class _Beating:
     """A draft whose writer shows that it lives, however large the file."""
 
-    def __init__(self, draft: Draft, claim: Claim) -> None:
+    def __init__(self, draft: Draft, claim: ImportClaim) -> None:
         self.draft, self.claim = draft, claim
         self.reader = draft.reader
 

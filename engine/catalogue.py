@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from engine.config import RecipeConfig
 from engine.protocol import EngineError, FailureCode, Spec
 
-Modality = Literal["text", "image"]
+Modality = Literal["text", "image", "audio", "video", "table"]
 Output = Literal["text", "labels"]
 
 

@@ -11,6 +11,7 @@ from common.files import store
 from common.icons import svg
 from datasets import formats
 from datasets.models import Dataset, Import, Item
+from datasets.tabs import tabs_of
 
 register = template.Library()
 
@@ -43,6 +44,12 @@ def _badge(look: tuple[str, str], word: str, test_id: str) -> SafeString:
     return format_html(
         '<span class="state state-{}" data-testid="{}">{}<span>{}</span></span>', colour, test_id, svg(icon), word
     )
+
+
+@register.inclusion_tag("datasets/_tabs.html")
+def dataset_tabs(dataset: Dataset, current: str) -> dict[str, object]:
+    """Links to the pages of a dataset; `current` is the name of this one's address."""
+    return {"dataset": dataset, "tabs": tabs_of(dataset), "current": current}
 
 
 @register.filter

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from common.errors import ConflictError, InvalidInputError, TooLargeError, UnavailableError
 from common.files import Batch, store
-from datasets import imports, limits, spool, worker
+from datasets import claims, imports, limits, spool, worker
 from datasets.imports import create_dataset, delete_dataset, receive, run_import, start_import, sweep_imports
 from datasets.models import Dataset, Import, Item, Refusal
 from datasets.versions import freeze
@@ -30,6 +30,7 @@ def sent(monkeypatch):
     """What is put on the background queue."""
     calls = []
     monkeypatch.setattr(imports, "enqueue", lambda function, *arguments: calls.append((function, *arguments)))
+    monkeypatch.setattr(claims, "enqueue", lambda function, *arguments: calls.append((function, *arguments)))
     return calls
 
 

@@ -1,0 +1,27 @@
+"""The pages of one dataset, as the tabs in its head name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from datasets.models import Dataset
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A page of a dataset: the name of its address (which takes `pk`), its title, and where it makes sense."""
+
+    url: str
+    title: str
+    fits: Callable[[Dataset], bool] = lambda dataset: True
+
+
+TABS = [
+    Tab("dataset", "Items"),
+]
+
+
+def tabs_of(dataset: Dataset) -> list[Tab]:
+    """Those that make sense for this dataset, in their order."""
+    return [tab for tab in TABS if tab.fits(dataset)]
