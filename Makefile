@@ -22,7 +22,8 @@ test: $(DEV) $(ASSETS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 bench: $(DEV) $(ASSETS)
 	$(BIN)/python -m bench

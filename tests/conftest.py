@@ -12,6 +12,15 @@ def pytest_configure(config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 
 
+ALONE = ("tests/e2e/", "tests/hub/", "tests/faults/", "tests/engine/")
+
+
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        if item.nodeid.startswith(ALONE):
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.fixture
 def owner(db, django_user_model):
     """The one who made it."""

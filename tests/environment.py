@@ -32,5 +32,7 @@ def _finish() -> None:
 
 
 def pytest_configure(config) -> None:
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # runs no test itself: each of its workers has a server of its own
     _server.__enter__()
     atexit.register(_finish)
