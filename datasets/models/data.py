@@ -57,6 +57,7 @@ class Dataset(models.Model):
     # The gates that an item must pass to be trained on.
     approvals = models.PositiveSmallIntegerField(default=0, help_text="Reviewers who must approve an item; 0: none.")
     governed = models.BooleanField(default=False, help_text="Only items that the governance rules allow are used.")
+    governance_at = models.DateTimeField(null=True, help_text="When the rules had last looked at every item.")
     quality = models.FloatField(null=True, help_text="0–100, of the latest check; empty before the first.")
     quality_at = models.DateTimeField(null=True)
     idempotency_key = models.CharField(max_length=200, blank=True)
@@ -196,6 +197,7 @@ class Item(models.Model):
     generated = models.JSONField(null=True, blank=True)
     quality = models.PositiveSmallIntegerField(null=True, help_text="0–100; empty before the first check.")
     review = models.CharField(max_length=10, choices=Review, default=Review.NONE)
+    review_round = models.PositiveIntegerField(default=1, help_text="Votes of this round count; a change begins one.")
     governance = models.CharField(max_length=10, choices=Governance, default=Governance.UNCHECKED)
     aside = models.CharField(max_length=40, blank=True, help_text="Why it is not trained on: duplicate, by_hand …")
     media_type = models.CharField(max_length=50)
