@@ -275,6 +275,8 @@ class Upload(models.Model):
     name = models.CharField(max_length=500, help_text="Relative path, as the sender gave it.")
     bytes = models.BigIntegerField()
     received = models.BigIntegerField(default=0)
+    # The import that took it; kept for a day, so that a repeated request gets the same import.
+    source = models.ForeignKey(Import, models.CASCADE, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
