@@ -8,935 +8,689 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("datasets", "0001_initial"),
+        ('datasets', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Edit",
+            name='Edit',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "field",
-                    models.CharField(
-                        help_text="label, caption, group, subject, aside, metadata, content.", max_length=20
-                    ),
-                ),
-                ("value", models.JSONField(help_text="What it was set to.", null=True)),
-                ("count", models.PositiveIntegerField(default=0)),
-                ("undone_at", models.DateTimeField(null=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField(auto_now_add=True)),
+                ('field', models.CharField(help_text='label, caption, group, subject, aside, metadata, content.', max_length=20)),
+                ('value', models.JSONField(help_text='What it was set to.', null=True)),
+                ('count', models.PositiveIntegerField(default=0)),
+                ('undone_at', models.DateTimeField(null=True)),
             ],
             options={
-                "ordering": ["-id"],
+                'ordering': ['-id'],
             },
         ),
         migrations.CreateModel(
-            name="EditedItem",
+            name='EditedItem',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("before", models.JSONField(null=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('before', models.JSONField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name="EligibilityPolicy",
+            name='EligibilityPolicy',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=100, unique=True)),
-                ("criteria", models.JSONField(default=dict)),
-                (
-                    "kind",
-                    models.CharField(
-                        blank=True, help_text="Only for subjects of this kind; empty: for all.", max_length=50
-                    ),
-                ),
-                ("is_default", models.BooleanField(default=False)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, unique=True)),
+                ('criteria', models.JSONField(default=dict)),
+                ('kind', models.CharField(blank=True, help_text='Only for subjects of this kind; empty: for all.', max_length=50)),
+                ('is_default', models.BooleanField(default=False)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
             ],
             options={
-                "verbose_name_plural": "eligibility policies",
-                "ordering": ["name"],
+                'verbose_name_plural': 'eligibility policies',
+                'ordering': ['name'],
             },
         ),
         migrations.CreateModel(
-            name="Finding",
+            name='Finding',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "row",
-                    models.BigIntegerField(help_text="Of a table's file, from 0; empty: the item itself.", null=True),
-                ),
-                ("code", models.CharField(max_length=40)),
-                ("points", models.PositiveSmallIntegerField(help_text="That it takes from 100.")),
-                ("reason", models.CharField(max_length=500)),
-                (
-                    "cluster",
-                    models.BigIntegerField(help_text="Items found to be alike share the lowest item's id.", null=True),
-                ),
-                ("details", models.JSONField(blank=True, default=dict)),
-                ("dismissed_at", models.DateTimeField(help_text="A person said that it is no fault.", null=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('row', models.BigIntegerField(help_text="Of a table's file, from 0; empty: the item itself.", null=True)),
+                ('code', models.CharField(max_length=40)),
+                ('points', models.PositiveSmallIntegerField(help_text='That it takes from 100.')),
+                ('reason', models.CharField(max_length=500)),
+                ('cluster', models.BigIntegerField(help_text="Items found to be alike share the lowest item's id.", null=True)),
+                ('details', models.JSONField(blank=True, default=dict)),
+                ('dismissed_at', models.DateTimeField(help_text='A person said that it is no fault.', null=True)),
             ],
             options={
-                "ordering": ["id"],
+                'ordering': ['id'],
             },
         ),
         migrations.CreateModel(
-            name="Fingerprint",
+            name='Fingerprint',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("sha256", models.CharField(max_length=64)),
-                ("kind", models.CharField(max_length=20)),
-                ("version", models.PositiveSmallIntegerField(help_text="Of the code that computed it.")),
-                ("facts", models.JSONField(default=dict)),
-                ("value", models.BinaryField(default=bytes)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('sha256', models.CharField(max_length=64)),
+                ('kind', models.CharField(max_length=20)),
+                ('version', models.PositiveSmallIntegerField(help_text='Of the code that computed it.')),
+                ('facts', models.JSONField(default=dict)),
+                ('value', models.BinaryField(default=bytes)),
             ],
         ),
         migrations.CreateModel(
-            name="GovernanceDecision",
+            name='GovernanceDecision',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("rule_name", models.CharField(blank=True, help_text="Empty: no rule fitted.", max_length=100)),
-                (
-                    "decision",
-                    models.CharField(
-                        choices=[("unchecked", "Not checked"), ("allowed", "Allowed"), ("refused", "Refused")],
-                        max_length=10,
-                    ),
-                ),
-                ("reason", models.CharField(max_length=300)),
-                ("at", models.DateTimeField(auto_now_add=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('rule_name', models.CharField(blank=True, help_text='Empty: no rule fitted.', max_length=100)),
+                ('decision', models.CharField(choices=[('unchecked', 'Not checked'), ('allowed', 'Allowed'), ('refused', 'Refused')], max_length=10)),
+                ('reason', models.CharField(max_length=300)),
+                ('at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                "ordering": ["-id"],
+                'ordering': ['-id'],
             },
         ),
         migrations.CreateModel(
-            name="GovernanceRule",
+            name='GovernanceRule',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=100, unique=True)),
-                ("description", models.TextField(blank=True)),
-                ("enabled", models.BooleanField(default=True)),
-                ("position", models.PositiveIntegerField(default=100, help_text="Rules are tried in this order.")),
-                (
-                    "modality",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("image", "Images"),
-                            ("text", "Texts"),
-                            ("audio", "Audio"),
-                            ("video", "Video"),
-                            ("table", "Tables"),
-                        ],
-                        help_text="Empty: for all.",
-                        max_length=10,
-                    ),
-                ),
-                ("condition", models.JSONField(blank=True, default=dict)),
-                ("decision", models.CharField(choices=[("allow", "Allow"), ("refuse", "Refuse")], max_length=10)),
-                ("reason", models.CharField(help_text="Shown with each item that it decides about.", max_length=300)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, unique=True)),
+                ('description', models.TextField(blank=True)),
+                ('enabled', models.BooleanField(default=True)),
+                ('position', models.PositiveIntegerField(default=100, help_text='Rules are tried in this order.')),
+                ('modality', models.CharField(blank=True, choices=[('image', 'Images'), ('text', 'Texts'), ('audio', 'Audio'), ('video', 'Video'), ('table', 'Tables')], help_text='Empty: for all.', max_length=10)),
+                ('condition', models.JSONField(blank=True, default=dict)),
+                ('decision', models.CharField(choices=[('allow', 'Allow'), ('refuse', 'Refuse')], max_length=10)),
+                ('reason', models.CharField(help_text='Shown with each item that it decides about.', max_length=300)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
             ],
             options={
-                "ordering": ["position", "id"],
+                'ordering': ['position', 'id'],
             },
         ),
         migrations.CreateModel(
-            name="QualityRun",
+            name='QualityRun',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("queued", "Waiting"),
-                            ("running", "Checking"),
-                            ("completed", "Completed"),
-                            ("failed", "Failed"),
-                        ],
-                        default="queued",
-                        max_length=10,
-                    ),
-                ),
-                ("phase", models.CharField(blank=True, help_text="What it does now, in words.", max_length=40)),
-                ("total", models.PositiveIntegerField(default=0)),
-                ("done", models.PositiveIntegerField(default=0)),
-                ("score", models.FloatField(null=True)),
-                ("summary", models.JSONField(default=dict)),
-                ("message", models.CharField(blank=True, max_length=500)),
-                ("hint", models.CharField(blank=True, max_length=500)),
-                ("attempt", models.PositiveIntegerField(default=0)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("started_at", models.DateTimeField(null=True)),
-                ("heartbeat_at", models.DateTimeField(null=True)),
-                ("finished_at", models.DateTimeField(null=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('status', models.CharField(choices=[('queued', 'Waiting'), ('running', 'Checking'), ('completed', 'Completed'), ('failed', 'Failed')], default='queued', max_length=10)),
+                ('phase', models.CharField(blank=True, help_text='What it does now, in words.', max_length=40)),
+                ('total', models.PositiveIntegerField(default=0)),
+                ('done', models.PositiveIntegerField(default=0)),
+                ('score', models.FloatField(null=True)),
+                ('summary', models.JSONField(default=dict)),
+                ('message', models.CharField(blank=True, max_length=500)),
+                ('hint', models.CharField(blank=True, max_length=500)),
+                ('attempt', models.PositiveIntegerField(default=0)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('started_at', models.DateTimeField(null=True)),
+                ('heartbeat_at', models.DateTimeField(null=True)),
+                ('finished_at', models.DateTimeField(null=True)),
             ],
             options={
-                "ordering": ["-id"],
+                'ordering': ['-id'],
             },
         ),
         migrations.CreateModel(
-            name="RenderError",
+            name='RenderError',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("row", models.BigIntegerField()),
-                ("reason", models.CharField(max_length=500)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('row', models.BigIntegerField()),
+                ('reason', models.CharField(max_length=500)),
             ],
             options={
-                "ordering": ["row"],
+                'ordering': ['row'],
             },
         ),
         migrations.CreateModel(
-            name="Rendering",
+            name='Rendering',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("rendered_by", models.JSONField(default=dict, help_text="system, prompt, completion, chat.")),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("queued", "Waiting"),
-                            ("running", "Rendering"),
-                            ("completed", "Completed"),
-                            ("failed", "Failed"),
-                        ],
-                        default="queued",
-                        max_length=10,
-                    ),
-                ),
-                ("total", models.PositiveIntegerField(default=0)),
-                ("done", models.PositiveIntegerField(default=0)),
-                ("made", models.PositiveIntegerField(default=0)),
-                ("failed", models.PositiveIntegerField(default=0)),
-                ("message", models.CharField(blank=True, max_length=500)),
-                ("hint", models.CharField(blank=True, max_length=500)),
-                ("attempt", models.PositiveIntegerField(default=0)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("started_at", models.DateTimeField(null=True)),
-                ("heartbeat_at", models.DateTimeField(null=True)),
-                ("finished_at", models.DateTimeField(null=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('rendered_by', models.JSONField(default=dict, help_text='system, prompt, completion, chat.')),
+                ('status', models.CharField(choices=[('queued', 'Waiting'), ('running', 'Rendering'), ('completed', 'Completed'), ('failed', 'Failed')], default='queued', max_length=10)),
+                ('total', models.PositiveIntegerField(default=0)),
+                ('done', models.PositiveIntegerField(default=0)),
+                ('made', models.PositiveIntegerField(default=0)),
+                ('failed', models.PositiveIntegerField(default=0)),
+                ('message', models.CharField(blank=True, max_length=500)),
+                ('hint', models.CharField(blank=True, max_length=500)),
+                ('attempt', models.PositiveIntegerField(default=0)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('started_at', models.DateTimeField(null=True)),
+                ('heartbeat_at', models.DateTimeField(null=True)),
+                ('finished_at', models.DateTimeField(null=True)),
             ],
             options={
-                "ordering": ["-id"],
+                'ordering': ['-id'],
             },
         ),
         migrations.CreateModel(
-            name="Reviewer",
+            name='Reviewer',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "share",
-                    models.PositiveSmallIntegerField(
-                        default=100, help_text="Percent of the items, chosen by a stable hash."
-                    ),
-                ),
-                ("added_at", models.DateTimeField(auto_now_add=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('share', models.PositiveSmallIntegerField(default=100, help_text='Percent of the items, chosen by a stable hash.')),
+                ('added_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                "ordering": ["id"],
+                'ordering': ['id'],
             },
         ),
         migrations.CreateModel(
-            name="ReviewVote",
+            name='ReviewVote',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "verdict",
-                    models.CharField(
-                        choices=[("approved", "Approved"), ("change", "Change asked for"), ("rejected", "Rejected")],
-                        max_length=10,
-                    ),
-                ),
-                ("reason", models.CharField(blank=True, max_length=1000)),
-                ("round", models.PositiveIntegerField(default=1)),
-                ("at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "withdrawn_at",
-                    models.DateTimeField(help_text="Replaced by a later vote of the same reviewer.", null=True),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('verdict', models.CharField(choices=[('approved', 'Approved'), ('change', 'Change asked for'), ('rejected', 'Rejected')], max_length=10)),
+                ('reason', models.CharField(blank=True, max_length=1000)),
+                ('round', models.PositiveIntegerField(default=1)),
+                ('at', models.DateTimeField(auto_now_add=True)),
+                ('withdrawn_at', models.DateTimeField(help_text='Replaced by a later vote of the same reviewer.', null=True)),
             ],
             options={
-                "ordering": ["id"],
+                'ordering': ['id'],
             },
         ),
         migrations.CreateModel(
-            name="Template",
+            name='Template',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=200)),
-                ("system", models.TextField(blank=True)),
-                ("prompt", models.TextField()),
-                ("completion", models.TextField()),
-                ("chat", models.BooleanField(default=False, help_text="Pairs become chat messages.")),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=200)),
+                ('system', models.TextField(blank=True)),
+                ('prompt', models.TextField()),
+                ('completion', models.TextField()),
+                ('chat', models.BooleanField(default=False, help_text='Pairs become chat messages.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
             ],
             options={
-                "ordering": ["name", "id"],
+                'ordering': ['name', 'id'],
             },
         ),
         migrations.CreateModel(
-            name="Upload",
+            name='Upload',
             fields=[
-                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ("name", models.CharField(help_text="Relative path, as the sender gave it.", max_length=500)),
-                ("bytes", models.BigIntegerField()),
-                ("received", models.BigIntegerField(default=0)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("updated_at", models.DateTimeField(auto_now=True)),
+                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('name', models.CharField(help_text='Relative path, as the sender gave it.', max_length=500)),
+                ('bytes', models.BigIntegerField()),
+                ('received', models.BigIntegerField(default=0)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('updated_at', models.DateTimeField(auto_now=True)),
             ],
             options={
-                "ordering": ["created_at"],
+                'ordering': ['created_at'],
             },
         ),
         migrations.AddField(
-            model_name="dataset",
-            name="approvals",
-            field=models.PositiveSmallIntegerField(default=0, help_text="Reviewers who must approve an item; 0: none."),
+            model_name='dataset',
+            name='approvals',
+            field=models.PositiveSmallIntegerField(default=0, help_text='Reviewers who must approve an item; 0: none.'),
         ),
         migrations.AddField(
-            model_name="dataset",
-            name="governance_at",
-            field=models.DateTimeField(help_text="When the rules had last looked at every item.", null=True),
+            model_name='dataset',
+            name='governance_at',
+            field=models.DateTimeField(help_text='When the rules had last looked at every item.', null=True),
         ),
         migrations.AddField(
-            model_name="dataset",
-            name="governed",
-            field=models.BooleanField(default=False, help_text="Only items that the governance rules allow are used."),
+            model_name='dataset',
+            name='governed',
+            field=models.BooleanField(default=False, help_text='Only items that the governance rules allow are used.'),
         ),
         migrations.AddField(
-            model_name="dataset",
-            name="metadata",
+            model_name='dataset',
+            name='metadata',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name="dataset",
-            name="quality",
-            field=models.FloatField(help_text="0–100, of the latest check; empty before the first.", null=True),
+            model_name='dataset',
+            name='quality',
+            field=models.FloatField(help_text='0–100, of the latest check; empty before the first.', null=True),
         ),
         migrations.AddField(
-            model_name="dataset",
-            name="quality_at",
+            model_name='dataset',
+            name='quality_at',
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name="datasetversion",
-            name="left_out",
+            model_name='dataset',
+            name='quality_by_itself',
+            field=models.BooleanField(default=True, help_text='Checked after each import, without being asked.'),
+        ),
+        migrations.AddField(
+            model_name='datasetversion',
+            name='left_out',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name="datasetversion",
-            name="left_out_hash",
-            field=models.CharField(
-                blank=True,
-                help_text="Address in the store of the list: a line each with id, name, reason.",
-                max_length=64,
-            ),
+            model_name='datasetversion',
+            name='left_out_hash',
+            field=models.CharField(blank=True, help_text='Address in the store of the list: a line each with id, name, reason.', max_length=64),
         ),
         migrations.AddField(
-            model_name="datasetversion",
-            name="parent",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="children",
-                to="datasets.datasetversion",
-            ),
+            model_name='datasetversion',
+            name='parent',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='children', to='datasets.datasetversion'),
         ),
         migrations.AddField(
-            model_name="datasetversion",
-            name="split_rule",
+            model_name='datasetversion',
+            name='split_rule',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name="import",
-            name="bytes_done",
+            model_name='import',
+            name='bytes_done',
             field=models.BigIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name="import",
-            name="bytes_total",
+            model_name='import',
+            name='bytes_total',
             field=models.BigIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name="import",
-            name="options",
+            model_name='import',
+            name='options',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name="import",
-            name="origin",
+            model_name='import',
+            name='origin',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name="import",
-            name="position",
+            model_name='import',
+            name='position',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name="item",
-            name="aside",
-            field=models.CharField(
-                blank=True, help_text="Why it is not trained on: duplicate, by_hand …", max_length=40
-            ),
+            model_name='item',
+            name='aside',
+            field=models.CharField(blank=True, help_text='Why it is not trained on: duplicate, by_hand …', max_length=40),
         ),
         migrations.AddField(
-            model_name="item",
-            name="caption",
+            model_name='item',
+            name='caption',
             field=models.TextField(blank=True),
         ),
         migrations.AddField(
-            model_name="item",
-            name="content",
+            model_name='item',
+            name='content',
             field=models.JSONField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name="item",
-            name="facts",
+            model_name='item',
+            name='facts',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name="item",
-            name="generated",
+            model_name='item',
+            name='generated',
             field=models.JSONField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name="item",
-            name="governance",
-            field=models.CharField(
-                choices=[("unchecked", "Not checked"), ("allowed", "Allowed"), ("refused", "Refused")],
-                default="unchecked",
-                max_length=10,
-            ),
+            model_name='item',
+            name='governance',
+            field=models.CharField(choices=[('unchecked', 'Not checked'), ('allowed', 'Allowed'), ('refused', 'Refused')], default='unchecked', max_length=10),
         ),
         migrations.AddField(
-            model_name="item",
-            name="group",
-            field=models.CharField(
-                blank=True, help_text="Items of one group stay in one part of a split.", max_length=200
-            ),
+            model_name='item',
+            name='group',
+            field=models.CharField(blank=True, help_text='Items of one group stay in one part of a split.', max_length=200),
         ),
         migrations.AddField(
-            model_name="item",
-            name="metadata",
-            field=models.JSONField(
-                blank=True, default=dict, help_text="Licence, consent, source … of this item alone."
-            ),
+            model_name='item',
+            name='metadata',
+            field=models.JSONField(blank=True, default=dict, help_text='Licence, consent, source … of this item alone.'),
         ),
         migrations.AddField(
-            model_name="item",
-            name="origin",
+            model_name='item',
+            name='origin',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name="item",
-            name="quality",
-            field=models.PositiveSmallIntegerField(help_text="0–100; empty before the first check.", null=True),
+            model_name='item',
+            name='quality',
+            field=models.PositiveSmallIntegerField(help_text='0–100; empty before the first check.', null=True),
         ),
         migrations.AddField(
-            model_name="item",
-            name="recorded_at",
-            field=models.DateTimeField(blank=True, help_text="When it was taken; for splits by time.", null=True),
+            model_name='item',
+            name='recorded_at',
+            field=models.DateTimeField(blank=True, help_text='When it was taken; for splits by time.', null=True),
         ),
         migrations.AddField(
-            model_name="item",
-            name="review",
-            field=models.CharField(
-                choices=[
-                    ("none", "Not reviewed"),
-                    ("approved", "Approved"),
-                    ("change", "Change asked for"),
-                    ("rejected", "Rejected"),
-                ],
-                default="none",
-                max_length=10,
-            ),
+            model_name='item',
+            name='review',
+            field=models.CharField(choices=[('none', 'Not reviewed'), ('approved', 'Approved'), ('change', 'Change asked for'), ('rejected', 'Rejected')], default='none', max_length=10),
         ),
         migrations.AddField(
-            model_name="item",
-            name="review_round",
-            field=models.PositiveIntegerField(default=1, help_text="Votes of this round count; a change begins one."),
+            model_name='item',
+            name='review_round',
+            field=models.PositiveIntegerField(default=1, help_text='Votes of this round count; a change begins one.'),
         ),
         migrations.AddField(
-            model_name="item",
-            name="subject",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="items",
-                to="datasets.subject",
-            ),
+            model_name='item',
+            name='subject',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='items', to='datasets.subject'),
         ),
         migrations.AddField(
-            model_name="subject",
-            name="attributes",
-            field=models.JSONField(blank=True, default=dict, help_text="Name → text, number or true / false."),
+            model_name='subject',
+            name='attributes',
+            field=models.JSONField(blank=True, default=dict, help_text='Name → text, number or true / false.'),
         ),
         migrations.AlterField(
-            model_name="dataset",
-            name="modality",
-            field=models.CharField(
-                choices=[
-                    ("image", "Images"),
-                    ("text", "Texts"),
-                    ("audio", "Audio"),
-                    ("video", "Video"),
-                    ("table", "Tables"),
-                ],
-                max_length=10,
-            ),
+            model_name='dataset',
+            name='modality',
+            field=models.CharField(choices=[('image', 'Images'), ('text', 'Texts'), ('audio', 'Audio'), ('video', 'Video'), ('table', 'Tables')], max_length=10),
         ),
         migrations.AlterField(
-            model_name="item",
-            name="label",
-            field=models.CharField(blank=True, help_text="The class, from folder, column or manifest.", max_length=200),
+            model_name='item',
+            name='label',
+            field=models.CharField(blank=True, help_text='The class, from folder, column or manifest.', max_length=200),
         ),
         migrations.AddIndex(
-            model_name="item",
-            index=models.Index(fields=["dataset", "id"], name="item_order"),
+            model_name='item',
+            index=models.Index(fields=['dataset', 'id'], name='item_order'),
         ),
         migrations.AddIndex(
-            model_name="item",
-            index=models.Index(fields=["dataset", "quality", "id"], name="item_quality"),
+            model_name='item',
+            index=models.Index(fields=['dataset', 'quality', 'id'], name='item_quality'),
         ),
         migrations.AddIndex(
-            model_name="item",
-            index=models.Index(fields=["dataset", "review", "id"], name="item_review"),
+            model_name='item',
+            index=models.Index(fields=['dataset', 'review', 'id'], name='item_review'),
         ),
         migrations.AddIndex(
-            model_name="item",
-            index=models.Index(fields=["dataset", "governance", "id"], name="item_governance"),
+            model_name='item',
+            index=models.Index(fields=['dataset', 'governance', 'id'], name='item_governance'),
         ),
         migrations.AddIndex(
-            model_name="item",
-            index=models.Index(
-                condition=models.Q(("aside", ""), _negated=True), fields=["dataset", "aside", "id"], name="item_aside"
-            ),
+            model_name='item',
+            index=models.Index(condition=models.Q(('aside', ''), _negated=True), fields=['dataset', 'aside', 'id'], name='item_aside'),
         ),
         migrations.AddIndex(
-            model_name="item",
-            index=models.Index(
-                condition=models.Q(("subject__isnull", False)), fields=["subject", "id"], name="item_subject"
-            ),
+            model_name='item',
+            index=models.Index(condition=models.Q(('subject__isnull', False)), fields=['subject', 'id'], name='item_subject'),
         ),
         migrations.AddIndex(
-            model_name="item",
-            index=models.Index(
-                condition=models.Q(("group", ""), _negated=True), fields=["dataset", "group"], name="item_group"
-            ),
+            model_name='item',
+            index=models.Index(condition=models.Q(('group', ''), _negated=True), fields=['dataset', 'group'], name='item_group'),
         ),
         migrations.AddConstraint(
-            model_name="dataset",
-            constraint=models.CheckConstraint(condition=models.Q(("approvals__lte", 5)), name="dataset_approvals"),
+            model_name='dataset',
+            constraint=models.CheckConstraint(condition=models.Q(('approvals__lte', 5)), name='dataset_approvals'),
         ),
         migrations.AddConstraint(
-            model_name="dataset",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("quality__isnull", True), models.Q(("quality__gte", 0), ("quality__lte", 100)), _connector="OR"
-                ),
-                name="dataset_quality",
-            ),
+            model_name='dataset',
+            constraint=models.CheckConstraint(condition=models.Q(('quality__isnull', True), models.Q(('quality__gte', 0), ('quality__lte', 100)), _connector='OR'), name='dataset_quality'),
         ),
         migrations.AddConstraint(
-            model_name="item",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("quality__isnull", True), ("quality__lte", 100), _connector="OR"),
-                name="item_quality_range",
-            ),
+            model_name='item',
+            constraint=models.CheckConstraint(condition=models.Q(('quality__isnull', True), ('quality__lte', 100), _connector='OR'), name='item_quality_range'),
         ),
         migrations.AddField(
-            model_name="edit",
-            name="by",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='edit',
+            name='by',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="edit",
-            name="dataset",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="edits", to="datasets.dataset"
-            ),
+            model_name='edit',
+            name='dataset',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='edits', to='datasets.dataset'),
         ),
         migrations.AddField(
-            model_name="edit",
-            name="undone_by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='edit',
+            name='undone_by',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="editeditem",
-            name="edit",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="items", to="datasets.edit"
-            ),
+            model_name='editeditem',
+            name='edit',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='datasets.edit'),
         ),
         migrations.AddField(
-            model_name="editeditem",
-            name="item",
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="+", to="datasets.item"),
+            model_name='editeditem',
+            name='item',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='datasets.item'),
         ),
         migrations.AddConstraint(
-            model_name="eligibilitypolicy",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_default", True)), fields=("is_default",), name="eligibility_one_default"
-            ),
+            model_name='eligibilitypolicy',
+            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='eligibility_one_default'),
         ),
         migrations.AddField(
-            model_name="finding",
-            name="dataset",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="findings", to="datasets.dataset"
-            ),
+            model_name='finding',
+            name='dataset',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='datasets.dataset'),
         ),
         migrations.AddField(
-            model_name="finding",
-            name="dismissed_by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='finding',
+            name='dismissed_by',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="finding",
-            name="item",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="findings", to="datasets.item"
-            ),
+            model_name='finding',
+            name='item',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='datasets.item'),
         ),
         migrations.AddConstraint(
-            model_name="fingerprint",
-            constraint=models.UniqueConstraint(fields=("sha256", "kind", "version"), name="fingerprint_once"),
+            model_name='fingerprint',
+            constraint=models.UniqueConstraint(fields=('sha256', 'kind', 'version'), name='fingerprint_once'),
         ),
         migrations.AddField(
-            model_name="governancedecision",
-            name="by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='governancedecision',
+            name='by',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="governancedecision",
-            name="dataset",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="decisions", to="datasets.dataset"
-            ),
+            model_name='governancedecision',
+            name='dataset',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='decisions', to='datasets.dataset'),
         ),
         migrations.AddField(
-            model_name="governancedecision",
-            name="item",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="decisions", to="datasets.item"
-            ),
+            model_name='governancedecision',
+            name='item',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='decisions', to='datasets.item'),
         ),
         migrations.AddField(
-            model_name="governancerule",
-            name="changed_by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='governancerule',
+            name='changed_by',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="governancerule",
-            name="dataset",
-            field=models.ForeignKey(
-                blank=True,
-                help_text="Empty: for all datasets.",
-                null=True,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="rules",
-                to="datasets.dataset",
-            ),
+            model_name='governancerule',
+            name='dataset',
+            field=models.ForeignKey(blank=True, help_text='Empty: for all datasets.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='datasets.dataset'),
         ),
         migrations.AddField(
-            model_name="governancedecision",
-            name="rule",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="decisions",
-                to="datasets.governancerule",
-            ),
+            model_name='governancedecision',
+            name='rule',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='decisions', to='datasets.governancerule'),
         ),
         migrations.AddField(
-            model_name="qualityrun",
-            name="created_by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='qualityrun',
+            name='created_by',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="qualityrun",
-            name="dataset",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="quality_runs", to="datasets.dataset"
-            ),
+            model_name='qualityrun',
+            name='dataset',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='quality_runs', to='datasets.dataset'),
         ),
         migrations.AddField(
-            model_name="rendering",
-            name="created_by",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='rendering',
+            name='created_by',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="rendering",
-            name="sheet",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="renderings", to="datasets.dataset"
-            ),
+            model_name='rendering',
+            name='sheet',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='renderings', to='datasets.dataset'),
         ),
         migrations.AddField(
-            model_name="rendering",
-            name="target",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="rendered_from", to="datasets.dataset"
-            ),
+            model_name='rendering',
+            name='target',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rendered_from', to='datasets.dataset'),
         ),
         migrations.AddField(
-            model_name="rendererror",
-            name="rendering",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="errors", to="datasets.rendering"
-            ),
+            model_name='rendererror',
+            name='rendering',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='errors', to='datasets.rendering'),
         ),
         migrations.AddField(
-            model_name="reviewer",
-            name="added_by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='reviewer',
+            name='added_by',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="reviewer",
-            name="dataset",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="reviewers", to="datasets.dataset"
-            ),
+            model_name='reviewer',
+            name='dataset',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reviewers', to='datasets.dataset'),
         ),
         migrations.AddField(
-            model_name="reviewer",
-            name="user",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="reviews_of", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='reviewer',
+            name='user',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reviews_of', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="reviewvote",
-            name="dataset",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="votes", to="datasets.dataset"
-            ),
+            model_name='reviewvote',
+            name='dataset',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='datasets.dataset'),
         ),
         migrations.AddField(
-            model_name="reviewvote",
-            name="item",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="votes", to="datasets.item"
-            ),
+            model_name='reviewvote',
+            name='item',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='datasets.item'),
         ),
         migrations.AddField(
-            model_name="reviewvote",
-            name="reviewer",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='reviewvote',
+            name='reviewer',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="template",
-            name="owner",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="sheet_templates", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='template',
+            name='owner',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sheet_templates', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="rendering",
-            name="template",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="renderings", to="datasets.template"
-            ),
+            model_name='rendering',
+            name='template',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='renderings', to='datasets.template'),
         ),
         migrations.AddField(
-            model_name="upload",
-            name="dataset",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="uploads", to="datasets.dataset"
-            ),
+            model_name='upload',
+            name='dataset',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uploads', to='datasets.dataset'),
         ),
         migrations.AddField(
-            model_name="upload",
-            name="owner",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='upload',
+            name='owner',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="upload",
-            name="source",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="datasets.import"
-            ),
+            model_name='upload',
+            name='source',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='datasets.import'),
         ),
         migrations.AddIndex(
-            model_name="edit",
-            index=models.Index(fields=["dataset", "-id"], name="edit_newest"),
+            model_name='edit',
+            index=models.Index(fields=['dataset', '-id'], name='edit_newest'),
         ),
         migrations.AddConstraint(
-            model_name="editeditem",
-            constraint=models.UniqueConstraint(fields=("edit", "item"), name="edited_item_once"),
+            model_name='editeditem',
+            constraint=models.UniqueConstraint(fields=('edit', 'item'), name='edited_item_once'),
         ),
         migrations.AddIndex(
-            model_name="finding",
-            index=models.Index(fields=["dataset", "code", "id"], name="finding_code"),
+            model_name='finding',
+            index=models.Index(fields=['dataset', 'code', 'id'], name='finding_code'),
         ),
         migrations.AddIndex(
-            model_name="finding",
-            index=models.Index(
-                condition=models.Q(("cluster__isnull", False)), fields=["dataset", "cluster"], name="finding_cluster"
-            ),
+            model_name='finding',
+            index=models.Index(condition=models.Q(('cluster__isnull', False)), fields=['dataset', 'cluster'], name='finding_cluster'),
         ),
         migrations.AddConstraint(
-            model_name="finding",
-            constraint=models.UniqueConstraint(
-                fields=("item", "code", "row"), name="finding_once_per_item_and_code", nulls_distinct=False
-            ),
+            model_name='finding',
+            constraint=models.UniqueConstraint(fields=('item', 'code', 'row'), name='finding_once_per_item_and_code', nulls_distinct=False),
         ),
         migrations.AddConstraint(
-            model_name="finding",
-            constraint=models.CheckConstraint(condition=models.Q(("points__lte", 100)), name="finding_points"),
+            model_name='finding',
+            constraint=models.CheckConstraint(condition=models.Q(('points__lte', 100)), name='finding_points'),
         ),
         migrations.AddIndex(
-            model_name="governancedecision",
-            index=models.Index(fields=["item", "-id"], name="decision_of_item"),
+            model_name='governancedecision',
+            index=models.Index(fields=['item', '-id'], name='decision_of_item'),
         ),
         migrations.AddIndex(
-            model_name="governancedecision",
-            index=models.Index(fields=["dataset", "-id"], name="decision_of_dataset"),
+            model_name='governancedecision',
+            index=models.Index(fields=['dataset', '-id'], name='decision_of_dataset'),
         ),
         migrations.AddIndex(
-            model_name="qualityrun",
-            index=models.Index(fields=["dataset", "-id"], name="quality_run_newest"),
+            model_name='qualityrun',
+            index=models.Index(fields=['dataset', '-id'], name='quality_run_newest'),
         ),
         migrations.AddConstraint(
-            model_name="qualityrun",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("status__in", ["queued", "running"])),
-                fields=("dataset",),
-                name="quality_one_open_run",
-            ),
+            model_name='qualityrun',
+            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['queued', 'running'])), fields=('dataset',), name='quality_one_open_run'),
         ),
         migrations.AddConstraint(
-            model_name="qualityrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("finished_at__isnull", False), ("status__in", ["completed", "failed"])),
-                    models.Q(("finished_at__isnull", True), ("status__in", ["queued", "running"])),
-                    _connector="OR",
-                ),
-                name="quality_run_finished_has_time",
-            ),
+            model_name='qualityrun',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ['completed', 'failed'])), models.Q(('finished_at__isnull', True), ('status__in', ['queued', 'running'])), _connector='OR'), name='quality_run_finished_has_time'),
         ),
         migrations.AddConstraint(
-            model_name="qualityrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("done__lte", models.F("total"))), name="quality_run_counts"
-            ),
+            model_name='qualityrun',
+            constraint=models.CheckConstraint(condition=models.Q(('done__lte', models.F('total'))), name='quality_run_counts'),
         ),
         migrations.AddConstraint(
-            model_name="qualityrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("score__isnull", True), models.Q(("score__gte", 0), ("score__lte", 100)), _connector="OR"
-                ),
-                name="quality_run_score",
-            ),
+            model_name='qualityrun',
+            constraint=models.CheckConstraint(condition=models.Q(('score__isnull', True), models.Q(('score__gte', 0), ('score__lte', 100)), _connector='OR'), name='quality_run_score'),
         ),
         migrations.AddConstraint(
-            model_name="rendererror",
-            constraint=models.UniqueConstraint(fields=("rendering", "row"), name="render_error_once"),
+            model_name='rendererror',
+            constraint=models.UniqueConstraint(fields=('rendering', 'row'), name='render_error_once'),
         ),
         migrations.AddConstraint(
-            model_name="reviewer",
-            constraint=models.UniqueConstraint(fields=("dataset", "user"), name="reviewer_once"),
+            model_name='reviewer',
+            constraint=models.UniqueConstraint(fields=('dataset', 'user'), name='reviewer_once'),
         ),
         migrations.AddConstraint(
-            model_name="reviewer",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("share__gte", 1), ("share__lte", 100)), name="reviewer_share"
-            ),
+            model_name='reviewer',
+            constraint=models.CheckConstraint(condition=models.Q(('share__gte', 1), ('share__lte', 100)), name='reviewer_share'),
         ),
         migrations.AddIndex(
-            model_name="reviewvote",
-            index=models.Index(fields=["dataset", "reviewer", "-id"], name="vote_of_reviewer"),
+            model_name='reviewvote',
+            index=models.Index(fields=['dataset', 'reviewer', '-id'], name='vote_of_reviewer'),
         ),
         migrations.AddIndex(
-            model_name="reviewvote",
-            index=models.Index(fields=["item", "round"], name="vote_of_item"),
+            model_name='reviewvote',
+            index=models.Index(fields=['item', 'round'], name='vote_of_item'),
         ),
         migrations.AddConstraint(
-            model_name="reviewvote",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("withdrawn_at__isnull", True)),
-                fields=("item", "reviewer", "round"),
-                name="vote_once_a_round",
-            ),
+            model_name='reviewvote',
+            constraint=models.UniqueConstraint(condition=models.Q(('withdrawn_at__isnull', True)), fields=('item', 'reviewer', 'round'), name='vote_once_a_round'),
         ),
         migrations.AddConstraint(
-            model_name="reviewvote",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("verdict", "approved"), models.Q(("reason", ""), _negated=True), _connector="OR"),
-                name="vote_against_has_reason",
-            ),
+            model_name='reviewvote',
+            constraint=models.CheckConstraint(condition=models.Q(('verdict', 'approved'), models.Q(('reason', ''), _negated=True), _connector='OR'), name='vote_against_has_reason'),
         ),
         migrations.AddConstraint(
-            model_name="template",
-            constraint=models.UniqueConstraint(fields=("owner", "name"), name="template_name_once"),
+            model_name='template',
+            constraint=models.UniqueConstraint(fields=('owner', 'name'), name='template_name_once'),
         ),
         migrations.AddConstraint(
-            model_name="rendering",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("done", django.db.models.expressions.CombinedExpression(models.F("made"), "+", models.F("failed")))
-                ),
-                name="rendering_counts_add_up",
-            ),
+            model_name='rendering',
+            constraint=models.CheckConstraint(condition=models.Q(('done', django.db.models.expressions.CombinedExpression(models.F('made'), '+', models.F('failed')))), name='rendering_counts_add_up'),
         ),
         migrations.AddConstraint(
-            model_name="rendering",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("finished_at__isnull", False), ("status__in", ["completed", "failed"])),
-                    models.Q(("finished_at__isnull", True), ("status__in", ["queued", "running"])),
-                    _connector="OR",
-                ),
-                name="rendering_finished_has_time",
-            ),
+            model_name='rendering',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ['completed', 'failed'])), models.Q(('finished_at__isnull', True), ('status__in', ['queued', 'running'])), _connector='OR'), name='rendering_finished_has_time'),
         ),
         migrations.AddConstraint(
-            model_name="rendering",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("status__in", ["queued", "running"])),
-                fields=("target",),
-                name="rendering_one_open_per_target",
-            ),
+            model_name='rendering',
+            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['queued', 'running'])), fields=('target',), name='rendering_one_open_per_target'),
         ),
         migrations.AddIndex(
-            model_name="upload",
-            index=models.Index(fields=["dataset", "updated_at"], name="upload_dataset"),
+            model_name='upload',
+            index=models.Index(fields=['dataset', 'updated_at'], name='upload_dataset'),
         ),
         migrations.AddConstraint(
-            model_name="upload",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("bytes__gte", 0), ("received__gte", 0), ("received__lte", models.F("bytes"))),
-                name="upload_received",
-            ),
+            model_name='upload',
+            constraint=models.CheckConstraint(condition=models.Q(('bytes__gte', 0), ('received__gte', 0), ('received__lte', models.F('bytes'))), name='upload_received'),
         ),
     ]

@@ -60,6 +60,7 @@ class Dataset(models.Model):
     governance_at = models.DateTimeField(null=True, help_text="When the rules had last looked at every item.")
     quality = models.FloatField(null=True, help_text="0–100, of the latest check; empty before the first.")
     quality_at = models.DateTimeField(null=True)
+    quality_by_itself = models.BooleanField(default=True, help_text="Checked after each import, without being asked.")
     idempotency_key = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
