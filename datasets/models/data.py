@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.fields.json import KT
 
 from datasets.models.subjects import Subject
 
@@ -112,9 +113,10 @@ class Import(models.Model):
     bytes_total = models.BigIntegerField(default=0)
     bytes_done = models.BigIntegerField(default=0)
     total = models.PositiveIntegerField(null=True, help_text="Files to look at; empty until archives were opened.")
+    # Files that were looked at to their end. A file of rows gives many items, a list of labels none.
     done = models.PositiveIntegerField(default=0)
-    accepted = models.PositiveIntegerField(default=0)
-    set_aside = models.PositiveIntegerField(default=0)
+    accepted = models.PositiveIntegerField(default=0, help_text="Items that were added.")
+    set_aside = models.PositiveIntegerField(default=0, help_text="Files and rows that were not taken, with a reason.")
     message = models.CharField(max_length=500, blank=True, help_text="What happened, in words.")
     hint = models.CharField(max_length=500, blank=True, help_text="What to do next, when it failed.")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -136,7 +138,6 @@ class Import(models.Model):
                 | Q(status__in=["queued", "running"], finished_at__isnull=True),
                 name="import_finished_has_time",
             ),
-            models.CheckConstraint(condition=Q(done=F("accepted") + F("set_aside")), name="import_counts_add_up"),
         ]
         indexes = [
             models.Index(
@@ -152,6 +153,8 @@ class Import(models.Model):
         """How much has been looked at, 0–100."""
         if self.status == self.Status.COMPLETED:
             return 100
+        if self.bytes_total:
+            return min(100, int(100 * self.bytes_done / self.bytes_total))
         return int(100 * self.done / self.total) if self.total else 0
 
 
@@ -224,6 +227,8 @@ class Item(models.Model):
             models.Index(fields=["dataset", "aside", "id"], condition=~Q(aside=""), name="item_aside"),
             models.Index(fields=["subject", "id"], condition=Q(subject__isnull=False), name="item_subject"),
             models.Index(fields=["dataset", "group"], condition=~Q(group=""), name="item_group"),
+            # Whose columnar copy a file of the store is.
+            models.Index(KT("facts__parquet"), condition=Q(facts__has_key="parquet"), name="item_parquet"),
         ]
 
     def __str__(self) -> str:
