@@ -233,8 +233,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='dataset',
+            name='governance_asked_at',
+            field=models.DateTimeField(help_text='When a worker was last asked to apply the rules.', null=True),
+        ),
+        migrations.AddField(
+            model_name='dataset',
             name='governance_at',
-            field=models.DateTimeField(help_text='When the rules had last looked at every item.', null=True),
+            field=models.DateTimeField(help_text='Since when items are marked by the present rules; empty: all must be looked at again.', null=True),
         ),
         migrations.AddField(
             model_name='dataset',

@@ -58,7 +58,10 @@ class Dataset(models.Model):
     # The gates that an item must pass to be trained on.
     approvals = models.PositiveSmallIntegerField(default=0, help_text="Reviewers who must approve an item; 0: none.")
     governed = models.BooleanField(default=False, help_text="Only items that the governance rules allow are used.")
-    governance_at = models.DateTimeField(null=True, help_text="When the rules had last looked at every item.")
+    governance_at = models.DateTimeField(
+        null=True, help_text="Since when items are marked by the present rules; empty: all must be looked at again."
+    )
+    governance_asked_at = models.DateTimeField(null=True, help_text="When a worker was last asked to apply the rules.")
     quality = models.FloatField(null=True, help_text="0–100, of the latest check; empty before the first.")
     quality_at = models.DateTimeField(null=True)
     quality_by_itself = models.BooleanField(default=True, help_text="Checked after each import, without being asked.")
@@ -233,6 +236,21 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class LabelCount(models.Model):
+    """How many items of a dataset have a label; kept right by triggers and `datasets.edits`, see `datasets.labels`."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="label_counts")
+    label = models.CharField(max_length=200, blank=True)
+    count = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["label"]
+        constraints = [models.UniqueConstraint(fields=["dataset", "label"], name="label_count_once")]
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.count}"
 
 
 class Edit(models.Model):
