@@ -8,6 +8,7 @@ from datasets.models.data import (
     Governance,
     Import,
     Item,
+    LabelCount,
     Modality,
     Refusal,
     Review,
@@ -20,6 +21,6 @@ from datasets.models.subjects import EligibilityPolicy, Subject
 
 __all__ = [
     "Dataset", "DatasetVersion", "Edit", "EditedItem", "EligibilityPolicy", "Finding", "Fingerprint", "Governance",
-    "GovernanceDecision", "GovernanceRule", "Import", "Item", "Modality", "QualityRun", "Refusal", "RenderError",
-    "Rendering", "Review", "ReviewVote", "Reviewer", "Subject", "Template", "Upload",
+    "GovernanceDecision", "GovernanceRule", "Import", "Item", "LabelCount", "Modality", "QualityRun", "Refusal",
+    "RenderError", "Rendering", "Review", "ReviewVote", "Reviewer", "Subject", "Template", "Upload",
 ]  # fmt: skip

@@ -207,7 +207,7 @@ class Item(models.Model):
     review_round = models.PositiveIntegerField(default=1, help_text="Votes of this round count; a change begins one.")
     governance = models.CharField(max_length=10, choices=Governance, default=Governance.UNCHECKED)
     aside = models.CharField(max_length=40, blank=True, help_text="Why it is not trained on: duplicate, by_hand …")
-    media_type = models.CharField(max_length=50)
+    media_type = models.CharField(max_length=100)
     bytes = models.BigIntegerField()
     width = models.PositiveIntegerField(null=True)
     height = models.PositiveIntegerField(null=True)

@@ -3,8 +3,9 @@
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from datasets import versions
+from datasets.edits import edit_items
 from datasets.imports import receive, run_import
-from datasets.models import Dataset, Import, Item
+from datasets.models import Dataset, Import
 from jobs.creation import create_job
 from tests.pages.conftest import HTMX
 from tests.world import Upload, make_dataset
@@ -144,7 +145,7 @@ def test_images_without_a_class_are_counted(page, owner):
     assert 'data-testid="unlabelled"' not in page.get(address).content.decode()
     Dataset.objects.filter(pk=dataset.pk).update(modality="image")
     assert "4 images lie in no folder, so they have no class" in page.get(address).content.decode()
-    Item.objects.filter(pk__in=dataset.items.values("pk")[:3]).update(label="fox")
+    edit_items(dataset, owner, dataset.items.values_list("pk", flat=True)[:3], field="label", value="fox")
     assert "1 image lies in no folder, so it has no class" in page.get(address, headers=HTMX).content.decode()
 
 
