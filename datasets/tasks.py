@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from datasets import imports
+from datasets import governance, imports
 
 
 def run_import(import_id: int) -> None:
     imports.run_import(import_id)
+
+
+def check_governance(dataset_id: int) -> None:
+    governance.work(dataset_id)
