@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets import api
+from datasets import api, upload_api
 
 DATASET = "datasets/<int:dataset_id>"
 
@@ -10,6 +10,9 @@ urlpatterns = [
     path(f"{DATASET}/files", api.FilesView.as_view(), name="api-dataset-files"),
     path(f"{DATASET}/imports", api.ImportsView.as_view(), name="api-dataset-imports"),
     path(f"{DATASET}/imports/<int:import_id>", api.ImportView.as_view(), name="api-dataset-import"),
+    path(f"{DATASET}/uploads", upload_api.UploadsView.as_view(), name="api-dataset-uploads"),
+    path(f"{DATASET}/uploads/finish", upload_api.UploadsFinishView.as_view(), name="api-dataset-uploads-finish"),
+    path(f"{DATASET}/uploads/<uuid:upload_id>", upload_api.UploadView.as_view(), name="api-dataset-upload"),
     path(f"{DATASET}/items", api.ItemsView.as_view(), name="api-dataset-items"),
     path(f"{DATASET}/items/<int:item_id>/content", api.ItemContentView.as_view(), name="api-item-content"),
     path(f"{DATASET}/items/<int:item_id>/preview", api.ItemPreviewView.as_view(), name="api-item-preview"),

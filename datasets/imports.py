@@ -8,12 +8,12 @@ transaction: items, refusals and counters together, so after a crash the next wo
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import DatabaseError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from common.background import enqueue
@@ -27,44 +27,61 @@ from datasets.models import Dataset, Import
 from datasets.names import clean
 from datasets.worker import ImportClaim, work
 
-__all__ = ["create_dataset", "delete_dataset", "run_import", "start_import", "sweep_imports"]
+__all__ = ["begin", "create_dataset", "delete_dataset", "run_import", "start_import", "sweep_imports"]
 
 log = logging.getLogger(__name__)
 
 TASK = "datasets.tasks.run_import"
+HandOver = Callable[[int], list[dict[str, Any]]]
 
 
 def start_import(
-    dataset: Dataset, by: AbstractBaseUser, files: Iterable[Any], paths: list[str] | None = None
-) -> Import:
+    dataset: Dataset, by: AbstractBaseUser, files: Iterable[Any], paths: list[str] | None = None,
+    options: dict[str, Any] | None = None,
+) -> Import:  # fmt: skip
     """Keep the files and have them imported in the background; returns the waiting import.
 
     `files` are Django's uploaded files, or anything with `name` and `chunks()`. The relative path of a file,
-    which gives its label, is its entry in `paths`, else its `relative_path`, else its name.
+    which gives its label, is its entry in `paths`, else its `relative_path`, else its name. `options` say how to
+    read them (`datasets.options`).
     InvalidInputError without files, TooLargeError above the limit, UnavailableError when the disk is full.
     """
-    made = receive(dataset, by, files, paths)
+    made = receive(dataset, by, files, paths, options)
     enqueue(TASK, made.pk)
     return made
 
 
-def receive(dataset: Dataset, by: AbstractBaseUser, files: Iterable[Any], paths: list[str] | None = None) -> Import:
+def receive(
+    dataset: Dataset, by: AbstractBaseUser, files: Iterable[Any], paths: list[str] | None = None,
+    options: dict[str, Any] | None = None,
+) -> Import:  # fmt: skip
     """What `start_import` does, without asking a worker; for whoever runs the import itself."""
     pack, entries = _packed(list(files), paths)
+
+    def hand_over(import_id: int) -> list[dict[str, Any]]:
+        path = pack.hand_over(import_id)
+        return [{"name": entry.name, "path": path, "offset": entry.offset, "bytes": entry.bytes} for entry in entries]
+
     try:
-        with transaction.atomic():
-            if not Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).exists():
-                raise NotFoundError("The dataset is gone.", "Go back to the list of datasets.")
-            made = Import.objects.create(dataset=dataset, created_by=by)
-            path = pack.hand_over(made.pk)
-            made.sources = [
-                {"name": entry.name, "path": path, "offset": entry.offset, "bytes": entry.bytes} for entry in entries
-            ]
-            made.save(update_fields=["sources"])
-            Dataset.objects.filter(pk=dataset.pk).update(status=Dataset.Status.PROCESSING, updated_at=Now())
-            publish(f"import.{made.pk}", f"dataset.{dataset.pk}")
+        return begin(dataset, by, hand_over, options=options)
     finally:
         pack.close()
+
+
+def begin(
+    dataset: Dataset, by: AbstractBaseUser, hand_over: HandOver, *,
+    options: dict[str, Any] | None = None, origin: dict[str, Any] | None = None,
+) -> Import:  # fmt: skip
+    """A waiting import, and the dataset marked as processing. `hand_over` gets the new id and returns the sources."""
+    with transaction.atomic():
+        if not Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).exists():
+            raise NotFoundError("The dataset is gone.", "Go back to the list of datasets.")
+        made = Import.objects.create(dataset=dataset, created_by=by, options=options or {}, origin=origin or {})
+        made.sources = hand_over(made.pk)
+        made.bytes_total = sum(source["bytes"] for source in made.sources)
+        made.save(update_fields=["sources", "bytes_total"])
+        Dataset.objects.filter(pk=dataset.pk).update(status=Dataset.Status.PROCESSING, updated_at=Now())
+        publish(f"import.{made.pk}", f"dataset.{dataset.pk}")
     dataset.status = Dataset.Status.PROCESSING
     return made
 
@@ -164,7 +181,10 @@ def _finish(claim: ImportClaim, problem: str = "", hint: str = "") -> None:
             raise LostClaimError
         claim.refresh()
         status, message, hint = (Import.Status.FAILED, problem, hint) if problem else claim.verdict()
-        claim.update(status=status, message=message[:500], hint=hint[:500], finished_at=Now(), sources=[])
+        ended: dict[str, Any] = {} if problem else {"bytes_done": F("bytes_total")}
+        claim.update(
+            status=status, message=message[:500], hint=hint[:500], finished_at=Now(), sources=[], position={}, **ended
+        )
         waiting = dataset.imports.filter(status=Import.Status.QUEUED).order_by("id").values_list("pk", flat=True)
         dataset.status = _status(dataset, bool(waiting))
         dataset.save(update_fields=["status", "updated_at"])

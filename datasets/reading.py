@@ -25,8 +25,8 @@ class Found:
 class Upload:
     """The sources of one import. The order is the same each time, so a number is enough to go on after a crash."""
 
-    def __init__(self, descriptor: int, sources: list[dict[str, Any]], beat: Beat) -> None:
-        self.descriptor = descriptor
+    def __init__(self, spooled: spool.Opened, sources: list[dict[str, Any]], beat: Beat) -> None:
+        self.spooled = spooled
         self.beat = beat
         self.parts = [_Part(self, source) for source in sources if not names.is_system_file(source["name"])]
         self.total = 0
@@ -75,7 +75,7 @@ class _Part:
             yield Found(self.name, self._open())
 
     def _open(self) -> BinaryIO:
-        return spool.window(self.upload.descriptor, self.source)
+        return self.upload.spooled.window(self.source)
 
     def _archive(self) -> Archive | None:
         stream = self._open()

@@ -1,7 +1,8 @@
-"""Where uploads wait for their import: one pack for each upload, its files one after another.
+"""Where files wait for their import: one folder for each import, with one pack of its files, one after another.
 
-Ten thousand small files are then one open file and one sync. While a process writes or reads a pack it
-holds a lock on it, so a sweep can tell a pack whose process died.
+Ten thousand small files are then one open file and one sync. While a process writes a pack it holds a lock
+on it, so a sweep can tell a pack whose process died. Files that came in piece by piece lie beside the pack,
+linked and not copied; a source can also name a file of the store, which is read where it lies.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 from django.conf import settings
 
 from common.errors import TooLargeError
-from common.files import Window, disk_full_in_words, sync_folder
+from common.files import Window, disk_full_in_words, store, sync_folder
 from datasets import limits
 
 PREFIX = "incoming-"
@@ -97,19 +98,87 @@ def folder_of(import_id: int) -> Path:
     return uploads() / str(int(import_id))
 
 
+class Opened:
+    """The files of an import, and how far they were read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.descriptor = os.open(folder / PACK, flags)
+        self._latest: tuple[Window, int] | None = None
+
+    def window(self, source: dict[str, Any]) -> BinaryIO:
+        """The bytes of one source: a stretch of the pack, a file beside it, or a file of the store."""
+        path = self._own_path(source)
+        if path is None:
+            opened = Window(self.descriptor, source["offset"], source["bytes"])
+        else:
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+            opened = _OwnWindow(os.open(path, flags), 0, source["bytes"])
+        return io.BufferedReader(_Watched(self, opened, source.get("before", source["offset"])), 1 << 16)
+
+    @property
+    def bytes_done(self) -> int:
+        """Where the reader stands, counted from the start of the first source."""
+        return self._latest[1] + min(self._latest[0].tell(), self._latest[0].length) if self._latest else 0
+
+    def reads(self, window: Window, before: int) -> None:
+        self._latest = window, before
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+    def _own_path(self, source: dict[str, Any]) -> Path | None:
+        if sha256 := source.get("stored"):
+            return store().path(sha256)
+        name = Path(source["path"]).name
+        return None if name == PACK else self.folder / name
+
+
+class _OwnWindow(Window):
+    """A window that closes its descriptor."""
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self.descriptor)
+        super().close()
+
+
+class _Watched(io.RawIOBase):
+    """A window that tells how far it was read."""
+
+    def __init__(self, opened: Opened, window: Window, before: int) -> None:
+        self.opened, self.inner, self.before = opened, window, before
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self.inner.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.inner.tell()
+
+    def readinto(self, buffer: memoryview) -> int:
+        self.opened.reads(self.inner, self.before)
+        return self.inner.readinto(buffer)
+
+    def close(self) -> None:
+        self.inner.close()
+        super().close()
+
+
 @contextmanager
-def opened(import_id: int) -> Iterator[int]:
-    """The descriptor of an import's pack. FileNotFoundError when it is gone."""
-    descriptor = os.open(folder_of(import_id) / PACK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def opened(import_id: int) -> Iterator[Opened]:
+    """The files of an import. FileNotFoundError when they are gone."""
+    found = Opened(folder_of(import_id))
     try:
-        yield descriptor
+        yield found
     finally:
-        os.close(descriptor)
-
-
-def window(descriptor: int, source: dict[str, Any]) -> BinaryIO:
-    """The bytes of one source of an import."""
-    return io.BufferedReader(Window(descriptor, source["offset"], source["bytes"]), 1 << 16)
+        found.close()
 
 
 def remove(import_id: int) -> None:

@@ -48,10 +48,10 @@ def work(claim: ImportClaim) -> None:
     """Walk through the files from where the import stands. Every batch is one transaction."""
     row = claim.row
     try:
-        with spool.opened(row.pk) as descriptor, store().batch() as files:
-            upload = Upload(descriptor, row.sources, claim.beat)
+        with spool.opened(row.pk) as spooled, store().batch() as files:
+            upload = Upload(spooled, row.sources, claim.beat)
             claim.update(total=upload.total)
-            batch = _Batch(claim, files)
+            batch = _Batch(claim, files, spooled)
             for found in upload.files(row.done):
                 batch.take(found)
                 if batch.full:
@@ -74,6 +74,7 @@ class _Batch:
 
     claim: ImportClaim
     files: Batch
+    spooled: spool.Opened
     seen: list[_Good | tuple[str, Refused]] = field(default_factory=list)
     bytes: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -123,6 +124,7 @@ class _Batch:
             done=F("done") + len(self.seen),
             accepted=F("accepted") + len(items),
             set_aside=F("set_aside") + len(refusals),
+            bytes_done=self.spooled.bytes_done,
         )
         self.files.publish({item.sha256 for item in items})
         Item.objects.bulk_create(items)

@@ -15,6 +15,7 @@ from django_q.models import OrmQ
 from common.background import QUEUE
 from datasets.imports import sweep_imports
 from datasets.models import Import
+from datasets.pieces import sweep_uploads
 from jobs import outbox
 from jobs.firing import fire_due
 from jobs.folders import sweep_folders
@@ -36,8 +37,17 @@ def knock_where_work_waits() -> None:
 
 
 # End lost attempts, make the jobs of schedules, queue what need wait no longer, knock, wake imports and recording that
-# were left lying, remove what ended jobs left on disk.
-SWEEPS = (release_lost, fire_due, release_due, knock_where_work_waits, sweep_imports, outbox.sweep, sweep_folders)
+# were left lying, remove uploads that nobody finished and what ended jobs left on disk.
+SWEEPS = (
+    release_lost,
+    fire_due,
+    release_due,
+    knock_where_work_waits,
+    sweep_imports,
+    sweep_uploads,
+    outbox.sweep,
+    sweep_folders,
+)
 
 
 def deaf_queues(node_id: int) -> list[str]:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts import tokens
 from common.files import store
+from datasets import pieces
 from datasets import versions as dataset_versions
 from datasets.creation import create_dataset, create_subject
 from datasets.imports import receive, run_import
@@ -107,6 +108,7 @@ class World:
     dataset: Any
     dataset_version: Any
     imported: Any
+    upload: Any
     item: Any
     subject: Any
     job: Job
@@ -123,6 +125,7 @@ class World:
         return {
             "dataset_id": self.dataset.pk,
             "import_id": self.imported.pk,
+            "upload_id": self.upload.pk,
             "item_id": self.item.pk,
             "job_id": self.job.pk,
             "model_id": self.version.model_id,
@@ -150,6 +153,7 @@ def make_world(owner) -> World:
         dataset=dataset,
         dataset_version=dataset_versions.freeze(dataset, owner, validation_fraction=0.5),
         imported=dataset.imports.get(),
+        upload=pieces.begin(dataset, owner, name=f"{marker}/half.zip", size=9),
         item=dataset.items.first(),
         subject=create_subject(owner, name=f"{marker} subject"),
         job=job,
