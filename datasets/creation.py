@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, QuerySet
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.files import store
 from common.push import publish
 from common.references import remove_unreferenced
-from datasets.models import Dataset, DatasetVersion, Import, Item, Modality, Refusal, Subject
+from datasets.models import Dataset, DatasetVersion, Import, Item, Modality, Refusal, RenderError, Subject
 
 
 def create_dataset(
@@ -92,6 +92,11 @@ def delete_dataset(dataset: Dataset, by: AbstractBaseUser) -> int:
     with transaction.atomic():
         if not Dataset.objects.select_for_update().filter(pk=dataset.pk).exists():
             raise NotFoundError("The dataset is gone already.", "Go back to the list of datasets.")
+        if made := list(dataset.renderings.values_list("target__name", flat=True).distinct()[:3]):
+            raise ConflictError(
+                f"'{dataset.name}' can't be deleted: the training sheets {', '.join(made)} were made from its rows.",
+                "Delete these first, or keep it, so that it stays known where their pairs come from.",
+            )
         addresses = [bytes.fromhex(sha256) for sha256 in _addresses(dataset)]
         try:
             dataset.versions.all().delete()
@@ -101,6 +106,7 @@ def delete_dataset(dataset: Dataset, by: AbstractBaseUser) -> int:
         Refusal.objects.filter(source__dataset=dataset).delete()
         Item.objects.filter(dataset=dataset).delete()
         Import.objects.filter(dataset=dataset).delete()
+        RenderError.objects.filter(rendering__target=dataset).delete()
         Dataset.objects.filter(pk=dataset.pk).delete()
         publish(f"dataset.{dataset.pk}")
     return remove_unreferenced(store(), (address.hex() for address in addresses))
@@ -109,13 +115,25 @@ def delete_dataset(dataset: Dataset, by: AbstractBaseUser) -> int:
 def named_files(addresses: list[str]) -> set[str]:
     """Those of the addresses that an item or a version names (see common.references)."""
     items = Item.objects.filter(sha256__in=addresses).values_list("sha256", flat=True)
+    # Only tables have a columnar copy; they are few, so that no index of that fact is needed.
+    copies = Item.objects.filter(dataset__modality=Modality.TABLE, facts__parquet__in=addresses)
     versions = DatasetVersion.objects.filter(content_hash__in=addresses).values_list("content_hash", flat=True)
-    return {*items, *versions}
+    lists = DatasetVersion.objects.filter(left_out_hash__in=addresses).values_list("left_out_hash", flat=True)
+    return {*items, *copies.values_list("facts__parquet", flat=True), *versions, *lists}
+
+
+def addresses_of(items: QuerySet[Item]) -> Iterator[str]:
+    """The files of the store that these items name."""
+    for sha256, copy in items.order_by().values_list("sha256", "facts__parquet").iterator(5000):
+        yield sha256
+        if copy:
+            yield copy
 
 
 def _addresses(dataset: Dataset) -> Iterator[str]:
-    yield from dataset.items.values_list("sha256", flat=True).iterator(5000)
-    yield from dataset.versions.values_list("content_hash", flat=True)
+    yield from addresses_of(dataset.items.all())
+    for version in dataset.versions.values_list("content_hash", "left_out_hash"):
+        yield from filter(None, version)
 
 
 def _checked_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datasets import governance, imports
+from datasets import governance, imports, renderings
 
 
 def run_import(import_id: int) -> None:
@@ -11,3 +11,7 @@ def run_import(import_id: int) -> None:
 
 def check_governance(dataset_id: int) -> None:
     governance.work(dataset_id)
+
+
+def run_rendering(rendering_id: int) -> None:
+    renderings.run_rendering(rendering_id)

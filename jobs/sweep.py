@@ -16,6 +16,7 @@ from common.background import QUEUE
 from datasets.imports import sweep_imports
 from datasets.models import Import
 from datasets.pieces import sweep_uploads
+from datasets.renderings import sweep_renderings
 from jobs import outbox
 from jobs.firing import fire_due
 from jobs.folders import sweep_folders
@@ -45,6 +46,7 @@ SWEEPS = (
     knock_where_work_waits,
     sweep_imports,
     sweep_uploads,
+    sweep_renderings,
     outbox.sweep,
     sweep_folders,
 )
