@@ -37,6 +37,11 @@ def refused(dataset: Dataset) -> QuerySet[Item]:
     return dataset.items.exclude(_passed(dataset)).annotate(why=_why(dataset))
 
 
+def judged(dataset: Dataset) -> QuerySet[Item]:
+    """All items; `why` is a key of REASONS, '' for those that passed."""
+    return dataset.items.annotate(why=_why(dataset))
+
+
 def left_out(dataset: Dataset) -> dict[str, int]:
     """How many items each reason keeps out, for every key of REASONS; an item counts once."""
     rows = refused(dataset).order_by().values_list("why").annotate(count=Count("id"))
@@ -65,4 +70,4 @@ def _why(dataset: Dataset) -> Case:
     if dataset.governed:
         reasons.append(When(governance=Governance.REFUSED, then=Value("refused")))
         reasons.append(When(governance=Governance.UNCHECKED, then=Value("unchecked")))
-    return Case(*reasons, output_field=CharField())
+    return Case(*reasons, default=Value(""), output_field=CharField())

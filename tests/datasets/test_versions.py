@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from common.errors import ConflictError, InvalidInputError
 from common.files import store
+from datasets.creation import named_files
 from datasets.imports import create_dataset, receive
+from datasets.manifests import left_out
 from datasets.models import DatasetVersion, Item
 from datasets.versions import freeze, preview_split
 from tests.datasets.conftest import File, picture
@@ -167,3 +169,50 @@ def test_only_an_active_dataset_can_be_frozen(images, owner):
     assert not DatasetVersion.objects.exists()
     other, _ = create_dataset(owner, name="x", modality="image")
     assert preview_split(other) == {"train": 0, "validation": 0, "test": 0}
+
+
+def test_only_what_passed_the_gates_goes_in_and_the_rest_is_listed(images, owner):
+    fill(images, range(10))
+    first, second, third, *rest = images.items.order_by("id")
+    images.items.exclude(pk=third.pk).update(review="approved")
+    Item.objects.filter(pk=first.pk).update(aside="duplicate")
+    Item.objects.filter(pk=second.pk).update(review="rejected")
+    images.approvals = 1
+    images.save()
+    version = freeze(images, owner)
+    _, items = manifest(version)
+    assert {item["id"] for item in items} == {str(item.pk) for item in rest}
+    assert sum(version.counts.values()) == 7 and version.byte_count == 70
+    assert version.left_out == {"set_aside": 1, "rejected": 1, "not_approved": 1}
+    assert {row["id"]: row["reason"] for row in left_out(version.left_out_hash)} == {
+        str(first.pk): "set_aside", str(second.pk): "rejected", str(third.pk): "not_approved",
+    }  # fmt: skip
+    assert named_files([version.left_out_hash, "0" * 64]) == {version.left_out_hash}
+    assert preview_split(images) == version.counts
+    images.items.update(aside="by_hand")
+    with pytest.raises(ConflictError, match="passed its gates: 10 set aside") as caught:
+        freeze(images, owner)
+    assert caught.value.hint
+
+
+def test_a_version_knows_the_one_before_it(images, owner):
+    fill(images, range(5))
+    first = freeze(images, owner)
+    fill(images, range(5, 9))
+    second = freeze(images, owner)
+    assert (first.parent, second.parent) == (None, first)
+    assert (first.left_out, first.left_out_hash) == ({}, "")
+
+
+def test_lines_say_more_only_where_there_is_more(texts, owner):
+    fill(texts, range(3))
+    second = texts.items.order_by("sha256")[1]
+    Item.objects.filter(pk=second.pk).update(
+        content={"prompt": "Ünd?", "completion": "Ja."}, caption="A \"split\":\"\" in it", group="7", origin={"row": 4},
+        facts={"seconds": 1.5, "language": "de", "aside_rows": [[1, 3]]}, width=4, height=3,
+    )  # fmt: skip
+    _, (plain, more, _) = manifest(freeze(texts, owner))
+    assert set(plain) == {"id", "sha256", "name", "label", "split", "bytes"}
+    assert more["content"] == {"prompt": "Ünd?", "completion": "Ja."} and more["group"] == "7"
+    assert more["facts"] == {"seconds": 1.5, "width": 4, "height": 3} and more["aside_rows"] == [[1, 3]]
+    assert more["caption"] == 'A "split":"" in it' and more["origin"] == {"row": 4}

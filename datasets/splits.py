@@ -1,0 +1,240 @@
+"""Which part of a split an item falls to: train, validation or test.
+
+By content, by group and stratified, an item's place depends on the seed and its content (or its group's name) alone, so
+adding items moves none. Only where a part that was asked for would stay empty, the unit nearest to it is moved there;
+stratified, that is looked at label by label. By time, the newest items are for testing, those before them for
+validation: there new items do move older ones on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from common.errors import InvalidInputError
+from common.numbers import BIGINT_MAX
+from datasets.models import Item
+
+TRAIN, VALIDATION, TEST = PARTS = ("train", "validation", "test")
+CONTENT, GROUP, STRATIFIED, TIME = RULES = ("content", "group", "stratified", "time")
+RULE_WORDS = {
+    CONTENT: "By content: each item by its own hash",
+    GROUP: "By group: a group stays together",
+    STRATIFIED: "Stratified: every class in each part",
+    TIME: "By time: the newest are for testing",
+}
+_SCALE = 2**64
+
+
+class Record(NamedTuple):
+    """What a split looks at. `at` is in microseconds since 1970."""
+
+    sha256: str
+    label: str
+    group: str
+    at: int | None
+
+
+@dataclass
+class _Stratum:
+    """Items that are split among themselves. A unit is what goes to one part as a whole."""
+
+    items: Counter[str] = field(default_factory=Counter)
+    units: Counter[str] = field(default_factory=Counter)
+    low: dict[str, tuple[int, str]] = field(default_factory=dict)  # of each part, the unit that stands lowest
+    high: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    def add(self, part: str, place: int, unit: str, size: int) -> None:
+        self.items[part] += size
+        self.units[part] += 1
+        here = (place, unit)
+        self.low[part] = min(self.low.get(part, here), here)
+        self.high[part] = max(self.high.get(part, here), here)
+
+
+@dataclass
+class Split:
+    """A plan: `add` every item, `settle`, then ask for each item's part, in the same order."""
+
+    validation_fraction: float
+    test_fraction: float
+    seed: int
+    by: str = CONTENT
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
+    _strata: dict[str, _Stratum] = field(default_factory=lambda: defaultdict(_Stratum))
+    _groups: Counter[str] = field(default_factory=Counter)
+    _moved: dict[str, str] = field(default_factory=dict)
+    _times: array[int] = field(default_factory=lambda: array("q"))
+    _equal: Counter[int] = field(default_factory=Counter)  # of each time, how many were given a part
+    _timeless: int = 0
+
+    def add(self, record: Record) -> None:
+        if self.by == TIME:
+            if record.at is None:
+                self._timeless += 1
+            else:
+                self._times.append(record.at)
+        elif self.by == GROUP and record.group:
+            self._groups[record.group] += 1
+        else:
+            self._add_unit(record.label if self.by == STRATIFIED else "", record.sha256, 1)
+
+    def settle(self) -> None:
+        """Everything was added. InvalidInputError when it can't be split by this rule."""
+        if self.by == TIME:
+            self._settle_times()
+            return
+        for group, size in self._groups.items():
+            self._add_unit("", f"group:{group}", size)
+        for stratum in self._strata.values():
+            self._fill(stratum)
+            for part, count in stratum.items.items():
+                self.counts[part] += count
+
+    def of(self, record: Record) -> str:
+        """The part of this item."""
+        if self.by == TIME:
+            return self._by_time(record.at or 0)
+        unit = f"group:{record.group}" if self.by == GROUP and record.group else record.sha256
+        return self._moved.get(unit) or self._by_place(place(self.seed, unit))
+
+    def thresholds(self) -> tuple[int, int]:
+        """The places from which on an item is no longer for testing, and no longer for validation."""
+        return _first_at(self.test_fraction), _first_at(self.test_fraction + self.validation_fraction)
+
+    def wanted(self) -> list[str]:
+        """The parts that must not stay empty, the most needed first."""
+        return [TRAIN] + [VALIDATION] * (self.validation_fraction > 0) + [TEST] * (self.test_fraction > 0)
+
+    def _add_unit(self, stratum: str, unit: str, size: int) -> None:
+        where = place(self.seed, unit)
+        self._strata[stratum].add(self._by_place(where), where, unit, size)
+
+    def _by_place(self, place: int) -> str:
+        share = place / _SCALE
+        if share < self.test_fraction:
+            return TEST
+        return VALIDATION if share < self.test_fraction + self.validation_fraction else TRAIN
+
+    def _fill(self, stratum: _Stratum) -> None:
+        """Move single units into parts that would stay empty: training first, then validation, then test."""
+        for name in self.wanted()[: stratum.units.total()]:
+            if stratum.units[name]:
+                continue
+            giver = max(PARTS, key=lambda other: (stratum.units[other], PARTS.index(other)))
+            less_needed = PARTS.index(giver) > PARTS.index(name)
+            if stratum.units[giver] < (1 if less_needed else 2):
+                continue
+            # Training stands above the others: the highest moves up into it, the lowest down out of it.
+            ends = (stratum.high, stratum.low) if name == TRAIN else (stratum.low, stratum.high)
+            unit = ends[0][giver][1]
+            if unit in self._moved:
+                unit = ends[1][giver][1]
+            self._moved[unit] = name
+            size = self._groups[unit.removeprefix("group:")] if unit.startswith("group:") else 1
+            for part, sign in ((giver, -1), (name, 1)):
+                stratum.units[part] += sign
+                stratum.items[part] += sign * size
+
+    def _settle_times(self) -> None:
+        if self._timeless:
+            raise InvalidInputError(
+                f"{self._timeless:,} item{'s have' if self._timeless > 1 else ' has'} no time of recording.",
+                "Give every item one, or choose another way to split.",
+                fields={"split_by": ["Some items have no time of recording."]},
+            )
+        self._times = array("q", sorted(self._times))
+        total = len(self._times)
+        sizes = {TEST: round(total * self.test_fraction), VALIDATION: round(total * self.validation_fraction)}
+        for name in self.wanted()[1:total]:
+            sizes[name] = max(1, sizes[name])
+        sizes[TEST] = min(sizes[TEST], max(0, total - 1))
+        sizes[VALIDATION] = min(sizes[VALIDATION], max(0, total - 1 - sizes[TEST]))
+        self.counts = {TRAIN: total - sizes[TEST] - sizes[VALIDATION], **sizes}
+        self.counts = {name: self.counts[name] for name in PARTS}
+
+    def _by_time(self, at: int) -> str:
+        train, held = self.counts[TRAIN], self.counts[TRAIN] + self.counts[VALIDATION]
+        before, after = bisect_left(self._times, at), bisect_right(self._times, at)
+        if after - before > 1:  # of items of the same moment, those that come first are the older ones
+            before, self._equal[at] = before + self._equal[at], self._equal[at] + 1
+        if before < train:
+            return TRAIN
+        return VALIDATION if before < held else TEST
+
+
+def place(seed: int, unit: str) -> int:
+    """Where a unit stands, from 0 to 2^64 - 1: a stable hash."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{unit}".encode()).digest()[:8], "big")
+
+
+def check(validation: float, test: float, seed: int, by: str = CONTENT) -> None:
+    """InvalidInputError for fractions, seeds and rules by which nothing can be split."""
+    problems: dict[str, list[str]] = {}
+    for name, value in (("validation_fraction", validation), ("test_fraction", test)):
+        if not (isinstance(value, int | float) and math.isfinite(value) and 0 <= value < 1):
+            problems[name] = ["A number from 0 up to, and not including, 1."]
+    if not problems and validation + test >= 1:
+        problems["validation_fraction"] = ["Together with the test fraction it must leave something to train on."]
+    if not -BIGINT_MAX <= seed <= BIGINT_MAX:
+        problems["seed"] = ["A whole number of at most 63 bits."]
+    if by not in RULES:
+        problems["split_by"] = [f"One of: {', '.join(RULES)}."]
+    if problems:
+        name, texts = next(iter(problems.items()))
+        raise InvalidInputError(
+            f"{name}: {texts[0]}", "Use for example 0.1 for validation and 0 for test.", fields=problems
+        )
+
+
+def counted(split: Split, items: QuerySet[Item]) -> bool:
+    """Fill `split.counts` by one look of the database at all items, which is fast for a million of them.
+
+    False where that does not settle it: by time, and where a part would stay empty and be filled.
+    """
+    if split.by == TIME:
+        return False
+    inner, values = items.order_by().values("sha256", "group", "label").query.sql_with_params()
+    unit = """CASE WHEN "group" = '' THEN sha256 ELSE 'group:' || "group" END""" if split.by == GROUP else "sha256"
+    stratum = "label" if split.by == STRATIFIED else "''"
+    sql = f"""
+        SELECT count(*) FILTER (WHERE place < %s), count(*) FILTER (WHERE place >= %s AND place < %s),
+               count(*) FILTER (WHERE place >= %s)
+        FROM (SELECT substring(sha256(convert_to(%s || {unit}, 'UTF8')) FOR 8) AS place, {stratum} AS stratum
+              FROM ({inner}) items) places
+        GROUP BY stratum"""
+    test, held = (_as_bytes(threshold) for threshold in split.thresholds())
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [test, test, held, held, f"{split.seed}:", *values])
+        strata = [dict(zip((TEST, VALIDATION, TRAIN), row, strict=True)) for row in cursor.fetchall()]
+    if any(not counts[name] for counts in strata for name in split.wanted()):
+        return False
+    split.counts = {name: sum(counts[name] for counts in strata) for name in PARTS}
+    return True
+
+
+def microseconds(at: Any) -> int | None:
+    """A moment as a number; None for none."""
+    return None if at is None else round(at.timestamp() * 1e6)
+
+
+def _first_at(share: float) -> int:
+    """The lowest place whose share is not below `share`, as `Split` compares them."""
+    low, high = 0, _SCALE
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if middle / _SCALE >= share else (middle + 1, high)
+    return low
+
+
+def _as_bytes(place: int) -> bytes:
+    """For comparing with eight bytes of a hash; 2^64 stands above them all."""
+    return place.to_bytes(8, "big") if place < _SCALE else b"\xff" * 9
