@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets import api, upload_api
+from datasets import api, sheet_api, upload_api
 
 DATASET = "datasets/<int:dataset_id>"
 
@@ -18,5 +18,12 @@ urlpatterns = [
     path(f"{DATASET}/items/<int:item_id>/preview", api.ItemPreviewView.as_view(), name="api-item-preview"),
     path(f"{DATASET}/versions", api.DatasetVersionsView.as_view(), name="api-dataset-versions"),
     path(f"{DATASET}/split", api.SplitView.as_view(), name="api-dataset-split"),
+    path(f"{DATASET}/render", sheet_api.RenderView.as_view(), name="api-dataset-render"),
+    path(f"{DATASET}/renderings", sheet_api.RenderingsView.as_view(), name="api-dataset-renderings"),
+    path("renderings/<int:rendering_id>", sheet_api.RenderingView.as_view(), name="api-rendering"),
+    path("renderings/<int:rendering_id>/errors", sheet_api.RenderErrorsView.as_view(), name="api-rendering-errors"),
+    path("templates", sheet_api.SheetTemplatesView.as_view(), name="api-sheet-templates"),
+    path("templates/preview", sheet_api.TemplatePreviewView.as_view(), name="api-sheet-templates-preview"),
+    path("templates/<int:sheet_template_id>", sheet_api.SheetTemplateView.as_view(), name="api-sheet-template"),
     path("subjects", api.SubjectsView.as_view(), name="api-subjects"),
 ]

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts import tokens
 from common.files import store
-from datasets import pieces
+from datasets import pieces, renderings, sheet_templates
 from datasets import versions as dataset_versions
 from datasets.creation import create_dataset, create_subject
 from datasets.imports import receive, run_import
@@ -23,6 +23,7 @@ from jobs.models import Attempt, Checkpoint, Job, LogLine, MetricSeries, Node, P
 from jobs.queue import Owner, claim
 from performance.recording import record
 from registry import versions
+from tests.tables import make_table
 
 
 class Upload:
@@ -119,6 +120,8 @@ class World:
     template: Any
     schedule: Any
     node: Node  # is everyone's
+    sheet: Any
+    rendering: Any
 
     def parameters(self) -> dict[str, Any]:
         """What each placeholder of an address stands for."""
@@ -137,7 +140,16 @@ class World:
             "template_id": self.template.pk,
             "schedule_id": self.schedule.pk,
             "node_name": self.node.name,
+            "sheet_template_id": self.rendering.template_id,
+            "rendering_id": self.rendering.pk,
         }
+
+
+def make_rendering(sheet, name: str = "Pairs"):
+    """A template over a sheet, rendered as a worker does it; two rows make no pair."""
+    parts = {"prompt": "What of a machine of type {{ Type }}, {{ note }}?", "completion": "{{ note|upper }}"}
+    template = sheet_templates.create(sheet.owner, name=f"{name} template", **parts)
+    return renderings.run_rendering(renderings.start(sheet, sheet.owner, template, name=name).pk)
 
 
 def make_world(owner) -> World:
@@ -147,6 +159,7 @@ def make_world(owner) -> World:
     report(job)
     version = make_version(owner, f"{marker} model")
     now = timezone.now()
+    sheet = make_table(owner, f"{marker} sheet")
     session, _ = record_reported(owner, {"name": f"{marker} session", "started_at": now, "completed_at": now})
     return World(
         marker=marker,
@@ -170,4 +183,6 @@ def make_world(owner) -> World:
             request={"recipe": "simulate"},
         ),
         node=make_node(),
+        sheet=sheet,
+        rendering=make_rendering(sheet, f"{marker} pairs"),
     )
