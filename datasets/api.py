@@ -20,7 +20,7 @@ from common.errors import InvalidInputError
 from common.filters import IdFilter, StableFilterSet
 from common.pagination import Pages
 from common.parsers import check_text, parse_json
-from datasets import creation, imports, overview, versions
+from datasets import creation, imports, options, overview, versions
 from datasets.content import content_response, preview_response
 from datasets.models import Dataset, DatasetVersion, Import, Item, Modality, Subject
 from datasets.serializers import (
@@ -180,7 +180,8 @@ class FilesView(APIView):
         files = request.FILES.getlist("files")
         # A request without a body has no form, and so no list of paths.
         given = request.data.getlist("paths") if isinstance(request.data, QueryDict) else []
-        made = imports.start_import(dataset, request.user, files, _paths(given))
+        reading = _options(request.data.get("options")) if isinstance(request.data, QueryDict) else {}
+        made = imports.start_import(dataset, request.user, files, _paths(given), reading)
         return Response(ImportSerializer(made).data, status=202)
 
 
@@ -198,6 +199,15 @@ def _paths(given: list[Any]) -> list[str] | None:
                 fields={"paths": ["This is not a JSON array of texts."]},
             )  # fmt: skip
     return texts or None
+
+
+def _options(text: Any) -> dict[str, Any]:
+    """The options of a form: one JSON object."""
+    try:
+        return options.checked(parse_json(text.encode()) if text else {})
+    except (ValueError, AttributeError, RecursionError) as error:
+        hint = 'Send a JSON object such as {"header": false}.'
+        raise InvalidInputError("The options can't be read.", hint) from error
 
 
 class ImportsView(generics.ListAPIView):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from common.errors import InvalidInputError
 from common.parsers import check_text
+from datasets.formats.marks import pattern
 
+PREFIX = "option."
 MAX_COLUMNS = 2_000
 MAX_COLUMN = 200
 TYPES = ("whole", "number", "yes_no", "date", "text", "category")
@@ -39,6 +41,11 @@ def checked(given: Any) -> dict[str, Any]:
         field, texts = next(iter(wrong.items()))
         raise InvalidInputError(f"{field}: {texts[0]}", "Correct it, or leave it to guessing.", fields=wrong)
     return read
+
+
+def from_form(fields: Mapping[str, str]) -> dict[str, Any]:
+    """The options among a form's fields, which are called `option.<name>`."""
+    return checked({name.removeprefix(PREFIX): fields[name] for name in fields if name.startswith(PREFIX)})
 
 
 def _delimiter(value: Any) -> str:
@@ -81,15 +88,36 @@ def _types(value: Any) -> dict[str, str]:
     return {_column(name): kind for name, kind in value.items()}
 
 
+def _pattern(value: Any) -> str:
+    text = _column(value)
+    pattern(text)
+    return text
+
+
+def _choice(*words: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"This is one of: {', '.join(words)}.")
+        return value
+
+    return check
+
+
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "delimiter": _delimiter,
     "header": _flag,
     "encoding": _encoding,
     "types": _types,
     "label_column": _column,
+    "label_from": _pattern,  # of file names: {label}_{group}_*.wav
+    "read_as": _choice("document", "rows"),  # of texts
+    "decimal": _choice("point", "comma"),
     "text_column": _column,
+    "prompt_column": _column,
+    "completion_column": _column,
     "caption_column": _column,
     "group_column": _column,
+    "subject_column": _column,
     "time_column": _column,
     "sheet": _column,
 }

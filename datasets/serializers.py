@@ -78,6 +78,9 @@ class FilesInput(Input):
         help_text="Relative paths, one for each file, for senders that can't put them into the names. "
         "Repeat the field, or send one JSON array.",
     )
+    options = serializers.CharField(
+        required=False, help_text='How to read them where guessing was wrong: JSON such as {"delimiter": ";"}.'
+    )
 
 
 class ImportSerializer(serializers.ModelSerializer):

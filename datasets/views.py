@@ -27,7 +27,7 @@ from common.pages import (
     search_text,
     show,
 )
-from datasets import creation, imports, live, overview, versions
+from datasets import creation, imports, live, options, overview, versions
 from datasets.models import Dataset, Import, Modality, Refusal
 
 SORTS = {"created": "created_at", "name": "name", "items": "item_count", "size": "byte_count", "changed": "updated_at"}
@@ -101,7 +101,8 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
 @form_of("dataset")
 def upload(request: HttpRequest, pk: int) -> HttpResponse:
     found = _find(request, pk)
-    made = imports.start_import(found, request.user, request.FILES.getlist("files"))
+    reading = options.from_form({name: clean(value) for name, value in request.POST.items()})
+    made = imports.start_import(found, request.user, request.FILES.getlist("files"), options=reading)
     count = len(made.sources)
     text = f"{count:,} file{'s' * (count != 1)} received. The import goes on in the background; watch it here."
     return done(request, text, reverse("dataset", args=[pk]), stay=True)

@@ -1,0 +1,41 @@
+"""What templates say about the ways into a dataset: what may be dropped, how to read it, how fast it comes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from datasets.models import Dataset, Modality
+from datasets.options import DELIMITERS
+
+register = template.Library()
+
+# What may be dropped, and what else there is to know.
+WHAT = {
+    Modality.IMAGE: ("images", "The folder that an image lies in is its class."),
+    Modality.TEXT: ("texts", "Plain text or Markdown, one item a file; CSV, TSV or JSON lines, one item a row."),
+    Modality.AUDIO: ("recordings", "The folder that a recording lies in is its class."),
+    Modality.VIDEO: ("videos", "The folder that a video lies in is its class."),
+    Modality.TABLE: ("tables", "CSV, TSV, JSON lines, Parquet or Excel; the types of columns are found out."),
+}
+COLUMNS = {
+    Modality.TEXT: [("text_column", "The text stands in"), ("label_column", "The class stands in"),
+                    ("group_column", "What belongs together stands in")],
+    Modality.TABLE: [("label_column", "The class or value to learn stands in"),
+                     ("group_column", "What belongs together stands in"), ("time_column", "The time stands in")],
+}  # fmt: skip
+
+
+@register.simple_tag
+def reading_of(dataset: Dataset) -> dict[str, Any]:
+    """For the forms that take files."""
+    what, how = WHAT[Modality(dataset.modality)]
+    delimiters = [(name, name.capitalize()) for name in DELIMITERS]
+    return {"what": what, "how": how, "columns": COLUMNS.get(Modality(dataset.modality), []), "delimiters": delimiters}
+
+
+@register.filter
+def entry(values: Any, name: str) -> Any:
+    """One value of a dictionary; empty without one."""
+    return values.get(name, "") if isinstance(values, dict) else ""
