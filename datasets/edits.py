@@ -18,11 +18,13 @@ from django.db.models.functions import Now
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.push import publish
-from datasets import content_edits, edit_values, labels, reviews
+from datasets import content_edits, edit_values, governance, labels, reviews
 from datasets.edit_values import checked
 from datasets.models import Dataset, Edit, EditedItem, Item
 
 FIELDS = edit_values.FIELDS
+REVIEWED = {"label", "caption", "content"}  # what reviewers look at
+GOVERNED = {"metadata", "label", "group", "subject"}  # what rules look at
 CHUNK = 2000
 NAMED = 20  # items that are named when they could not be restored
 
@@ -183,12 +185,14 @@ def _restore(edit: Edit) -> Undone:
 
 
 def _follow(edit: Edit) -> None:
-    """What an edit or its undo leads to: new rounds of review, and pages that show it."""
+    """What an edit or its undo leads to: new rounds of review, another look of the rules, and pages that show it."""
     dataset = edit.dataset
-    if edit.field in {"label", "caption", "content"}:
-        ids = EditedItem.objects.filter(edit=edit).values_list("item", flat=True).iterator(CHUNK)
-        while part := list(islice(ids, CHUNK)):
+    ids = EditedItem.objects.filter(edit=edit).values_list("item", flat=True).iterator(CHUNK)
+    while part := list(islice(ids, CHUNK)):
+        if edit.field in REVIEWED:
             reviews.forget(dataset, part)
+        if edit.field in GOVERNED:
+            governance.recheck(dataset, part)
     Dataset.objects.filter(pk=dataset.pk).update(updated_at=Now())
     publish(f"dataset.{dataset.pk}")
 

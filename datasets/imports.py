@@ -20,11 +20,12 @@ from common.background import enqueue
 from common.errors import InvalidInputError, NotFoundError, ProblemError
 from common.files import store
 from common.push import publish
-from datasets import claims, spool
+from datasets import claims, governance, spool
 from datasets.claims import MAX_ATTEMPTS, LostClaimError
 from datasets.creation import create_dataset, delete_dataset
 from datasets.models import Dataset, Import
 from datasets.names import clean
+from datasets.quality import runs
 from datasets.worker import ImportClaim, work
 
 __all__ = ["begin", "create_dataset", "delete_dataset", "run_import", "start_import", "sweep_imports"]
@@ -190,6 +191,9 @@ def _finish(claim: ImportClaim, problem: str = "", hint: str = "") -> None:
         dataset.save(update_fields=["status", "updated_at"])
         for import_id in waiting[:1]:
             enqueue(TASK, import_id)
+        governance.ask(Dataset.objects.filter(pk=row.dataset_id))
+        if dataset.status == Dataset.Status.ACTIVE:
+            runs.after_import(dataset)
         publish(f"import.{row.pk}", f"dataset.{row.dataset_id}")
         transaction.on_commit(lambda: spool.remove(row.pk))
     row.refresh_from_db()

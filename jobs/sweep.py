@@ -13,9 +13,11 @@ from django_q.conf import Conf
 from django_q.models import OrmQ
 
 from common.background import QUEUE
+from datasets import governance
 from datasets.imports import sweep_imports
-from datasets.models import Import
+from datasets.models import Import, QualityRun, Rendering
 from datasets.pieces import sweep_uploads
+from datasets.quality.runs import sweep_quality
 from datasets.renderings import sweep_renderings
 from jobs import outbox
 from jobs.firing import fire_due
@@ -38,7 +40,7 @@ def knock_where_work_waits() -> None:
 
 
 # End lost attempts, make the jobs of schedules, queue what need wait no longer, knock, wake imports and recording that
-# were left lying, remove uploads that nobody finished and what ended jobs left on disk.
+# were left lying, have rules applied, remove uploads that nobody finished and what ended jobs left on disk.
 SWEEPS = (
     release_lost,
     fire_due,
@@ -47,6 +49,8 @@ SWEEPS = (
     sweep_imports,
     sweep_uploads,
     sweep_renderings,
+    sweep_quality,
+    governance.sweep,
     outbox.sweep,
     sweep_folders,
 )
@@ -74,8 +78,9 @@ def oldest(queue: str) -> float:
 
 
 def background_hangs() -> bool:
-    """Whether background work lies untouched although no import is at work."""
+    """Whether background work lies untouched although nothing long is at work."""
     if oldest(QUEUE) < BACKGROUND_SECONDS:
         return False
     fresh = Now() - timedelta(seconds=BACKGROUND_SECONDS)
-    return not Import.objects.filter(status=Import.Status.RUNNING, heartbeat_at__gt=fresh).exists()
+    long = (Import, QualityRun, Rendering)
+    return not any(work.objects.filter(status="running", heartbeat_at__gt=fresh).exists() for work in long)

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common.errors import ConflictError, InvalidInputError
-from datasets import conditions, gates, governance, rulebook
+from datasets import conditions, edits, gates, governance, rulebook
 from datasets.creation import create_dataset, create_subject
 from datasets.gating import set_gates
 from datasets.models import Dataset, Finding, GovernanceDecision, Item
@@ -243,3 +243,15 @@ def test_metadata_that_no_rule_could_read_are_refused(images, owner):
         assert caught.value.fields["metadata"]
     with pytest.raises(InvalidInputError):
         set_gates(images, owner, approvals=3)
+
+
+def test_an_edit_has_the_rules_look_again(governed, owner):
+    allow(owner, condition={"field": "label", "is": "is", "value": "cat"})
+    governance.work(governed.pk)
+    first, second, _ = governed.items.order_by("id")
+    edits.edit_items(governed, owner, [first.pk], field="label", value="cat")
+    edits.edit_items(governed, owner, [second.pk], field="caption", value="A cat.")
+    assert marks(governed) == ["unchecked", "refused", "refused"], "no rule looks at captions"
+    assert list(governed.items.order_by("id").values_list("review_round", flat=True)) == [2, 2, 1]
+    governance.work(governed.pk)
+    assert marks(governed) == ["allowed", "refused", "refused"]
