@@ -229,7 +229,7 @@ class Item(models.Model):
             models.Index(fields=["dataset", "governance", "id"], name="item_governance"),
             models.Index(fields=["dataset", "aside", "id"], condition=~Q(aside=""), name="item_aside"),
             models.Index(fields=["subject", "id"], condition=Q(subject__isnull=False), name="item_subject"),
-            models.Index(fields=["dataset", "group"], condition=~Q(group=""), name="item_group"),
+            models.Index(fields=["dataset", "group", "id"], condition=~Q(group=""), name="item_group"),
             # Whose columnar copy a file of the store is.
             models.Index(KT("facts__parquet"), condition=Q(facts__has_key="parquet"), name="item_parquet"),
         ]

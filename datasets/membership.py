@@ -1,0 +1,58 @@
+"""The items of a frozen version, read from its manifest: a line an item, in the order of their content."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+from common.errors import NotFoundError
+from common.files import store
+from datasets.models import DatasetVersion
+
+LINES = 500
+
+
+def lines(version: DatasetVersion, split: str = "", offset: int = 0) -> Iterator[tuple[int, int]]:
+    """(item id, offset after its line) of the items of one set, or of all, from a line's start.
+
+    An offset that is no line's start, and a manifest that is missing, give nothing.
+    """
+    try:
+        file = store().open(version.content_hash)
+    except NotFoundError:
+        return
+    needle = f'"split":"{split}"'.encode() if split else b""
+    with file:
+        if offset:
+            file.seek(offset - 1)
+            if file.read(1) != b"\n":
+                return
+        else:
+            offset += len(file.readline())  # the header
+        for line in file:
+            offset += len(line)
+            if needle in line:
+                entry = json.loads(line)
+                if not split or entry["split"] == split:
+                    yield int(entry["id"]), offset
+
+
+def ids(version: DatasetVersion, split: str = "") -> Iterator[int]:
+    """The ids of the items of one set, or of all."""
+    return (pk for pk, _ in lines(version, split))
+
+
+def parts(version: DatasetVersion, split: str, offset: int, seconds: float) -> Iterator[dict[int, int]]:
+    """Some hundred items at a time, id -> offset after it, until the time is up; at least one part if there is any."""
+    until = time.monotonic() + seconds
+    part: dict[int, int] = {}
+    for pk, after in lines(version, split, offset):
+        part[pk] = after
+        if len(part) == LINES:
+            yield part
+            if time.monotonic() > until:
+                return
+            part = {}
+    if part:
+        yield part
