@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from PIL import UnidentifiedImageError
 
 from common.downloads import SEALED, download, file_pieces
-from common.errors import UnavailableError
+from common.errors import NotFoundError, UnavailableError
 from common.files import store
-from datasets import formats
+from datasets import formats, limits, rows
 from datasets.models import Item
 from datasets.refused import Refused
 
@@ -16,11 +17,13 @@ from datasets.refused import Refused
 CACHE = "private, max-age=31536000, immutable"
 
 
-def content_response(request: HttpRequest, item: Item) -> StreamingHttpResponse:
+def content_response(request: HttpRequest, item: Item) -> HttpResponseBase:
     """The whole file. Pictures that browsers know are shown, everything else is a download.
 
     Type and name come from what the content was found to be, never from the sender.
     """
+    if item.content is not None:
+        return _row_response(item)
     media_type = item.media_type if item.media_type in formats.EXTENSIONS else "application/octet-stream"
     name = f"item-{item.pk}{formats.EXTENSIONS.get(media_type, '.bin')}"
     response = download(request, file_pieces(store().open(item.sha256)), media_type, name)
@@ -31,13 +34,28 @@ def content_response(request: HttpRequest, item: Item) -> StreamingHttpResponse:
     return response
 
 
+def _row_response(item: Item) -> HttpResponse:
+    """A row as JSON, the very bytes that its address is the hash of."""
+    response = HttpResponse(rows.canonical(item.content), content_type="application/json")
+    response.headers["Content-Disposition"] = f'attachment; filename="item-{item.pk}.json"'
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "private, no-cache"  # rows can be edited
+    return response
+
+
 def preview_response(item: Item) -> HttpResponse:
-    """A picture of at most 256 pixels a side, or the first characters of a text."""
-    with store().open(item.sha256) as file:
-        if item.media_type == formats.TEXT:
-            response = HttpResponse(formats.text_start(file), content_type=formats.TEXT)
-        else:
-            response = HttpResponse(_thumbnail(file, item), content_type="image/webp")
+    """A picture of at most 256 pixels a side, or the first characters of a text. NotFoundError where neither fits."""
+    if item.content is not None:
+        start = rows.plain_text(item.content)[: limits.PREVIEW_CHARACTERS]
+        response = HttpResponse(start, content_type=formats.TEXT)
+    elif item.media_type == formats.TEXT or item.media_type.startswith("image/"):
+        with store().open(item.sha256) as file:
+            if item.media_type == formats.TEXT:
+                response = HttpResponse(formats.text_start(file), content_type=formats.TEXT)
+            else:
+                response = HttpResponse(_thumbnail(file, item), content_type="image/webp")
+    else:
+        raise NotFoundError("There is no small picture of this kind of item.", "Open the item itself.")
     response.headers["Content-Security-Policy"] = SEALED
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = CACHE

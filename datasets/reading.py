@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from datasets import limits, names, spool
 from datasets.archives import HEAD, Archive, kind, open_archive
+from datasets.formats.workbooks import is_document
 from datasets.refused import Refused
 
 Beat = Callable[[], None]
@@ -81,4 +82,6 @@ class _Part:
         stream = self._open()
         what = kind(stream.read(HEAD))
         stream.seek(0, io.SEEK_SET)
+        if what == "zip" and is_document(stream):
+            return None
         return open_archive(what, stream, self.source["bytes"], self.upload.beat) if what else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -14,14 +16,20 @@ from common.errors import ProblemError
 from common.files import Batch, Draft, store
 from common.push import publish
 from common.references import hold_store
-from datasets import formats, names, spool
+from datasets import formats, limits, names, rows, sidecars, spool
 from datasets.claims import Claim, LostClaimError
-from datasets.models import Dataset, Import, Item, Refusal
+from datasets.formats import shapes
+from datasets.formats.marks import Marks
+from datasets.formats.records import Record, Records
+from datasets.formats.sandbox import Sandbox
+from datasets.models import Dataset, Import, Item, Refusal, Subject
 from datasets.reading import Found, Upload
 from datasets.refused import DEFAULT_HINT, HINTS, Refused
+from datasets.sidecars import Sidecars
 
 # A batch ends at whichever comes first: so progress moves, and a crash costs little.
 BATCH_FILES = 250
+BATCH_ROWS = 2000
 BATCH_BYTES = 64 << 20
 BATCH_SECONDS = 0.5
 
@@ -48,10 +56,11 @@ def work(claim: ImportClaim) -> None:
     """Walk through the files from where the import stands. Every batch is one transaction."""
     row = claim.row
     try:
-        with spool.opened(row.pk) as spooled, store().batch() as files:
+        with spool.opened(row.pk) as spooled, store().batch() as files, Sandbox() as sandbox:
             upload = Upload(spooled, row.sources, claim.beat)
+            lists = sidecars.read(upload, row.dataset.modality, row.options)
             claim.update(total=upload.total)
-            batch = _Batch(claim, files, spooled)
+            batch = _Batch(claim, files, spooled, lists, sandbox)
             for found in upload.files(row.done):
                 batch.take(found)
                 if batch.full:
@@ -63,55 +72,139 @@ def work(claim: ImportClaim) -> None:
 
 @dataclass(frozen=True)
 class _Good:
+    """An item to be: a file with its facts, or a row with its content."""
+
     name: str
-    draft: Draft
-    facts: formats.Facts
+    marks: Marks
+    checked: formats.Checked | None = None
+    content: dict[str, Any] | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        return self.checked.draft.stored.sha256 if self.checked else rows.address(self.content or {})
 
 
-@dataclass
+class _Bench:
+    """Where one file is checked: what it makes in the store is remembered, to be dropped when it is not needed."""
+
+    def __init__(self, claim: ImportClaim, files: Batch, sandbox: Sandbox) -> None:
+        self.options = claim.row.options
+        self.sandbox, self.beat, self.files = sandbox, claim.beat, files
+        self.made: list[Draft] = []
+
+    def draft(self) -> Draft:
+        self.made.append(self.files.draft())
+        return self.made[-1]
+
+    def drop(self, draft: Draft) -> None:
+        self.made.remove(draft)
+        self.files.drop(draft)
+
+    def keep(self, *drafts: Draft) -> None:
+        """Drop all others."""
+        for draft in [draft for draft in self.made if draft not in drafts]:
+            self.drop(draft)
+
+
 class _Batch:
-    """Files that were checked and not yet written down, in order."""
+    """Files and rows that were checked and not yet written down, in order."""
 
-    claim: ImportClaim
-    files: Batch
-    spooled: spool.Opened
-    seen: list[_Good | tuple[str, Refused]] = field(default_factory=list)
-    bytes: int = 0
-    started: float = field(default_factory=time.monotonic)
+    def __init__(
+        self, claim: ImportClaim, files: Batch, spooled: spool.Opened, lists: Sidecars, sandbox: Sandbox
+    ) -> None:
+        self.claim, self.files, self.spooled, self.lists, self.sandbox = claim, files, spooled, lists, sandbox
+        self.start_row = claim.row.position.get("row", 0)  # in the first file that is looked at
+        self.noted = claim.row.set_aside
+        self._clear()
+
+    def _clear(self) -> None:
+        self.seen: list[_Good | tuple[str, Refused]] = []
+        self.finished = 0  # files
+        self.position: dict[str, int] = {}  # inside the file after those; empty at its start
+        self.bytes_done: int | None = None
+        self.bytes = 0
+        self.started = time.monotonic()
 
     @property
     def full(self) -> bool:
         return (
-            len(self.seen) >= BATCH_FILES
+            len(self.files.drafts) >= BATCH_FILES
+            or max(len(self.seen), self.finished) >= BATCH_ROWS
             or self.bytes >= BATCH_BYTES
             or time.monotonic() - self.started > BATCH_SECONDS
         )
 
     def take(self, found: Found) -> None:
-        """Check one file: its bytes go to a draft, or the reason is noted why not."""
+        """Check one file: it becomes an item, or many, or the reason is noted why not."""
         self.claim.beat()
-        if isinstance(found.content, Refused):
+        if (problems := self.lists.used.get(found.name)) is not None:
+            self.seen += problems
+        elif isinstance(found.content, Refused):
             self.seen.append((found.name, found.content))
-            return
-        draft = self.files.draft()
-        try:
-            with found.content as content:
-                facts = formats.check_for(self.claim.row.dataset.modality)(content, _Beating(draft, self.claim))
-        except Refused as refused:
-            self.files.drop(draft)
-            self.seen.append((found.name, refused))
         else:
-            self.seen.append(_Good(found.name, draft, facts))
-            self.bytes += draft.bytes
+            bench = _Bench(self.claim, self.files, self.sandbox)
+            before = self.spooled.bytes_done
+            try:
+                with found.content as content:
+                    checked = formats.check_for(self.claim.row.dataset.modality)(content, bench)
+                if isinstance(checked, Records):
+                    self._take_rows(found.name, checked, bench, before)
+                else:
+                    self._take_file(found.name, checked, bench)
+            except Refused as refused:
+                bench.keep()
+                self.seen.append((found.name, refused))
+        self.finished += 1
+        self.position, self.start_row = {}, 0
+
+    def _take_file(self, name: str, checked: formats.Checked, bench: _Bench) -> None:
+        bench.keep(checked.draft, *checked.beside)
+        self.seen.append(_Good(name, self.lists.marks(name), checked))
+        self.seen += [(f"{name}:{where}", refused) for where, refused in checked.problems]
+        self.bytes += sum(draft.bytes for draft in (checked.draft, *checked.beside))
+
+    def _take_rows(self, name: str, records: Records, bench: _Bench, before: int) -> None:
+        """All rows from where the import stands; batches are written in between."""
+        bench.keep(records.draft)
+        self.files.drafts.remove(records.draft)  # it outlives the batches
+        whole = self.spooled.bytes_done - before
+        number = self.start_row
+        try:
+            for record in records.read(number):
+                number += 1
+                where = f"{name}:{record.line}"
+                if number > limits.MAX_ROWS:
+                    self.seen.append((where, Refused("too_many_rows", f"Rows after {limits.MAX_ROWS:,} are left out.")))
+                    break
+                self._take_row(where, record)
+                self.position = {"row": number}
+                self.bytes_done = before + int(whole * record.share)
+                if self.full:
+                    self.write()
+        finally:
+            records.draft.discard()
+        self.bytes_done = None
+        if not number:
+            self.seen.append((name, Refused("empty", "It has a header and no rows.")))
+
+    def _take_row(self, where: str, record: Record) -> None:
+        try:
+            if isinstance(record.value, Refused):
+                raise record.value
+            for shaped in shapes.shape(record.value, self.claim.row.options):
+                self.seen.append(_Good(where, shaped.marks, content=shaped.content))
+                self.bytes += len(shaped.content)
+        except Refused as refused:
+            self.seen.append((where, refused))
 
     def write(self) -> None:
         """Sync the files, then make items, refusals and counters visible at once."""
-        if self.seen:
+        if self.seen or self.finished:
             self.files.sync()
             with transaction.atomic():
                 self._write_rows()
         self.files.clear()
-        self.seen, self.bytes, self.started = [], 0, time.monotonic()
+        self._clear()
 
     def _write_rows(self) -> None:
         row = self.claim.row
@@ -119,16 +212,18 @@ class _Batch:
         # The dataset first, then the import: everyone locks in this order.
         if not Dataset.objects.select_for_update(no_key=True).filter(pk=row.dataset_id).exists():
             raise LostClaimError
-        items, refusals = self._sorted()
+        items, refusals, beside = self._sorted()
         self.claim.update(
-            done=F("done") + len(self.seen),
+            done=F("done") + self.finished,
+            position=self.position,
             accepted=F("accepted") + len(items),
             set_aside=F("set_aside") + len(refusals),
-            bytes_done=self.spooled.bytes_done,
+            bytes_done=self.spooled.bytes_done if self.bytes_done is None else self.bytes_done,
         )
-        self.files.publish({item.sha256 for item in items})
+        self.files.publish({item.sha256 for item in items} | beside)
         Item.objects.bulk_create(items)
-        Refusal.objects.bulk_create(refusals)
+        Refusal.objects.bulk_create(refusals[: max(0, limits.MAX_REFUSALS - self.noted)])
+        self.noted += len(refusals)
         Dataset.objects.filter(pk=row.dataset_id).update(
             item_count=F("item_count") + len(items),
             byte_count=F("byte_count") + sum(item.bytes for item in items),
@@ -136,47 +231,56 @@ class _Batch:
         )
         publish(f"import.{row.pk}", f"dataset.{row.dataset_id}")
 
-    def _sorted(self) -> tuple[list[Item], list[Refusal]]:
-        """What becomes an item and what is set aside, now that duplicates can be told."""
+    def _sorted(self) -> tuple[list[Item], list[Refusal], set[str]]:
+        """What becomes an item and what is set aside, now that duplicates can be told, and files beside items."""
         row = self.claim.row
-        addresses = [good.draft.stored.sha256 for good in self.seen if isinstance(good, _Good)]
+        addresses = [good.sha256 for good in self.seen if isinstance(good, _Good)]
         there = Item.objects.filter(dataset=row.dataset_id, sha256__in=addresses).values_list("sha256", "name", "label")
         known = {sha256: (name, label) for sha256, name, label in there}
+        subjects = _subjects(row, {good.marks.subject for good in self.seen if isinstance(good, _Good)} - {""})
         items: list[Item] = []
         refusals: list[Refusal] = []
+        beside: set[str] = set()
         for seen in self.seen:
             if isinstance(seen, _Good):
-                item = _item(row, seen)
+                item = _item(row, seen, subjects)
                 if item.sha256 not in known:
                     known[item.sha256] = (item.name, item.label)
                     items.append(item)
+                    beside |= {draft.stored.sha256 for draft in (seen.checked.beside if seen.checked else ())}
                     continue
                 name, refused = seen.name, _duplicate(item, *known[item.sha256])
             else:
                 name, refused = seen
-            refusals.append(Refusal(source=row, name=name, code=refused.code, reason=refused.reason[:500]))
-        return items, refusals
+            refusals.append(Refusal(source=row, name=name[-500:], code=refused.code, reason=refused.reason[:500]))
+        return items, refusals, beside
 
 
-class _Beating:
-    """A draft whose writer shows that it lives, however large the file."""
-
-    def __init__(self, draft: Draft, claim: ImportClaim) -> None:
-        self.draft, self.claim = draft, claim
-        self.reader = draft.reader
-
-    def write(self, chunk: bytes) -> None:
-        self.claim.beat()
-        self.draft.write(chunk)
-
-
-def _item(row: Import, good: _Good) -> Item:
-    stored = good.draft.stored
-    return Item(
-        dataset_id=row.dataset_id, source=row, sha256=stored.sha256, bytes=stored.bytes, name=good.name,
-        label=names.label(good.name), media_type=good.facts.media_type, width=good.facts.width,
-        height=good.facts.height, characters=good.facts.characters,
+def _item(row: Import, good: _Good, subjects: dict[str, int]) -> Item:
+    marks = good.marks
+    item = Item(
+        dataset_id=row.dataset_id, source=row, sha256=good.sha256, name=good.name[-500:], label=marks.label,
+        caption=marks.caption, group=marks.group, subject_id=subjects.get(marks.subject),
+        recorded_at=marks.recorded_at, metadata=marks.metadata,
     )  # fmt: skip
+    if good.checked is None:
+        content = good.content or {}
+        item.content, item.media_type = content, formats.ROW
+        item.bytes, item.characters = len(rows.canonical(content)), len(rows.plain_text(content))
+        return item
+    facts = good.checked.facts
+    item.media_type, item.bytes = facts.media_type, good.checked.draft.bytes
+    item.width, item.height, item.characters, item.facts = facts.width, facts.height, facts.characters, facts.more
+    return item
+
+
+def _subjects(row: Import, names: set[str]) -> dict[str, int]:
+    """The owner's subjects of these names; new ones are made."""
+    if not names:
+        return {}
+    owner = row.dataset.owner_id
+    Subject.objects.bulk_create([Subject(owner_id=owner, name=name) for name in sorted(names)], ignore_conflicts=True)
+    return dict(Subject.objects.filter(owner=owner, name__in=names).values_list("name", "pk"))
 
 
 def _duplicate(item: Item, name: str, label: str) -> Refused:
@@ -196,5 +300,6 @@ def _nothing_added(row: Import) -> tuple[str, str, str]:
     reason = row.refusals.filter(code=code).order_by("id").values_list("reason", flat=True)[0]
     if row.set_aside == 1:
         return Import.Status.FAILED, reason, HINTS.get(code, DEFAULT_HINT)
-    message = f"None of the {row.set_aside:,} files could be used. {count:,} of them: {reason}"
+    what = "rows and files" if row.set_aside > row.done else "files"
+    message = f"None of the {row.set_aside:,} {what} could be used. {count:,} of them: {reason}"
     return Import.Status.FAILED, message, HINTS.get(code, DEFAULT_HINT)

@@ -83,7 +83,7 @@ def test_one_picture_in_two_classes_is_a_contradiction(images, bring):
 def test_an_import_that_keeps_nothing_fails_and_says_why(images, bring, nothing_left):
     ended = bring(images, *((f"{number}.png", b"text") for number in range(3)), ("empty.png", b""))
     assert (ended.status, images.status) == ("failed", "failed")
-    assert ended.message.startswith("None of the 4 files could be used. 3 of them: Its content is not a picture")
+    assert ended.message.startswith("None of the 4 files could be used. 3 of them: Its content is text, not a picture")
     assert "JPEG" in ended.hint
     nothing_left()
 
