@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from datasets.models import Dataset
+from datasets.models import Dataset, Modality
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,14 @@ class Tab:
     fits: Callable[[Dataset], bool] = lambda dataset: True
 
 
+def _rendered(dataset: Dataset) -> bool:
+    return dataset.rendered_from.exists()
+
+
 TABS = [
     Tab("dataset", "Items"),
+    Tab("dataset-sheet", "Sheet", lambda dataset: dataset.modality == Modality.TABLE),
+    Tab("dataset-pairs", "Pairs", lambda dataset: dataset.modality == Modality.TEXT and _rendered(dataset)),
 ]
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets import views
+from datasets import sheet_views, views
 
 urlpatterns = [
     path("datasets", views.datasets, name="datasets"),
@@ -12,4 +12,17 @@ urlpatterns = [
     path("datasets/<int:pk>/change", views.change, name="dataset-change"),
     path("datasets/<int:pk>/delete", views.delete, name="dataset-delete"),
     path("datasets/<int:pk>/imports/<int:import_id>/set-aside", views.refusals, name="dataset-refusals"),
+    path("datasets/<int:pk>/sheet", sheet_views.sheet, name="dataset-sheet"),
+    path("datasets/<int:pk>/sheet/preview", sheet_views.preview, name="dataset-sheet-preview"),
+    path("datasets/<int:pk>/sheet/rows/<int:number>", sheet_views.row, name="sheet-row"),
+    path("datasets/<int:pk>/sheet/templates/new", sheet_views.edit, name="sheet-template-new"),
+    path("datasets/<int:pk>/sheet/templates/<int:template_id>", sheet_views.edit, name="sheet-template"),
+    path(
+        "datasets/<int:pk>/sheet/templates/<int:template_id>/delete",
+        sheet_views.delete_template,
+        name="sheet-template-delete",
+    ),
+    path("datasets/<int:pk>/sheet/templates/<int:template_id>/render", sheet_views.render_sheet, name="sheet-render"),
+    path("datasets/<int:pk>/sheet/renderings/<int:rendering_id>", sheet_views.rendering, name="rendering"),
+    path("datasets/<int:pk>/pairs", sheet_views.pairs, name="dataset-pairs"),
 ]

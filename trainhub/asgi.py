@@ -30,6 +30,8 @@ SOURCES = {
     "nodes": "jobs.live.NodesSource",
     "node": "jobs.live.NodeSource",
     "dataset": "datasets.live.DatasetSource",
+    "sheet": "datasets.sheet_live.SheetSource",
+    "rendering": "datasets.sheet_live.RenderingSource",
 }
 
 application = Streams(

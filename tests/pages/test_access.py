@@ -15,6 +15,7 @@ POST_ONLY = {
     "job-change",
     "dataset-upload",
     "dataset-freeze",
+    "dataset-sheet-preview",
     "version-try",
 }
 FOR_ALL = {
