@@ -11,10 +11,9 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 
 from common.access import get_visible
-from common.errors import ConflictError, InvalidInputError
+from common.errors import ConflictError, InvalidInputError, NotFoundError
 from datasets import versions
 from datasets.models import Dataset, DatasetVersion, Subject
-from datasets.splits import CONTENT
 from jobs import creation, limits
 from jobs.models import Job, JobTemplate
 from jobs.needs import Needs
@@ -30,7 +29,7 @@ ROWS: dict[str, tuple[Any, str]] = {
     "base_version": (ModelVersion.objects, "model__owner"),
 }
 VALUES = (
-    "recipe", "name", "config", "validation_fraction", "test_fraction", "split_by", "seed", "priority", "resources", "preemptible",
+    "recipe", "name", "config", "validation_fraction", "test_fraction", "seed", "priority", "resources", "preemptible",
     "max_seconds", "phase_seconds", "stall_seconds",
 )  # fmt: skip
 MAX_NAME = 200
@@ -55,7 +54,7 @@ def check(owner: AbstractBaseUser, given: dict[str, Any]) -> dict[str, Any]:
     if "phase_seconds" in kept:
         kept["phase_seconds"] = limits.phase_seconds(kept["phase_seconds"])
     fractions = kept.get("validation_fraction", 0.1), kept.get("test_fraction", 0.0)
-    versions.check_split(*fractions, kept.get("seed", 0), kept.get("split_by", CONTENT))
+    versions.check_split(*fractions, kept.get("seed", 0))
     rows = _rows(owner, kept)
     creation.check_data(owner, recipe, rows.get("dataset"), rows.get("dataset_version"))
     creation.check_parts(owner, recipe, rows.get("subject"), rows.get("model"), rows.get("base_version"))
@@ -92,7 +91,6 @@ def of_job(job: Job, *, newest: bool = True) -> dict[str, Any]:
     if frozen and newest:
         found["dataset"] = frozen.dataset_id
         found |= {"validation_fraction": frozen.validation_fraction, "test_fraction": frozen.test_fraction}
-        found["split_by"] = frozen.split_rule.get("by", CONTENT)
     elif frozen:
         found["dataset_version"] = frozen.pk
     return {key: value for key, value in found.items() if value is not None}
@@ -108,7 +106,9 @@ def save(owner: AbstractBaseUser, name: str, given: dict[str, Any]) -> JobTempla
 @transaction.atomic
 def change(template: JobTemplate, *, name: str | None = None, request: dict[str, Any] | None = None) -> JobTemplate:
     """Give a template another name or request; its schedules use it from their next time on. None changes nothing."""
-    row = JobTemplate.objects.select_for_update(of=("self",)).select_related("owner").get(pk=template.pk)
+    row = JobTemplate.objects.select_for_update(of=("self",)).select_related("owner").filter(pk=template.pk).first()
+    if row is None:
+        raise NotFoundError(f"There is no template {template.pk}.", "It may have been deleted.")
     if name is not None:
         row.name = clean_name(name)
     if request is not None:

@@ -135,7 +135,10 @@ def run_now(schedule: Schedule, by: AbstractBaseUser) -> Job:
 @transaction.atomic
 def delete(schedule: Schedule) -> None:
     """Remove a schedule; its jobs stay. Deleting twice changes nothing."""
-    Schedule.objects.filter(pk=schedule.pk).delete()
+    # Its row first: whoever serves it at this moment makes a job that still names it.
+    rows = Schedule.objects.select_for_update(of=("self",)).filter(pk=schedule.pk)
+    if row := rows.first():
+        row.delete()
     publish("jobs.all")
 
 

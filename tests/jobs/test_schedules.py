@@ -459,3 +459,53 @@ def test_a_large_dataset_is_frozen_by_the_background_worker_not_by_the_node(owne
     assert serve_schedule(schedule.pk) == 1
     assert serve_schedule(schedule.pk) == 0
     assert Job.objects.get().schedule == schedule
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_schedule_that_is_deleted_while_its_job_is_made_leaves_that_job(owner, monkeypatch):
+    schedule = make_schedule(owner)
+    make_due(schedule)
+    made, wait_seen, failed = threading.Event(), threading.Event(), []
+    make = schedules.make_job
+
+    def make_and_linger(row, **wanted):
+        job = make(row, **wanted)
+        made.set()
+        wait_seen.wait(4)
+        return job
+
+    def in_thread(call, *arguments):
+        try:
+            call(*arguments)
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr(schedules, "make_job", make_and_linger)
+    node = threading.Thread(target=in_thread, args=(firing.serve, schedule.pk))
+    node.start()
+    assert made.wait(10)
+    person = threading.Thread(target=in_thread, args=(schedules.delete, schedule))
+    person.start()
+    while person.is_alive() and not _someone_waits():
+        pass
+    wait_seen.set()
+    for thread in (node, person):
+        thread.join()
+    assert failed == []
+    assert Job.objects.get().schedule is None
+    assert not Schedule.objects.exists()
+
+
+def _someone_waits():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return cursor.fetchone()[0] > 0
+
+
+def test_a_template_that_someone_deleted_meanwhile_is_told_so(owner):
+    template = blueprints.save(owner, "Gone", SIMULATE)
+    blueprints.delete(template)
+    with pytest.raises(NotFoundError, match="no template"):
+        blueprints.change(template, name="Other")
