@@ -53,6 +53,7 @@ class Ending:
     event: dict[str, Any] = field(default_factory=dict)
     asked: Command | None = None
     lease_lost: bool = False
+    overdue: bool = False  # it did not obey in time, and its supervisor ended it
     limit: Limited | None = None  # the limit for which it was ended
     environment: dict[str, Any] = field(default_factory=dict)
 
@@ -79,6 +80,8 @@ def conclude(job_id: int, number: int, ending: Ending) -> None:
             requeue(job_id, number, Attempt.Outcome.FAILED, said["message"], said["code"])
         else:
             fail(job_id, number, **said)
+    elif ending.overdue:
+        _overdue(job_id, number)
     else:
         _crashed(job_id, number, ending)
 
@@ -168,6 +171,15 @@ def _stopped(job_id: int, number: int, ending: Ending) -> Job:
     )
     knock_on_commit()
     return job
+
+
+@transaction.atomic
+def _overdue(job_id: int, number: int) -> Job:
+    """It was asked to leave and was ended when it took too long, which is no failure of job or node."""
+    left = {Request.PAUSE: Attempt.Outcome.PAUSED, Request.PREEMPT: Attempt.Outcome.PREEMPTED}
+    outcome = left.get(Request(_owned(job_id, number).request), Attempt.Outcome.STOPPED)
+    reason = "It was asked to stop, did not in time, and was ended: it goes on from its last checkpoint."
+    return requeue(job_id, number, outcome, reason)
 
 
 @transaction.atomic
@@ -316,12 +328,10 @@ def _crashed(job_id: int, number: int, ending: Ending) -> None:
     elif ending.lease_lost:
         reason = "The database was away too long."
         requeue(job_id, number, Attempt.Outcome.LOST, reason, FailureCode.WORKER_LOST)
-    elif ended.signal in DELIBERATE:
-        reason = f"The trainer was killed by {signal.Signals(ended.signal).name}."
-        requeue(job_id, number, Attempt.Outcome.CRASHED, reason, FailureCode.KILLED)
     elif ended.signal:
-        reason = f"The trainer crashed with {signal.Signals(ended.signal).name}."
-        requeue(job_id, number, Attempt.Outcome.CRASHED, reason, FailureCode.CRASHED)
+        killed = ended.signal in DELIBERATE
+        reason = f"The trainer {'was killed by' if killed else 'crashed with'} {signal.Signals(ended.signal).name}."
+        requeue(job_id, number, Attempt.Outcome.CRASHED, reason, FailureCode.KILLED if killed else FailureCode.CRASHED)
     else:
         reason = f"The trainer left with exit code {ended.code} and no word."
         requeue(job_id, number, Attempt.Outcome.CRASHED, reason, FailureCode.CRASHED)

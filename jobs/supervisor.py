@@ -19,6 +19,7 @@ from common.files import store
 from common.paths import warm_socket
 from common.wording import storable
 from datasets.models import DatasetVersion
+from engine.files import is_disk_full
 from engine.launch import Trainer, start_time_of, start_trainer
 from engine.processes import Ended
 from engine.protocol import Command, DataSpec, Event, FailureCode, Spec, decode
@@ -58,6 +59,7 @@ class Supervisor:
         self.deadline = float("inf")
         self.stale = False
         self.lease_lost = False
+        self.overdue = False
         self.step = self.job.current_step
         self.buffers = {"events": b"", "output": b""}
         self.sampler: Sampler | None = None
@@ -88,9 +90,8 @@ class Supervisor:
         except StaleAttemptError:
             return
         except (OSError, ValueError) as error:
-            ended = Ended(code=1)
-            self.last_event = _failed(FailureCode.CODE_ERROR, f"The trainer could not be started: {error}")
-            self._conclude(ended)
+            self.last_event = _failed(_why_not_started(error), f"The trainer could not be started: {error}")
+            self._conclude(Ended(code=1))
             return
         try:
             ended = self._follow(trainer)
@@ -273,6 +274,7 @@ class Supervisor:
             self._ask(Command.STOP, LIMIT_SECONDS, trainer)
         if now >= self.deadline:
             self.writer.log("The trainer did not obey in time and was ended.", "warning")
+            self.overdue = True
             trainer.kill()
 
     def _sample(self, trainer: Trainer) -> None:
@@ -324,6 +326,7 @@ class Supervisor:
             event=self.last_event,
             asked=self.asked,
             lease_lost=self.lease_lost,
+            overdue=self.overdue,
             limit=self.clock.limited,
             environment=self.environment,
         )
@@ -357,6 +360,13 @@ def _data(version: DatasetVersion | None) -> DataSpec | None:
 
 def _figures(metrics: dict[str, float | None]) -> str:
     return ", ".join(f"{name} {'not finite' if value is None else f'{value:.4g}'}" for name, value in metrics.items())
+
+
+def _why_not_started(error: OSError | ValueError) -> FailureCode:
+    """A machine that can't start a trainer is not the job's fault: another attempt, or another node, may help."""
+    if is_disk_full(error):
+        return FailureCode.DISK_FULL
+    return FailureCode.CRASHED if isinstance(error, OSError) else FailureCode.CODE_ERROR
 
 
 def _failed(code: FailureCode, message: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import pytest
@@ -10,7 +12,7 @@ from django.db import connection
 from common.errors import InvalidInputError
 from jobs import supervisor
 from jobs.control import change, retry, save_checkpoint
-from jobs.models import Checkpoint, Job
+from jobs.models import Checkpoint, Job, Node
 from jobs.queue import claim
 from jobs.runclock import RunClock
 from jobs.supervisor import Supervisor
@@ -124,3 +126,33 @@ def test_a_limit_that_is_none_is_refused(running, owner, wrong):
         change(Job.objects.get(), owner, **wrong)
     assert list(refused.value.fields) == list(wrong)
     assert Job.objects.values().get() == before
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "outcome"),
+    [("", "queued", "stopped"), ("preempt", "queued", "preempted"), ("pause", "paused", "paused")],
+)
+def test_a_trainer_that_is_ended_since_it_does_not_stop_in_time_did_not_fail(
+    make_job, run, monkeypatch, request_, status, outcome
+):
+    """Its node stops, or the job is to give way or pause: neither the job nor the node is to blame for the SIGKILL."""
+    for name in ("STOP_SECONDS", "PAUSE_SECONDS"):
+        monkeypatch.setattr(supervisor, name, 0.2)
+    follow = Supervisor._follow
+
+    def freeze_and_ask(self, trainer):
+        os.kill(trainer.pid, signal.SIGSTOP)
+        if request_:
+            Job.objects.update(request=request_)
+        else:
+            Node.objects.update(state=Node.State.STOPPED)
+        return follow(self, trainer)
+
+    monkeypatch.setattr(Supervisor, "_follow", freeze_and_ask)
+    make_job(config=SLOW)
+    job = run()
+    attempt = job.attempts.get()
+    assert (job.status, job.attempts_since_progress, job.not_before) == (status, 0, None)
+    assert (attempt.outcome, attempt.code) == (outcome, "")
+    assert "did not in time" in job.events.last().message
+    assert Node.objects.get().failures_in_a_row == []

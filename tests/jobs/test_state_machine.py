@@ -70,6 +70,7 @@ ENDS = {
     "crashed": Ending(Ended(signal=11)),
     "left": Ending(Ended(code=7)),
     "oom": Ending(Ended(signal=9, oom=True)),
+    "overdue": Ending(Ended(signal=9), overdue=True),
     "limit": Ending(Ended(signal=9), limit=conclusion.Limited("TIME_LIMIT", "too long", "")),
 }
 GOT_NOWHERE = {"disk", "killed", "crashed", "left", "lost"}
@@ -396,7 +397,7 @@ class Verbs(RuleBasedStateMachine):
             job.leave_running("failed")
         elif how == "paused":
             job.leave_running("paused")
-        elif how == "stopped":
+        elif how in {"stopped", "overdue"}:
             job.leave_running("paused" if wish == "pause" else "queued")
         elif job.wasted + 1 >= MOST:
             job.leave_running("failed")

@@ -1,11 +1,15 @@
 """A supervisor never leaves a trainer or a job behind."""
 
+import errno
+import os
+from pathlib import Path
+
 import psutil
 import pytest
 
 from engine import launch
 from jobs import supervisor
-from jobs.models import Attempt, Job
+from jobs.models import Attempt, Job, Node
 from jobs.supervisor import Supervisor
 
 
@@ -42,3 +46,23 @@ def test_a_simulated_job_runs_from_claim_to_end_in_this_process(make_job, slot, 
         "completed",
     ]
     assert job.logs.count() > 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("number", "status", "code"), [(errno.ENOSPC, "pending", "DISK_FULL"), (errno.EROFS, "queued", "CRASHED")]
+)
+def test_a_machine_that_can_start_no_trainer_is_to_blame_and_not_its_jobs(
+    running, slot, monkeypatch, number, status, code
+):
+    """A node whose disk is full or gone would otherwise fail the whole queue, job by job."""
+
+    def refuse(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    Supervisor(running, slot).run()
+    job, attempt = Job.objects.get(), Attempt.objects.get()
+    assert (job.status, attempt.code, attempt.outcome) == (status, code, "failed")
+    assert os.strerror(number) in attempt.reason
+    assert Node.objects.get().failures_in_a_row == [job.pk]
