@@ -24,9 +24,13 @@ def work_folder(job_id: int) -> Path:
 
 
 def discard_work(job_id: int) -> None:
-    """Remove what an ended job left on disk. Safe to repeat; nothing is touched when the job runs again meanwhile."""
+    """Remove what an ended job left on disk. Safe to repeat; nothing is touched when the job runs again meanwhile.
+
+    Nor while someone holds its row: the sweep comes back, and must not wait for that.
+    """
     with transaction.atomic():
-        job = Job.objects.select_for_update(of=("self",)).filter(pk=job_id, status__in=DONE).first()
+        rows = Job.objects.select_for_update(skip_locked=True, of=("self",))
+        job = rows.filter(pk=job_id, status__in=DONE).first()
         trash = throw_away(job_id) if job else None
     if trash:
         shutil.rmtree(trash, ignore_errors=True)

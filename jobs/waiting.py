@@ -114,8 +114,10 @@ def _release(job_id: int) -> int:
 
 
 def _decide(job_id: int) -> int:
-    row = locked(job_id)
-    if row.status != Status.PENDING:
+    # A row that someone holds, be it a frozen process, is left to the next sweep: those behind it are not to wait.
+    rows = Job.objects.select_for_update(skip_locked=True, of=("self",)).annotate(db_now=Now())
+    row = rows.filter(pk=job_id, status=Status.PENDING).first()
+    if row is None:
         return 0
     needed = _needed(row)
     unwell = [job for job in needed if job.status in UNWELL]

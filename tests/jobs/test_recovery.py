@@ -9,10 +9,13 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from jobs.control import cancel
+from jobs.folders import sweep_folders, work_folder
 from jobs.models import Attempt, Job, Node, Slot
 from jobs.preemption import make_room
 from jobs.queue import Owner, claim
 from jobs.recovery import release_lost
+from jobs.waiting import release_due
 
 
 @contextmanager
@@ -58,3 +61,28 @@ def test_another_machine_of_the_same_host_name_keeps_its_jobs_while_its_node_bea
     assert release_lost() == 0
     Node.objects.filter(pk=slot.node_id).update(boot_id="of its next boot")
     assert release_lost() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_someone_holds_keeps_no_other_pending_job_from_the_queue(make_job):
+    """The node would wait for it at each sweep, for five seconds, and never come to those behind."""
+    jobs = [make_job(name=name, not_before=timezone.now() + timedelta(hours=1)) for name in ("held", "behind")]
+    for job in jobs:
+        Job.objects.filter(pk=job.pk).update(not_before=timezone.now())
+    with someone_holding(jobs[0]):
+        assert release_due() == 1
+        assert dict(Job.objects.values_list("name", "status")) == {"held": "pending", "behind": "queued"}
+    assert release_due() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_someone_holds_keeps_no_other_folder_from_being_removed(make_job, owner):
+    held, behind = (make_job(name=name) for name in ("held", "behind"))
+    for job in (held, behind):
+        cancel(job, owner)
+        work_folder(job.pk).mkdir(parents=True)
+    with someone_holding(held):
+        sweep_folders()
+        assert [work_folder(job.pk).exists() for job in (held, behind)] == [True, False]
+    sweep_folders()
+    assert not work_folder(held.pk).exists()
