@@ -162,7 +162,9 @@ def end_attempt(job: Job, number: int, outcome: Attempt.Outcome, reason: str = "
     )
     if not closed:
         raise StaleAttemptError(f"attempt {number} of job {job.pk} is over")
-    Slot.objects.filter(held_by__job_id=job.pk, held_by__number=number).update(held_by=None)
+    # A worker that ran a job for long had no reason to answer, and old knocks may lie there: it is not hung for that.
+    alive = {} if outcome == Attempt.Outcome.LOST else {"answered_at": Now()}
+    Slot.objects.filter(held_by__job_id=job.pk, held_by__number=number).update(held_by=None, **alive)
 
 
 def _left(job: Job, present: Status, now: datetime) -> dict[str, Any]:

@@ -100,3 +100,16 @@ def test_a_worker_between_two_short_jobs_is_not_taken_for_deaf(make_job, slot):
     assert deaf_queues(slot.node_id) == [slot.queue]
     Slot.objects.update(answered_at=timezone.now())
     assert deaf_queues(slot.node_id) == []
+
+
+def test_a_worker_that_has_just_ended_a_long_job_does_not_count_as_hung(make_job, slot, myself):
+    """It removes the job's folder before it answers what was put meanwhile; its cluster was ended for that."""
+    make_job()
+    attempt = claim(slot, myself)
+    Slot.objects.update(answered_at=timezone.now() - timedelta(hours=1))
+    OrmQ.objects.create(key=slot.queue, payload="", lock=timezone.now() - timedelta(hours=1))
+    said = {"event": Event.COMPLETED, "step": 0, "metrics": {}, "artifact": []}
+    conclude(attempt.job_id, attempt.number, Ending(Ended(code=Exit.COMPLETED), said))
+    assert deaf_queues(slot.node_id) == []
+    Slot.objects.update(answered_at=timezone.now() - timedelta(seconds=60))
+    assert deaf_queues(slot.node_id) == [slot.queue]
