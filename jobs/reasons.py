@@ -84,9 +84,9 @@ def _sentence(verdict: Verdict, needs: Needs, before: int, picture: Picture, for
     ahead = f"{before:,} {'job' if before == 1 else 'jobs'} before it" if before else "Next"
     match verdict.answer:
         case Answer.USER_LIMIT:
-            return f"Its owner has {verdict.limit} running, as many as allowed: it waits until one of them ends."
+            return _at_limit("owner", verdict)
         case Answer.SUBJECT_LIMIT:
-            return f"Its subject has {verdict.limit} running, as many as allowed: it waits until one of them ends."
+            return _at_limit("subject", verdict)
         case Answer.NOWHERE if not picture.machines:
             return "Waits for a worker: no node is running."
         case Answer.NOWHERE:
@@ -99,6 +99,15 @@ def _sentence(verdict: Verdict, needs: Needs, before: int, picture: Picture, for
     kept = ", kept for a job that needs more of them" if verdict.free >= needs.devices else ""
     there = f"needs {needs}, node {verdict.machine.name} has {verdict.free} free{kept}"
     return f"{ahead}; {there}{forecast.expected(needs, before)}."
+
+
+def _at_limit(whose: str, verdict: Verdict) -> str:
+    limit, running = verdict.limit, verdict.running
+    if not limit:
+        return f"Its {whose} may have none running: it waits until an administrator raises that limit."
+    if running > limit:
+        return f"Its {whose} has {running} running, more than the {limit} allowed: it waits until enough have ended."
+    return f"Its {whose} has {running} running, as many as allowed: it waits until one of them ends."
 
 
 def places_of(ids: list[int], passed_over: Iterable[str] = ()) -> dict[int, int]:

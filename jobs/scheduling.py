@@ -47,17 +47,21 @@ class Machine:
     kept: set[int] = field(default_factory=set)  # free slots that wait for a job which needs more than are free
 
     def fitting(self, needs: Needs) -> list[Place]:
-        """The slots that would do; for a job of several all of one kind, that with the most free among those enough."""
+        """The slots that would do; for a job of several all of one kind, that with the most free among those enough.
+
+        A GPU with several slots counts once for such a job: its processes can't share a device.
+        """
         if not self.labels.issuperset(needs.labels):
             return []
         will_do = [place for place in self.places if needs.fits(place.device, place.memory_bytes)]
         if needs.devices == 1:
             return will_do
-        kinds: dict[str, list[Place]] = {}
-        for place in will_do:
-            kinds.setdefault(place.kind, []).append(place)
+        kinds: dict[str, dict[str | int, Place]] = {}
+        for place in sorted(will_do, key=lambda place: (not place.free, place.pk in self.kept)):
+            device = place.device if place.kind == "cuda" and needs.device != "cpu" else place.pk
+            kinds.setdefault(place.kind, {}).setdefault(device, place)
         return max(
-            kinds.values(),
+            (list(some.values()) for some in kinds.values()),
             key=lambda some: (len(some) >= needs.devices, sum(place.free for place in some), len(some)),
             default=[],
         )
@@ -90,6 +94,7 @@ class Verdict:
     machine: Machine | None = None
     free: int = 0  # fitting slots of `machine` that are free, those kept for another job included
     limit: int = 0
+    running: int = 0  # of those that the limit counts; more than allowed when it was lowered
 
 
 @dataclass
@@ -134,9 +139,10 @@ class Picture:
         """Whether a job with these needs could start now, and if not, why."""
         most = self.limit_of(owner_id)
         if most is not None and self.users[owner_id] >= most:
-            return Verdict(Answer.USER_LIMIT, limit=most)
+            return Verdict(Answer.USER_LIMIT, limit=most, running=self.users[owner_id])
         if subject_id is not None and self.subjects[subject_id] >= self.subject_limits.get(subject_id, 1 << 31):
-            return Verdict(Answer.SUBJECT_LIMIT, limit=self.subject_limits[subject_id])
+            most, running = self.subject_limits[subject_id], self.subjects[subject_id]
+            return Verdict(Answer.SUBJECT_LIMIT, limit=most, running=running)
         able = [machine for machine in self.machines if len(machine.fitting(needs)) >= needs.devices]
         if not able:
             return Verdict(Answer.NOWHERE)

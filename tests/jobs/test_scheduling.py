@@ -99,6 +99,23 @@ def test_a_job_of_several_devices_gets_all_of_them_or_none(make_job, db, myself)
     check_all()
 
 
+def test_a_gpu_with_two_slots_counts_once_for_a_job_of_several(make_job, db, myself):
+    """Its processes need one each, and would be given the same one twice."""
+    slots = make_node("shared", "cuda:0", "cuda:0")
+    wide = make_job(name="wide", resources={"device": "cuda", "devices": 2})
+    on_cpu = make_job(name="on the CPU", resources={"device": "cpu", "devices": 2})
+    assert claim(slots[1], myself).job == on_cpu
+    conclusion.conclude(on_cpu.pk, 1, Ending(Ended(code=4), {"event": "cancelled"}))
+    assert [claim(slot, myself) for slot in slots] == [None, None]
+    assert waiting_reason(wide) == "Needs 2 GPUs: no node that is running has that."
+    slots = make_node("two", "cuda:0", "cuda:0", "cuda:1", "cuda:1")
+    make_job(name="small", priority=1)
+    assert claim(slots[0], myself).devices == ["cuda:0"]
+    attempt = claim(slots[1], myself)
+    assert (attempt.job, sorted(attempt.devices)) == (wide, ["cuda:0", "cuda:1"])
+    check_all()
+
+
 def test_smaller_jobs_behind_it_do_not_starve_a_job_of_several_devices(make_job, owner, db, myself):
     first, second = make_node("n", "cuda:0", "cuda:1")
     make_job(name="running")
@@ -154,7 +171,18 @@ def test_a_subjects_limit_passes_its_jobs_over(make_job, owner, administrator, d
     make_job(name="of the subject", subject=subject)
     make_job(name="free")
     assert claim(slots[0], myself).job.name == "free"
-    assert waiting_reason(Job.objects.get(name="of the subject")).startswith("Its subject has 0 running")
+    wait = "Its subject may have none running: it waits until an administrator raises that limit."
+    assert waiting_reason(Job.objects.get(name="of the subject")) == wait
+
+
+def test_a_limit_that_was_lowered_below_what_runs_is_told_as_it_is(make_job, owner, administrator, db, myself):
+    slots = make_node("n", "cpu", "cpu", "cpu")
+    waiting = [make_job(name=f"a{number}") for number in range(3)][2]
+    assert claim(slots[0], myself) and claim(slots[1], myself)
+    set_limit(administrator, user=owner, max_running=1)
+    assert claim(slots[2], myself) is None
+    wait = "Its owner has 2 running, more than the 1 allowed: it waits until enough have ended."
+    assert waiting_reason(waiting) == wait
 
 
 def test_only_administrators_set_limits(owner):
