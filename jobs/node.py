@@ -43,6 +43,8 @@ from jobs.sweep import SWEEPS, background_hangs, deaf_queues
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+DEVICE = re.compile(r"cpu|cuda:[0-9]{1,3}")
+COUNT = re.compile(r"[0-9]{1,3}")
 TICK = 0.25
 BEAT_SECONDS = 2.0
 SWEEP_SECONDS = 1.0
@@ -279,10 +281,21 @@ def check_name(name: str) -> None:
 
 
 def slots_of_this_machine(wanted: str = "") -> list[str]:
-    """The devices of this node's slots: `wanted` ("cpu,cpu" or "2"), else one per GPU, else one for the CPU."""
+    """The devices of this node's slots: `wanted` ("cpu,cpu" or "2"), else one per GPU, else one for the CPU.
+
+    InvalidInputError for what names none.
+    """
     gpus = [f"cuda:{device.index}" for device in devices() if device.kind == "gpu"]
-    if wanted.isdigit():
-        return (gpus * int(wanted))[: int(wanted)] if gpus else ["cpu"] * int(wanted)
-    if wanted:
-        return [device.strip() for device in wanted.split(",") if device.strip()]
-    return gpus or ["cpu"]
+    words = [word.strip() for word in wanted.split(",") if word.strip()]
+    if not words:
+        return gpus or ["cpu"]
+    if COUNT.fullmatch(words[0]) and len(words) == 1:
+        count = int(words[0])
+        return (gpus * count)[:count] if gpus else ["cpu"] * count
+    for word in words:
+        if not DEVICE.fullmatch(word):
+            raise InvalidInputError(
+                f"'{word[:40]}' can't be a slot.",
+                "Use a number to 999, or devices by comma, such as cuda:0,cuda:1,cpu: TRAINHUB_SLOTS=… or --slots.",
+            )
+    return words

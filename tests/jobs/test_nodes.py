@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from common.errors import ConflictError, ForbiddenError, NotFoundError
+from common.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from jobs import conclusion, nodes
 from jobs.conclusion import Ended, Ending
 from jobs.models import Attempt, Job, Node, NodeEvent
-from jobs.node import NodeManager
+from jobs.node import NodeManager, slots_of_this_machine
 from jobs.queue import claim
 from jobs.reasons import waiting_reason
 from tests.jobs.test_state_machine import ENDS, report
@@ -202,3 +202,20 @@ def test_a_node_that_was_forgotten_while_it_could_not_be_heard_comes_back(node):
     Node.objects.all().delete()
     mine._beat()
     assert Node.objects.get().instance == mine.instance != uuid.UUID(int=0)
+
+
+@pytest.mark.parametrize("wanted", ["gpu", "cuda", "cuda:x", "-1", "²", "1000000", "cpu;cpu", "2,cuda:0"])
+def test_slots_that_name_no_device_are_refused_before_the_node_joins(wanted):
+    """'gpu' ran jobs on the CPU and said otherwise; 'cuda:x' ended in a traceback."""
+    with pytest.raises(InvalidInputError, match="can't be a slot"):
+        slots_of_this_machine(wanted)
+
+
+def test_slots_are_a_number_or_devices(monkeypatch):
+    assert slots_of_this_machine("cpu, cuda:1,") == ["cpu", "cuda:1"]
+    monkeypatch.setattr("jobs.node.devices", list)
+    assert (slots_of_this_machine(" 2 "), slots_of_this_machine("0"), slots_of_this_machine()) == (
+        ["cpu", "cpu"],
+        [],
+        ["cpu"],
+    )
