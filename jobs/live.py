@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 from django.db.models import Max
@@ -17,10 +18,14 @@ from jobs import metrics, node_pictures, overview, pictures, queue_pictures
 from jobs.models import Job, MetricSeries, Node, ProgressRow
 from jobs.presentation import sparklines
 from jobs.queue_pictures import View
+from jobs.reasons import waiting_reason, waiting_reasons
 from jobs.states import Status
 
 CLOCKS = re.compile(r'(<(?:span class="ticking"|time class="moment")[^>]*>)[^<]*')
 LIVE_POINTS = 200  # in one message, over all curves
+# What a job waits for moves with nodes and with other people's jobs, which say nothing to the pages of this one.
+RHYTHM = 10.0
+REASONS_SECONDS = 5.0  # between two looks at it on pages that are drawn many times a second
 
 
 class Fragments:
@@ -47,6 +52,8 @@ def _still(html: str) -> str:
 
 class JobSource:
     """One job's page, shared by all who may see it. New points of its curves travel as `points` events."""
+
+    rhythm = RHYTHM
 
     def __init__(self, job: Job) -> None:
         self.pk = job.pk
@@ -78,7 +85,8 @@ class JobSource:
 
     def _fragments(self, job: Job) -> dict[str, str]:
         """Those that may differ from the last ones: each is drawn again only when what it shows has moved."""
-        state = (job.status, job.request, job.phase, job.event_count)
+        waiting = "" if job.status == Status.RUNNING else waiting_reason(job)
+        state = (job.status, job.request, job.phase, job.event_count, waiting)
         keys = {
             "progress": None,
             "header": state,
@@ -138,9 +146,13 @@ class ListSource:
 class CardsSource(ListSource):
     """Pages with a card for each job: a card that changes travels alone; when the set changes, all do."""
 
+    rhythm = RHYTHM
+
     def __init__(self, user: Any) -> None:
         super().__init__(user)
         self.shape: Any = None
+        self.reasons: dict[int, str] = {}
+        self.look_at = 0.0  # monotonic
 
     def snapshot(self) -> list[Message]:
         self.shape = None
@@ -148,7 +160,7 @@ class CardsSource(ListSource):
 
     def parts(self) -> dict[str, str]:
         jobs = self.jobs()
-        shape = self.shape_of(jobs)
+        shape = (self.shape_of(jobs), self._reasons(jobs))
         if shape != self.shape:
             self.shape = shape
             self.fragments = Fragments()
@@ -157,11 +169,21 @@ class CardsSource(ListSource):
             return whole
         return self._cards(jobs)
 
+    def _reasons(self, jobs: list[Job]) -> dict[int, str]:
+        if time.monotonic() >= self.look_at:
+            self.look_at = time.monotonic() + REASONS_SECONDS
+            self.reasons = waiting_reasons(self.waiting(jobs))
+        return self.reasons
+
     def _cards(self, jobs: list[Job]) -> dict[str, str]:
         lines = sparklines(jobs)
         return {f"card-{job.pk}": pictures.card(job, lines.get(job.pk, [])) for job in jobs}
 
     def jobs(self) -> list[Job]:
+        raise NotImplementedError
+
+    def waiting(self, jobs: list[Job]) -> list[Job]:
+        """The jobs of which the page says what they wait for."""
         raise NotImplementedError
 
     def shape_of(self, jobs: list[Job]) -> Any:
@@ -178,6 +200,9 @@ class MonitorSource(CardsSource):
     def jobs(self) -> list[Job]:
         return list(overview.active_jobs(self.user)[: pictures.MONITOR_JOBS])
 
+    def waiting(self, jobs: list[Job]) -> list[Job]:
+        return [job for job in jobs if job.status != Status.RUNNING]
+
     def shape_of(self, jobs: list[Job]) -> Any:
         return [(job.pk, job.status, job.request) for job in jobs]
 
@@ -191,6 +216,9 @@ class DashboardSource(CardsSource):
     def jobs(self) -> list[Job]:
         running = overview.active_jobs(self.user).filter(status=Status.RUNNING)
         return list(running[: pictures.DASHBOARD_JOBS])
+
+    def waiting(self, jobs: list[Job]) -> list[Job]:
+        return list(overview.active_jobs(self.user).exclude(status=Status.RUNNING)[: pictures.WAITING_JOBS])
 
     def shape_of(self, jobs: list[Job]) -> Any:
         return ([job.pk for job in jobs], overview.counts(self.user), overview.free_and_busy())

@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from common.errors import NotFoundError
 from datasets.live import DatasetSource
-from jobs import control
+from jobs import control, live
 from jobs.live import DashboardSource, JobSource, MonitorSource, NodeSource, NodesSource, QueueSource
-from jobs.models import Attempt, Job, MetricSeries, ProgressRow
+from jobs.models import Attempt, Job, MetricSeries, Node, ProgressRow, Slot
 from tests.world import make_dataset, make_job
 
 
@@ -106,6 +106,31 @@ def test_a_change_of_state_moves_header_actions_and_events(owner):
     messages = source.update()
     assert {"job-header", "job-events", "job-progress"} <= targets(messages)
     assert "resume-job" in messages[0].data
+
+
+def test_what_a_job_waits_for_follows_other_peoples_jobs_and_nodes(owner, stranger, monkeypatch):
+    """Neither says anything to these pages, so they look by themselves."""
+    monkeypatch.setattr(live, "REASONS_SECONDS", 0.0)
+    other, job = make_job(stranger, priority=100), make_job(owner)
+    now = timezone.now()
+    node = Node.objects.create(name="one", host="one", started_at=now, heartbeat_at=now)
+    Slot.objects.create(node=node, index=0, device="cpu", queue="slot.one.0")
+    sources = {
+        "job-note": JobSource.open(owner, str(job.pk), {}),
+        "monitor": MonitorSource(owner),
+        "dash-waiting": DashboardSource(owner),
+    }
+    for target, source in sources.items():
+        assert "1 job before it" in source.snapshot()[0].data, target
+        assert source.update() == []
+    control.cancel(other, stranger)
+    for target, source in sources.items():
+        assert "a worker takes it at once" in next(iter(source.update())).data, target
+    Node.objects.update(draining=True)
+    for target, source in sources.items():
+        messages = source.update()
+        assert target in targets(messages) and "it is being drained" in messages[0].data, target
+        assert source.rhythm <= 10
 
 
 def test_text_of_a_trainer_is_only_ever_text(owner):
