@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, JSONField, Value
 
 from common.errors import ConflictError
 from datasets import rows
@@ -20,8 +20,9 @@ def write(dataset: Dataset, item: Item, content: dict[str, Any]) -> None:
         )
     size = len(rows.canonical(content))
     Item.objects.filter(pk=item.pk).update(
-        content=content, sha256=address, bytes=size, characters=len(rows.plain_text(content))
-    )
+        content=content, sha256=address, bytes=size, characters=len(rows.plain_text(content)),
+        facts=Value(item.facts | {"words": rows.words(content)}, JSONField()),
+    )  # fmt: skip
     Dataset.objects.filter(pk=dataset.pk).update(byte_count=F("byte_count") + size - item.bytes)
 
 

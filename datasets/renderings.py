@@ -188,12 +188,11 @@ def _sorted(row: Rendering, made: list[Tried], tables: dict[int, Item]) -> tuple
 
 def _item(row: Rendering, one: Tried, address: str, table: Item | None) -> Item:
     content = one.content or {}
-    text = rows.plain_text(content)
     name = f"{table.name if table else 'table'}, row {one.row.row + 1}"
     return Item(
         dataset_id=row.target_id, sha256=address, name=name[-500:],
         label=one.label, content=content, media_type=ROW_MEDIA_TYPE, bytes=len(rows.canonical(content)),
-        characters=len(text), facts={"words": len(text.split())},
+        characters=len(rows.plain_text(content)), facts={"words": rows.words(content)},
         metadata=table.metadata if table else {}, subject_id=table.subject_id if table else None,
         origin={"item": one.row.item, "row": one.row.row, "template": row.template_id, "rendering": row.pk},
     )  # fmt: skip

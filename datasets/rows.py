@@ -50,6 +50,11 @@ def plain_text(content: dict[str, Any]) -> str:
     return "\n".join(content[key] for key in ("system", "prompt", "completion", "text") if content.get(key))
 
 
+def words(content: dict[str, Any]) -> int:
+    """How many words a row holds: what stands between white space."""
+    return len(plain_text(content).split())
+
+
 def pair(content: dict[str, Any]) -> tuple[str, str]:
     """What is asked and what is to be learnt: (prompt, completion). A text without a prompt has an empty one."""
     if "messages" in content:

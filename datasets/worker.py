@@ -267,6 +267,7 @@ def _item(row: Import, good: _Good, subjects: dict[str, int]) -> Item:
         content = good.content or {}
         item.content, item.media_type = content, formats.ROW
         item.bytes, item.characters = len(rows.canonical(content)), len(rows.plain_text(content))
+        item.facts = {"words": rows.words(content)}
         return item
     facts = good.checked.facts
     item.media_type, item.bytes = facts.media_type, good.checked.draft.bytes

@@ -34,20 +34,23 @@ def check_text(source: BinaryIO, bench: Bench) -> Checked | Records:
             return rows
     if draft.bytes > limits.MAX_TEXT_BYTES:
         raise too_large(limits.MAX_TEXT_BYTES)
-    kept, characters = _as_utf8(draft, encoding, bench)
-    more = {} if encoding.is_plain else {"encoding": encoding.name}
+    kept, characters, words = _as_utf8(draft, encoding, bench)
+    more = {"words": words} | ({} if encoding.is_plain else {"encoding": encoding.name})
     return Checked(kept, Facts(TEXT, characters=characters, more=more))
 
 
-def _as_utf8(draft: Draft, encoding: Encoding, bench: Bench) -> tuple[Draft, int]:
-    """The document in UTF-8, and its length; what is UTF-8 already stays as it is."""
+def _as_utf8(draft: Draft, encoding: Encoding, bench: Bench) -> tuple[Draft, int, int]:
+    """The document in UTF-8, its characters and its words; what is UTF-8 already stays as it is."""
     kept = draft if encoding.is_plain else bench.draft()
-    characters = 0
+    characters = words = 0
+    inside = False  # of a word that goes on in the next part
     blank = True
     with draft.reader() as file:
         for text in encodings.decoded(file, encoding):
             bench.beat()
             characters += len(text)
+            words += len(text.split()) - (inside and not text[:1].isspace() and bool(text))
+            inside = not text[-1:].isspace() if text else inside
             blank = blank and not text.strip()
             if kept is not draft:
                 kept.write(text.encode("utf-8"))
@@ -55,7 +58,7 @@ def _as_utf8(draft: Draft, encoding: Encoding, bench: Bench) -> tuple[Draft, int
         bench.drop(draft)
     if blank:
         raise Refused("empty", "The text holds nothing but white space.")
-    return kept, characters
+    return kept, characters, words
 
 
 def _sample(file: BinaryIO, encoding: Encoding) -> str:
