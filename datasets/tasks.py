@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datasets import governance, imports, renderings
+from datasets.quality import runs
 
 
 def run_import(import_id: int) -> None:
@@ -15,3 +16,7 @@ def check_governance(dataset_id: int) -> None:
 
 def run_rendering(rendering_id: int) -> None:
     renderings.run_rendering(rendering_id)
+
+
+def run_quality(run_id: int) -> None:
+    runs.run_quality(run_id)

@@ -1,0 +1,123 @@
+"""Starting and carrying out a quality run: by hand, or by itself after an import."""
+
+from __future__ import annotations
+
+import logging
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import DatabaseError, IntegrityError, transaction
+from django.db.models import F
+
+from common.background import enqueue
+from common.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
+from common.push import publish
+from datasets import claims
+from datasets.claims import MAX_ATTEMPTS, Claim, LostClaimError
+from datasets.models import Dataset, QualityRun
+
+log = logging.getLogger(__name__)
+TASK = "datasets.tasks.run_quality"
+KEPT = 20  # runs of a dataset that are remembered
+
+
+def start_run(dataset: Dataset, by: AbstractBaseUser) -> QualityRun:
+    """Have the dataset checked in the background; returns the waiting run.
+
+    ConflictError when it has no items, or is being checked already.
+    """
+    if not dataset.items.exists():
+        raise ConflictError(f"'{dataset.name}' has no items to check.", "Add files to it first.")
+    made = _make(dataset, by)
+    if made is None:
+        raise ConflictError(
+            f"'{dataset.name}' is being checked already.", "Wait until that has ended; its page shows how far it is."
+        )
+    return made
+
+
+def after_import(dataset: Dataset) -> QualityRun | None:
+    """Have it checked because items came in, unless it says otherwise or waits to be checked already."""
+    return _make(dataset, None) if dataset.quality_by_itself and dataset.item_count else None
+
+
+def run_quality(run_id: int) -> QualityRun | None:
+    """Carry a run out, or begin again where a dead worker left it; what that one measured is kept.
+
+    Returns the ended run; None when there is nothing to do, or when it gave way to other work.
+    """
+    from datasets.quality.work import GiveWayError, Look
+
+    claim = claims.take(QualityRun, run_id, "dataset")
+    if claim is None:
+        return None
+    try:
+        if claim.row.attempt > MAX_ATTEMPTS:
+            raise InvalidInputError(
+                "The check was given up: it stopped its worker several times.",
+                "Set large or odd items aside, then check again.",
+            )
+        worth, summary = Look(claim).all()
+        _end(claim, score=worth, summary=summary)
+    except GiveWayError:
+        _give_way(claim)
+        return None
+    except LostClaimError:
+        log.warning("quality run %s was taken over or deleted", run_id)
+        return None
+    except DatabaseError:
+        raise  # the heartbeat stops, and the sweep has it taken up again
+    except ProblemError as error:
+        _end(claim, error.message, error.hint)
+    except Exception as error:
+        log.exception("quality run %s failed", run_id)
+        _end(claim, f"The check stopped: {type(error).__name__}.", "Try again; if it happens again, tell us.")
+    return claim.row
+
+
+def sweep_quality() -> int:
+    """Have waiting runs taken that nobody took, and those whose worker died. Returns how many."""
+    return claims.offer(QualityRun, TASK)
+
+
+def change(dataset: Dataset, by: AbstractBaseUser, *, by_itself: bool) -> None:
+    """Say whether the dataset is checked by itself after each import."""
+    Dataset.objects.filter(pk=dataset.pk).update(quality_by_itself=by_itself)
+    dataset.quality_by_itself = by_itself
+    publish(f"dataset.{dataset.pk}")
+
+
+def _make(dataset: Dataset, by: AbstractBaseUser | None) -> QualityRun | None:
+    """A waiting run; None when one is open."""
+    try:
+        with transaction.atomic():
+            made = QualityRun.objects.create(dataset=dataset, created_by=by, phase="Waiting for a worker")
+    except IntegrityError as error:
+        if not Dataset.objects.filter(pk=dataset.pk).exists():
+            raise NotFoundError("The dataset is gone.", "Go back to the list of datasets.") from error
+        return None
+    with transaction.atomic():
+        enqueue(TASK, made.pk)
+        publish(f"dataset.{dataset.pk}")
+    return made
+
+
+def _give_way(claim: Claim[QualityRun]) -> None:
+    """Back to the end of the background queue. It was no crash, so it does not count as an attempt."""
+    with transaction.atomic():
+        claim.update(status=QualityRun.Status.QUEUED, attempt=F("attempt") - 1, phase="Waiting for other work")
+        enqueue(TASK, claim.row.pk)
+        publish(f"dataset.{claim.row.dataset_id}")
+
+
+def _end(claim: Claim[QualityRun], problem: str = "", hint: str = "", **values: object) -> None:
+    """End the run; begin another when items came in while it was at work."""
+    dataset = claim.row.dataset
+    with transaction.atomic():
+        claim.finish(problem, hint, phase="", **values, **({} if problem else {"done": F("total")}))
+        old = dataset.quality_runs.order_by("-id").values_list("pk", flat=True)[KEPT:]
+        QualityRun.objects.filter(pk__in=list(old)).delete()
+        publish(f"dataset.{dataset.pk}")
+    last = claim.row.summary.get("last_item", 0)
+    dataset.refresh_from_db()
+    if not problem and dataset.status == Dataset.Status.ACTIVE and dataset.items.filter(pk__gt=last, aside="").exists():
+        after_import(dataset)
