@@ -6,7 +6,7 @@ from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
-from django.http import HttpResponse, HttpResponseBase, QueryDict
+from django.http import QueryDict
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import generics
@@ -20,9 +20,8 @@ from common.errors import InvalidInputError
 from common.filters import IdFilter, StableFilterSet
 from common.pagination import Pages
 from common.parsers import check_text, parse_json
-from datasets import creation, imports, options, overview, versions
-from datasets.content import content_response, preview_response
-from datasets.models import Dataset, DatasetVersion, Import, Item, Modality, Subject
+from datasets import creation, gates, imports, options, overview, versions
+from datasets.models import Dataset, DatasetVersion, Import, Modality, Subject
 from datasets.serializers import (
     DatasetChangeInput,
     DatasetDetailSerializer,
@@ -32,7 +31,6 @@ from datasets.serializers import (
     FilesInput,
     ImportDetailSerializer,
     ImportSerializer,
-    ItemSerializer,
     NewDatasetInput,
     NewSubjectInput,
     RefusalSerializer,
@@ -66,17 +64,6 @@ class DatasetFilter(StableFilterSet):
         fields: list[str] = []
 
 
-class ItemFilter(StableFilterSet):
-    label = django_filters.CharFilter(field_name="label", max_length=200, help_text="One class.")
-    search = django_filters.CharFilter(
-        field_name="name", lookup_expr="icontains", max_length=200, help_text="Part of the name."
-    )
-
-    class Meta:
-        model = Item
-        fields: list[str] = []
-
-
 class SubjectFilter(StableFilterSet):
     search = django_filters.CharFilter(
         field_name="name", lookup_expr="icontains", max_length=200, help_text="Part of the name."
@@ -90,10 +77,6 @@ class SubjectFilter(StableFilterSet):
 def find(request: Request, dataset_id: int) -> Dataset:
     """The dataset, if it exists for the one who asks; else NotFoundError."""
     return get_visible(overview.listed(), request.user, pk=dataset_id)
-
-
-def find_item(request: Request, dataset_id: int, item_id: int) -> Item:
-    return get_visible(Item.objects.filter(dataset=dataset_id), request.user, "dataset__owner", pk=item_id)
 
 
 def detail(dataset: Dataset) -> dict[str, Any]:
@@ -242,39 +225,6 @@ class ImportView(APIView):
         return Response({**ImportSerializer(found).data, "refusals": refusals})
 
 
-class ItemsView(generics.ListAPIView):
-    serializer_class = ItemSerializer
-    queryset = Item.objects.none()
-    filterset_class = ItemFilter
-
-    def get_queryset(self) -> QuerySet[Item]:
-        if getattr(self, "swagger_fake_view", False):
-            return Item.objects.none()
-        return overview.items(find(self.request, self.kwargs["dataset_id"]))
-
-    @extend_schema(operation_id="datasets_items", tags=TAGS, summary="A dataset's items, in the order they came")
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().get(request, *args, **kwargs)
-
-
-class ItemContentView(APIView):
-    @extend_schema(
-        operation_id="datasets_item_content", tags=TAGS, summary="An item's bytes",
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
-    )  # fmt: skip
-    def get(self, request: Request, dataset_id: int, item_id: int) -> HttpResponseBase:
-        return content_response(request._request, find_item(request, dataset_id, item_id))
-
-
-class ItemPreviewView(APIView):
-    @extend_schema(
-        operation_id="datasets_item_preview", tags=TAGS, summary="A small picture, or the first 2,000 characters",
-        responses={(200, "image/webp"): OpenApiTypes.BINARY, (200, "text/plain"): OpenApiTypes.STR},
-    )  # fmt: skip
-    def get(self, request: Request, dataset_id: int, item_id: int) -> HttpResponse:
-        return preview_response(find_item(request, dataset_id, item_id))
-
-
 class DatasetVersionsView(generics.ListAPIView):
     serializer_class = DatasetVersionSerializer
     queryset = DatasetVersion.objects.none()
@@ -306,7 +256,8 @@ class SplitView(APIView):
     def get(self, request: Request, dataset_id: int) -> Response:
         dataset = find(request, dataset_id)
         given = SplitInput.read(request.query_params)
-        return Response({**given, "counts": versions.preview_split(dataset, **given)})
+        counts = versions.preview_split(dataset, **given)
+        return Response({**given, "counts": counts, "left_out": gates.left_out(dataset)})
 
 
 class SubjectsView(generics.ListAPIView):

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets import api, sheet_api, upload_api
+from datasets import api, item_api, sheet_api, upload_api, version_api
 
 DATASET = "datasets/<int:dataset_id>"
 
@@ -13,10 +13,18 @@ urlpatterns = [
     path(f"{DATASET}/uploads", upload_api.UploadsView.as_view(), name="api-dataset-uploads"),
     path(f"{DATASET}/uploads/finish", upload_api.UploadsFinishView.as_view(), name="api-dataset-uploads-finish"),
     path(f"{DATASET}/uploads/<uuid:upload_id>", upload_api.UploadView.as_view(), name="api-dataset-upload"),
-    path(f"{DATASET}/items", api.ItemsView.as_view(), name="api-dataset-items"),
-    path(f"{DATASET}/items/<int:item_id>/content", api.ItemContentView.as_view(), name="api-item-content"),
-    path(f"{DATASET}/items/<int:item_id>/preview", api.ItemPreviewView.as_view(), name="api-item-preview"),
+    path(f"{DATASET}/items", item_api.ItemsView.as_view(), name="api-dataset-items"),
+    path(f"{DATASET}/items/edit", item_api.ItemsEditView.as_view(), name="api-items-edit"),
+    path(f"{DATASET}/items/<int:item_id>", item_api.ItemView.as_view(), name="api-item"),
+    path(f"{DATASET}/items/<int:item_id>/content", item_api.ItemContentView.as_view(), name="api-item-content"),
+    path(f"{DATASET}/items/<int:item_id>/preview", item_api.ItemPreviewView.as_view(), name="api-item-preview"),
+    path(f"{DATASET}/edits", item_api.EditsView.as_view(), name="api-edits"),
+    path(f"{DATASET}/edits/<int:edit_id>/undo", item_api.EditUndoView.as_view(), name="api-edit-undo"),
     path(f"{DATASET}/versions", api.DatasetVersionsView.as_view(), name="api-dataset-versions"),
+    path(f"{DATASET}/versions/<int:number>", version_api.DatasetVersionView.as_view(), name="api-dataset-version"),
+    path(f"{DATASET}/versions/<int:number>/left-out", version_api.LeftOutView.as_view(), name="api-left-out"),
+    path(f"{DATASET}/versions/<int:number>/difference", version_api.DifferenceView.as_view(), name="api-difference"),
+    path(f"{DATASET}/items/remove", version_api.ItemsRemoveView.as_view(), name="api-items-remove"),
     path(f"{DATASET}/split", api.SplitView.as_view(), name="api-dataset-split"),
     path(f"{DATASET}/render", sheet_api.RenderView.as_view(), name="api-dataset-render"),
     path(f"{DATASET}/renderings", sheet_api.RenderingsView.as_view(), name="api-dataset-renderings"),

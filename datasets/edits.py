@@ -84,6 +84,13 @@ def edit_items(dataset: Dataset, by: AbstractBaseUser, items: Items, *, field: s
     return edit
 
 
+def change_item(item: Item, by: AbstractBaseUser, values: dict[str, Any]) -> list[Edit]:
+    """Set several fields of one item, each an edit of its own, all or none. Errors as `edit_items`."""
+    with transaction.atomic():
+        made = [edit_items(item.dataset, by, [item.pk], field=field, value=value) for field, value in values.items()]
+    return [edit for edit in made if edit.count]
+
+
 def undo(edit: Edit, by: AbstractBaseUser) -> Undone:
     """Give the items back what they had. What was changed again since is left as it is, and said.
 

@@ -17,22 +17,25 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from common.background import enqueue
-from common.errors import InvalidInputError, NotFoundError, ProblemError
+from common.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
 from common.files import store
 from common.push import publish
-from datasets import claims, governance, spool
+from datasets import claims, governance, limits, spool
 from datasets.claims import MAX_ATTEMPTS, LostClaimError
 from datasets.creation import create_dataset, delete_dataset
 from datasets.models import Dataset, Import
 from datasets.names import clean
 from datasets.quality import runs
+from datasets.sources import apart, origins
+from datasets.sources.fetching import fetch
 from datasets.worker import ImportClaim, work
 
-__all__ = ["begin", "create_dataset", "delete_dataset", "run_import", "start_import", "sweep_imports"]
+__all__ = ["begin", "create_dataset", "delete_dataset", "run_import", "start_from", "start_import", "sweep_imports"]
 
 log = logging.getLogger(__name__)
 
 TASK = "datasets.tasks.run_import"
+OPEN = [Import.Status.QUEUED, Import.Status.RUNNING]
 HandOver = Callable[[int], list[dict[str, Any]]]
 
 
@@ -87,12 +90,32 @@ def begin(
     return made
 
 
-def run_import(import_id: int) -> Import | None:
+def start_from(
+    dataset: Dataset, by: AbstractBaseUser, origin: dict[str, Any], options: dict[str, Any] | None = None
+) -> Import:
+    """Have files from elsewhere fetched and imported in the background; returns the waiting import.
+
+    InvalidInputError for an origin that can't be asked, ConflictError when too many of this person's imports wait.
+    """
+    kept = origins.checked(origin)
+    waiting = Import.objects.filter(created_by=by, status__in=OPEN).exclude(origin={}).count()
+    if waiting >= limits.MAX_OPEN_SOURCES:
+        raise ConflictError(f"{waiting} imports of yours from elsewhere wait or run already.", "Wait for one to end.")
+    made = begin(dataset, by, lambda import_id: [], options=options, origin=kept)
+    enqueue(TASK, made.pk)
+    return made
+
+
+def run_import(import_id: int, *, here: bool = False) -> Import | None:
     """Carry an import out, or go on where a dead worker left it.
 
-    Returns the ended import; None when there is nothing to do: it ended, another worker has it, or another
-    import into the same dataset runs (its end asks for this one).
+    What is fetched from elsewhere can take hours, so such an import gets a process of its own, unless this one is
+    it (`here`). Returns the ended import; None when there is nothing to do: it ended, another worker has it, another
+    process was started for it, or another import into the same dataset runs (its end asks for this one).
     """
+    if not here and apart.is_for(import_id):
+        apart.start(import_id)
+        return None
     claim = _claim(import_id)
     if claim is None:
         return None
@@ -102,6 +125,8 @@ def run_import(import_id: int) -> Import | None:
                 "The import was given up: it stopped its worker several times.",
                 "Send the files in smaller parts, to find the one that does it.",
             )
+        if claim.row.is_to_be_fetched:
+            fetch(claim)
         work(claim)
         _finish(claim)
     except LostClaimError:
@@ -130,7 +155,7 @@ def sweep_imports() -> int:
 
 
 def _is_open(import_id: int) -> bool:
-    return Import.objects.filter(pk=import_id, status__in=[Import.Status.QUEUED, Import.Status.RUNNING]).exists()
+    return Import.objects.filter(pk=import_id, status__in=OPEN).exists()
 
 
 def _packed(files: list[Any], paths: list[str] | None) -> tuple[spool.Pack, list[spool.Entry]]:
@@ -184,8 +209,9 @@ def _finish(claim: ImportClaim, problem: str = "", hint: str = "") -> None:
         status, message, hint = (Import.Status.FAILED, problem, hint) if problem else claim.verdict()
         ended: dict[str, Any] = {} if problem else {"bytes_done": F("bytes_total")}
         claim.update(
-            status=status, message=message[:500], hint=hint[:500], finished_at=Now(), sources=[], position={}, **ended
-        )
+            status=status, message=message[:500], hint=hint[:500], finished_at=Now(), sources=[], position={},
+            origin=origins.without_secrets(row.origin), **ended,
+        )  # fmt: skip
         waiting = dataset.imports.filter(status=Import.Status.QUEUED).order_by("id").values_list("pk", flat=True)
         dataset.status = _status(dataset, bool(waiting))
         dataset.save(update_fields=["status", "updated_at"])
@@ -194,6 +220,7 @@ def _finish(claim: ImportClaim, problem: str = "", hint: str = "") -> None:
         governance.ask(Dataset.objects.filter(pk=row.dataset_id))
         if dataset.status == Dataset.Status.ACTIVE:
             runs.after_import(dataset)
+            enqueue("datasets.tasks.make_previews", dataset.pk)
         publish(f"import.{row.pk}", f"dataset.{row.dataset_id}")
         transaction.on_commit(lambda: spool.remove(row.pk))
     row.refresh_from_db()

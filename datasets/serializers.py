@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.numbers import BIGINT_MAX
 from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
-from datasets.models import Dataset, DatasetVersion, Import, Item, Modality, Refusal, Subject
+from datasets.models import Dataset, DatasetVersion, Import, Modality, Refusal, Subject
+from datasets.splits import CONTENT, RULES
 
 MAX_DESCRIPTION = 10_000
 
@@ -118,15 +120,6 @@ class ImportDetailSerializer(ImportSerializer):
         read_only_fields = fields
 
 
-class ItemSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = Item
-        fields = [
-            "id", "name", "label", "media_type", "bytes", "width", "height", "characters", "sha256", "created_at",
-        ]  # fmt: skip
-        read_only_fields = fields
-
-
 class CountsSerializer(serializers.Serializer):
     train = serializers.IntegerField()
     validation = serializers.IntegerField()
@@ -137,21 +130,38 @@ class SplitInput(Input):
     validation_fraction = FiniteFloatField(default=0.1, min_value=0, max_value=1)
     test_fraction = FiniteFloatField(default=0.0, min_value=0, max_value=1)
     seed = WholeField(default=0, min_value=-BIGINT_MAX)
+    split_by = serializers.ChoiceField(
+        choices=RULES,
+        default=CONTENT,
+        help_text="Whether groups stay together, classes are in each part, or time rules.",
+    )
 
 
 class SplitSerializer(SplitInput):
     counts = CountsSerializer()
+    left_out = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Items that did not pass the gates, by reason."
+    )
 
 
 class DatasetVersionSerializer(serializers.ModelSerializer):
     dataset = serializers.IntegerField(source="dataset_id")
     counts = CountsSerializer()
     classes = serializers.ListField(child=serializers.CharField())
+    parent = serializers.IntegerField(source="parent_id", allow_null=True, help_text="The version before it.")
+    split_by = serializers.SerializerMethodField()
+    left_out = serializers.DictField(
+        child=serializers.IntegerField(), help_text="Items that were not taken in, by reason."
+    )
 
     class Meta:
         model = DatasetVersion
         fields = [
             "id", "dataset", "number", "content_hash", "counts", "classes", "byte_count", "seed",
-            "validation_fraction", "test_fraction", "created_at",
+            "validation_fraction", "test_fraction", "split_by", "parent", "left_out", "created_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=RULES))
+    def get_split_by(self, version: DatasetVersion) -> str:
+        return version.split_rule.get("by", CONTENT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datasets import governance, imports, renderings
+from datasets import governance, imports, previews, renderings
 from datasets.quality import runs
 
 
@@ -20,3 +20,11 @@ def run_rendering(rendering_id: int) -> None:
 
 def run_quality(run_id: int) -> None:
     runs.run_quality(run_id)
+
+
+def make_previews(dataset_id: int, after: int = 0, left: int = previews.AHEAD) -> None:
+    previews.make_for_import(dataset_id, after, left)
+
+
+def make_preview(item_id: int) -> None:
+    previews.make(item_id)

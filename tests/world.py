@@ -14,6 +14,7 @@ from common.files import store
 from datasets import pieces, renderings, sheet_templates
 from datasets import versions as dataset_versions
 from datasets.creation import create_dataset, create_subject
+from datasets.edits import edit_items
 from datasets.imports import receive, run_import
 from history.models import Session
 from history.recording import record_reported
@@ -120,6 +121,7 @@ class World:
     template: Any
     schedule: Any
     node: Node  # is everyone's
+    edit: Any
     sheet: Any
     rendering: Any
 
@@ -127,9 +129,11 @@ class World:
         """What each placeholder of an address stands for."""
         return {
             "dataset_id": self.dataset.pk,
+            "number": self.dataset_version.number,
             "import_id": self.imported.pk,
             "upload_id": self.upload.pk,
             "item_id": self.item.pk,
+            "edit_id": self.edit.pk,
             "job_id": self.job.pk,
             "model_id": self.version.model_id,
             "version_id": self.version.pk,
@@ -183,6 +187,7 @@ def make_world(owner) -> World:
             request={"recipe": "simulate"},
         ),
         node=make_node(),
+        edit=edit_items(dataset, owner, dataset.items.all(), field="caption", value=f"{marker} caption"),
         sheet=sheet,
         rendering=make_rendering(sheet, f"{marker} pairs"),
     )

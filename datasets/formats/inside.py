@@ -20,7 +20,8 @@ from engine.processes import die_with_parent, set_name
 
 WORK = {
     "heif": "heif.look", "audio": "avreader.look_at_sound", "video": "avreader.look_at_video",
-    "table": "conversion.convert",
+    "table": "conversion.convert", "picture": "glimpses.picture", "poster": "glimpses.poster",
+    "waveform": "glimpses.waveform",
 }  # fmt: skip
 
 

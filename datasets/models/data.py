@@ -64,6 +64,7 @@ class Dataset(models.Model):
     governance_asked_at = models.DateTimeField(null=True, help_text="When a worker was last asked to apply the rules.")
     quality = models.FloatField(null=True, help_text="0–100, of the latest check; empty before the first.")
     quality_at = models.DateTimeField(null=True)
+    previews_at = models.DateTimeField(null=True, help_text="When previews of items were last made.")
     quality_by_itself = models.BooleanField(default=True, help_text="Checked after each import, without being asked.")
     idempotency_key = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -150,6 +151,12 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return f"Import {self.pk} into {self.dataset_id}"
+
+    @property
+    def is_to_be_fetched(self) -> bool:
+        """Whether its files are still elsewhere."""
+        open_ = self.status in {self.Status.QUEUED, self.Status.RUNNING}
+        return open_ and bool(self.origin.get("kind")) and "fetched" not in self.origin
 
     @property
     def percent(self) -> int:
@@ -355,3 +362,8 @@ class DatasetVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.dataset} v{self.number}"
+
+    @property
+    def left_out_count(self) -> int:
+        """How many items were not taken in."""
+        return sum(self.left_out.values())
