@@ -23,6 +23,10 @@ MAX_PIECE_BYTES = _limit("MAX_PIECE_BYTES", 8 * MIB)
 MAX_OPEN_UPLOADS = _limit("MAX_OPEN_UPLOADS", 10_000)
 MAX_OPEN_UPLOAD_BYTES = _limit("MAX_OPEN_UPLOAD_BYTES", 256 * GIB)
 MAX_UPLOAD_SECONDS = _limit("MAX_UPLOAD_SECONDS", 24 * 3600)  # without a piece
+# What is fetched from elsewhere by one import, and how long that may take.
+MAX_SOURCE_BYTES = _limit("MAX_SOURCE_BYTES", 64 * GIB)
+MAX_OPEN_SOURCES = _limit("MAX_OPEN_SOURCES", 20)  # such imports of one person that wait or run
+MAX_SOURCE_SECONDS = _limit("MAX_SOURCE_SECONDS", 12 * 3600)
 # One import, archives opened.
 MAX_FILES = _limit("MAX_FILES", 100_000)
 MAX_UNPACKED_BYTES = _limit("MAX_UNPACKED_BYTES", 20 * GIB)

@@ -225,6 +225,10 @@ STORAGES = {
 }
 
 # Uploads are streamed to disk below the home; what may come in is limited by datasets.limits.
+TRAINHUB_IMPORT_ROOTS = [path for path in os.environ.get("TRAINHUB_IMPORT_ROOTS", "").split(":") if path]
+TRAINHUB_ALLOW_INTERNAL_SOURCES = [
+    entry.strip() for entry in os.environ.get("TRAINHUB_ALLOW_INTERNAL_SOURCES", "").split(",") if entry.strip()
+]
 FILE_UPLOAD_TEMP_DIR = str(TRAINHUB_HOME / "uploads")
 FILE_UPLOAD_HANDLERS = ["datasets.uploads.FolderUploadHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o640
