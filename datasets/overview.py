@@ -6,8 +6,9 @@ from typing import Any
 
 from django.db.models import PROTECT, QuerySet
 
-from datasets import versions
+from datasets import gates, versions
 from datasets.models import Dataset, DatasetVersion, Import, Item, LabelCount, Modality
+from datasets.splits import CONTENT
 
 NOTICEABLE = 0.01  # a share that is off by more than this is explained
 
@@ -33,10 +34,12 @@ def label_counts(dataset: Dataset, limit: int = 1000) -> list[LabelCount]:
     return list(dataset.label_counts.order_by("label")[:limit])
 
 
-def split(dataset: Dataset, *, validation_fraction: float, test_fraction: float, seed: int) -> dict[str, Any]:
-    """What the part 'split' shows: how many items each set would get, and why that may surprise."""
+def split(
+    dataset: Dataset, *, validation_fraction: float, test_fraction: float, seed: int, split_by: str = CONTENT
+) -> dict[str, Any]:
+    """What the part 'split' shows: how many items each set would get, why that may surprise, and what is left out."""
     counts = versions.preview_split(
-        dataset, validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed
+        dataset, validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed, split_by=split_by
     )
     total = sum(counts.values())
     asked = {"validation": validation_fraction, "test": test_fraction}
@@ -48,6 +51,8 @@ def split(dataset: Dataset, *, validation_fraction: float, test_fraction: float,
         "files": dataset.modality == Modality.TEXT,
         "held_out": held_out,
         "off": off and not held_out,
+        "split_by": split_by,
+        "left_out": gates.in_words(gates.left_out(dataset)) if total < dataset.item_count else "",
     }
 
 

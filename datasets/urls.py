@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets import sheet_views, views
+from datasets import sheet_views, version_views, views
 
 urlpatterns = [
     path("datasets", views.datasets, name="datasets"),
@@ -11,6 +11,11 @@ urlpatterns = [
     path("datasets/<int:pk>/freeze", views.freeze, name="dataset-freeze"),
     path("datasets/<int:pk>/change", views.change, name="dataset-change"),
     path("datasets/<int:pk>/delete", views.delete, name="dataset-delete"),
+    path("datasets/<int:pk>/versions", version_views.versions, name="dataset-versions"),
+    path("datasets/<int:pk>/versions/<int:number>", version_views.version, name="dataset-version"),
+    path("datasets/<int:pk>/versions/<int:number>/left-out", version_views.left_out, name="dataset-version-left-out"),
+    path("datasets/<int:pk>/versions/<int:number>/changes", version_views.difference, name="dataset-version-changes"),
+    path("datasets/<int:pk>/versions/<int:number>/delete", version_views.delete, name="dataset-version-delete"),
     path("datasets/<int:pk>/imports/<int:import_id>/set-aside", views.refusals, name="dataset-refusals"),
     path("datasets/<int:pk>/sheet", sheet_views.sheet, name="dataset-sheet"),
     path("datasets/<int:pk>/sheet/preview", sheet_views.preview, name="dataset-sheet-preview"),

@@ -29,11 +29,12 @@ from common.pages import (
 )
 from datasets import creation, imports, live, options, overview, versions
 from datasets.models import Dataset, Import, Modality, Refusal
+from datasets.splits import CONTENT, RULE_WORDS
 
 SORTS = {"created": "created_at", "name": "name", "items": "item_count", "size": "byte_count", "changed": "updated_at"}
 ITEMS_PER_PAGE = 48
 NAMED_JOBS = 3
-SHARES = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0"}
+SHARES = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0", "split_by": CONTENT}
 
 
 @require_safe
@@ -93,7 +94,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponse:
         "page": page_of(request, items, ITEMS_PER_PAGE),
         "label": label, "search": search, "filtered": bool(search or label is not None),
         "unlabelled": counts.get("", 0) if found.modality == Modality.IMAGE else 0,
-        "used": _used(found), "values": SHARES, **_split(found, SHARES),
+        "used": _used(found), "values": SHARES, "split_rules": RULE_WORDS.items(), **_split(found, SHARES),
     }  # fmt: skip
     return show(request, "datasets/dataset.html", "datasets/_items.html", context)
 
@@ -199,4 +200,4 @@ def _shares(values: Mapping[str, str]) -> dict[str, Any]:
     seed = number_in(values["seed"] or SHARES["seed"])
     if seed is None or not math.isfinite(shares["validation_fraction"] + shares["test_fraction"]):
         raise InvalidInputError("A share or the seed is no number.", "Write for example 0.1, 0 and 0.")
-    return shares | {"seed": seed}
+    return shares | {"seed": seed, "split_by": values["split_by"][:20] or CONTENT}

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from common.access import get_visible
 from common.errors import ConflictError, InvalidInputError
 from common.wording import moment_utc
-from datasets import versions
+from datasets import gates, versions
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue
 from engine.protocol import EngineError
@@ -44,6 +44,7 @@ def create_job(
     config: dict[str, Any] | None = None,
     validation_fraction: float | None = None,
     test_fraction: float | None = None,
+    split_by: str | None = None,
     seed: int | None = None,
     priority: int = 0,
     subject: Subject | None = None,
@@ -62,7 +63,8 @@ def create_job(
     """Queue a job, or let it wait for its time (`not_before`) or for other jobs to end (`after`).
 
     Returns the job, and whether it was made now (False: the same key was used before). A dataset is frozen into a
-    version first (`validation_fraction` defaults to 0.1). Raises InvalidInputError for settings that the recipe
+    version first (`validation_fraction` defaults to 0.1, `split_by` to "content"), which takes in only items that
+    passed the dataset's gates. Raises InvalidInputError for settings that the recipe
     refuses, ConflictError when the model or subject is busy, a limit is reached or the key belongs to another
     request.
     """
@@ -83,11 +85,12 @@ def create_job(
         )
     request = (recipe, dataset, dataset_version, name, config, validation_fraction, test_fraction, seed, priority)
     waits_for = sorted({job.pk for job in after})
-    digest = _digest(*request, subject, model, base_version, needs.stored(), timing, waits_for)
+    digest = _digest(*request, subject, model, base_version, needs.stored(), timing, waits_for, split_by)
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
         return earlier, False
     _check_time(not_before)
-    version = _version(owner, recipe, dataset, dataset_version, validation_fraction, test_fraction, seed)
+    split = {"validation_fraction": validation_fraction, "test_fraction": test_fraction, "split_by": split_by}
+    version = _version(owner, recipe, dataset, dataset_version, split, seed)
     check_parts(owner, recipe, subject, model, base_version)
     needed = _needed(owner, waits_for, after_failure)
     subject = subject or (version.dataset.subject if version else None)
@@ -222,20 +225,16 @@ def _version(
     recipe: str,
     dataset: Dataset | None,
     version: DatasetVersion | None,
-    validation_fraction: float | None,
-    test_fraction: float | None,
+    split: dict[str, Any],
     seed: int,
 ) -> DatasetVersion | None:
     chosen = check_data(owner, recipe, dataset, version)
     if version or chosen is None:
         return version
-    return versions.freeze(
-        chosen,
-        owner,
-        validation_fraction=0.1 if validation_fraction is None else validation_fraction,
-        test_fraction=test_fraction or 0.0,
-        seed=seed,
-    )
+    given = {name: value for name, value in split.items() if value is not None}
+    frozen = versions.freeze(chosen, owner, seed=seed, **given)
+    _check_classes(recipe, chosen, len(frozen.classes), 0)  # what passed the gates may have fewer
+    return frozen
 
 
 def check_data(
@@ -261,8 +260,11 @@ def check_data(
     if version:
         _check_classes(recipe, chosen, len(version.classes), 0)
         return chosen
-    labels = chosen.items.order_by().values_list("label", flat=True).distinct()
-    unlabelled = chosen.items.filter(label="").count()
+    items = gates.trainable(chosen)
+    if (chosen.approvals or chosen.governed) and not items.exists():
+        return chosen  # freezing says why nothing passed, or lets the rules look first
+    labels = items.order_by().values_list("label", flat=True).distinct()
+    unlabelled = items.filter(label="").count()
     _check_classes(recipe, chosen, len(set(labels[:3]) - {""}), unlabelled)
     return chosen
 

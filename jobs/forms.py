@@ -17,6 +17,7 @@ TITLES = {
     "dataset": "Dataset",
     "validation_fraction": "Share for validation",
     "test_fraction": "Share for testing",
+    "split_by": "How to split",
     "seed": "Seed",
     "recipe": "Recipe",
     "model": "Result goes to",

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from common.errors import InvalidInputError
 from common.numbers import BIGINT_MAX
 from common.serializers import FiniteFloatField, IdField, Input, MomentField, TextField, WholeField
+from datasets.splits import RULES
 from engine.catalogue import RECIPES
 from jobs.batch import ACTIONS, AT_ONCE, PRIORITY
 from jobs.creation import MAX_NEEDED
@@ -62,6 +63,9 @@ class NewJobInput(Input):
     config = serializers.DictField(required=False, help_text="See GET training/recipes; what is left out has defaults.")
     validation_fraction = FiniteFloatField(required=False, allow_null=True, help_text="0.1 when left out.")
     test_fraction = FiniteFloatField(required=False, allow_null=True, help_text="0 when left out.")
+    split_by = serializers.ChoiceField(
+        choices=RULES, required=False, allow_null=True, help_text="How the data are split; by content when left out."
+    )
     seed = WholeField(required=False, allow_null=True, max_value=BIGINT_MAX)
     priority = PriorityField(required=False, default=0, help_text="Higher runs first; normal is 0.")
     subject = IdField(required=False, allow_null=True)

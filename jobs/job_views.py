@@ -15,6 +15,7 @@ from common import wording
 from common.access import get_visible
 from common.downloads import download
 from common.pages import clean, done, form_of, search_text, show
+from datasets import gates
 from datasets.models import Modality
 from datasets.overview import holds_text_out
 from engine.catalogue import RECIPES, config_class
@@ -41,6 +42,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     context |= {"stall_shown": placing.length_shown(found.stall_seconds), "stall_default": _stall_default()}
     if frozen := found.dataset_version:
         modality = frozen.dataset.modality
+        context["left_out"] = gates.in_words(frozen.left_out)
         context |= {"files": modality == Modality.TEXT, "held_out": holds_text_out(modality, frozen.counts)}
     return render(request, "jobs/job.html", context)
 

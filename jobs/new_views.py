@@ -17,6 +17,7 @@ from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
 from datasets import overview
 from datasets.models import Dataset, DatasetVersion
+from datasets.splits import CONTENT, RULE_WORDS
 from engine.catalogue import RECIPES, Recipe
 from jobs import blueprints, forms, placing
 from jobs.creation import create_job
@@ -26,7 +27,7 @@ from jobs.states import Status
 from registry.models import Model
 
 DEVICE_WORDS = {"any": "Whatever is free", "cpu": "CPU", "cuda": "GPU"}
-DEFAULTS = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0"} | placing.DEFAULTS
+DEFAULTS = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0", "split_by": CONTENT} | placing.DEFAULTS
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -103,6 +104,7 @@ def _wanted(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
         "config": forms.read(recipe, values),
         "validation_fraction": _fraction(values, "validation_fraction") if needs_data else None,
         "test_fraction": _fraction(values, "test_fraction") if needs_data else None,
+        "split_by": values.get("split_by") or None if needs_data else None,
         "seed": _whole(values, "seed", 0, 2**63 - 1),
         "model": get_visible(Model.objects.all(), request.user, pk=model) if model else None,
         **placing.read(values, request.user),
@@ -164,6 +166,7 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "groups": forms.groups(recipe, config, known),
         "models": visible(Model.objects.filter(recipe=recipe), request.user).order_by("name")[:200],
         "has_gpu": _has_gpu(),
+        "split_rules": RULE_WORDS.items(),
         "devices": [(name, DEVICE_WORDS[name]) for name in DEVICES],
         "parent": start.get("job"),
         "template": start.get("template"),
@@ -190,6 +193,7 @@ def _start(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
         lent["dataset"] = str(version.dataset_id) if version else ""
     fractions = ("validation_fraction", "test_fraction")
     lent |= {name: f"{kept[name]:g}" for name in fractions if kept.get(name) is not None}
+    lent["split_by"] = kept.get("split_by", CONTENT)
     return {"values": lent, "config": kept["config"], "recipe": kept["recipe"], **source}
 
 
@@ -206,6 +210,7 @@ def _split(dataset: Dataset | None, values: Mapping[str, str]) -> dict[str, Any]
         return {"dataset": dataset} | overview.split(
             dataset, validation_fraction=_fraction(values, "validation_fraction"),
             test_fraction=_fraction(values, "test_fraction"), seed=_whole(values, "seed", 0, 2**63 - 1),
+            split_by=values["split_by"] or CONTENT,
         )  # fmt: skip
     except ProblemError as problem:
         return {"counts": None, "split_problem": problem}

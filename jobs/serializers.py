@@ -78,6 +78,10 @@ class JobSerializer(serializers.ModelSerializer):
     model_version = serializers.IntegerField(source="model_version_id", allow_null=True)
     dataset = serializers.IntegerField(source="dataset_version.dataset_id", default=None, allow_null=True)
     dataset_version = serializers.IntegerField(source="dataset_version_id", allow_null=True)
+    left_out = serializers.DictField(
+        source="dataset_version.left_out", default=dict, child=serializers.IntegerField(),
+        help_text="Items of its dataset that did not pass the gates, by reason; the list is at the version.",
+    )  # fmt: skip
     subject = serializers.IntegerField(source="subject_id", allow_null=True)
     model = serializers.IntegerField(source="model_id", allow_null=True)
     base_version = serializers.IntegerField(source="base_version_id", allow_null=True)
@@ -104,7 +108,7 @@ class JobSerializer(serializers.ModelSerializer):
             "id", "name", "recipe", "status", "phase", "progress", "current_step", "total_steps", "current_epoch",
             "total_epochs", "current_loss", "validation_loss", "rate", "elapsed_seconds", "remaining_seconds",
             "waiting_for", "request", "attempt", "failure", "metrics", "model_version", "owner", "dataset",
-            "dataset_version", "subject", "model", "base_version", "schedule", "config", "seed", "priority",
+            "dataset_version", "left_out", "subject", "model", "base_version", "schedule", "config", "seed", "priority",
             "preemptible", "resources", "devices", "node", "after", "after_failure", "not_before", "next_try_at",
             "max_seconds", "phase_seconds", "stall_seconds", "figures", "sample", "environment", "created_at",
             "queued_at", "started_at", "completed_at",

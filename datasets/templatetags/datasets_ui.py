@@ -10,6 +10,7 @@ from common.errors import NotFoundError
 from common.files import store
 from common.icons import svg
 from datasets import formats
+from datasets.gates import REASONS
 from datasets.models import Dataset, Import, Item
 from datasets.tabs import tabs_of
 
@@ -50,6 +51,12 @@ def _badge(look: tuple[str, str], word: str, test_id: str) -> SafeString:
 def dataset_tabs(dataset: Dataset, current: str) -> dict[str, object]:
     """Links to the pages of a dataset; `current` is the name of this one's address."""
     return {"dataset": dataset, "tabs": tabs_of(dataset), "current": current}
+
+
+@register.filter
+def reason(code: str) -> str:
+    """Why an item was left out, in words."""
+    return REASONS.get(code, code)
 
 
 @register.filter
