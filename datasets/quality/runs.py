@@ -40,6 +40,11 @@ def after_import(dataset: Dataset) -> QualityRun | None:
     return _make(dataset, None) if dataset.quality_by_itself and dataset.item_count else None
 
 
+def ask(dataset: Dataset, by: AbstractBaseUser) -> QualityRun | None:
+    """Have the dataset checked because of a change; None when it waits to be checked already."""
+    return _make(dataset, by)
+
+
 def run_quality(run_id: int) -> QualityRun | None:
     """Carry a run out, or begin again where a dead worker left it; what that one measured is kept.
 

@@ -18,7 +18,7 @@ from common.background import QUEUE
 from common.push import publish
 from datasets.claims import Claim
 from datasets.models import Dataset, Item, Modality, QualityRun
-from datasets.quality import compare, prints, score, writing
+from datasets.quality import compare, prints, ranges, score, writing
 from datasets.quality.board import Board
 from datasets.quality.found import Found
 from datasets.quality.prints import Print
@@ -91,17 +91,20 @@ class Look:
         last = int(self.board.ids[-1]) if count else 0
         for batch in _batches(self.dataset.items.filter(aside="", pk__lte=last)):
             known = prints.of(batch, self.board.kind, self.claim.beat)
-            said = {item.pk: [*self._judged(known[item.pk]), *self.found.get(item.pk, ())] for item in batch}
+            said = {item.pk: [*self._judged(item, known[item.pk]), *self.found.get(item.pk, ())] for item in batch}
             seen = {item.pk: writing.state(item) for item in batch}
             writing.replace(self.claim, self.dataset, seen, said)
             count += len(batch)
             self._on(count)
 
-    def _judged(self, known: Print) -> Iterator[Found]:
+    def _judged(self, item: Item, known: Print) -> Iterator[Found]:
         if problem := known.facts.get("unreadable"):
             yield Found("unreadable", problem)
             return
-        yield from prints.MEASURES[self.board.kind].judge(known.facts, self.board.profile)
+        aside = item.facts.get("aside_rows", [])
+        for found in prints.MEASURES[self.board.kind].judge(known.facts, self.board.profile):
+            if found.row is None or not ranges.holds(aside, found.row):
+                yield found
 
     def _keep(self, found: compare.Findings) -> None:
         for place, ones in found.items():

@@ -1,0 +1,220 @@
+"""Runs of the checks: one at a time, by themselves after an import, again after a crash; and what is done about them."""
+
+from pydoc_data.topics import topics
+
+import pytest
+from django.db.models import F
+from django.utils import timezone
+
+from common.errors import ConflictError, InvalidInputError
+from datasets import edits, versions
+from datasets.manifests import entries
+from datasets.models import Dataset, Finding, Fingerprint, Item, QualityRun
+from datasets.quality import acts, report, runs, texts
+from datasets.quality.work import Look
+from tests.datasets.planted import rows
+
+STORY = "The fox saw the grapes hanging high above the wall, and went away saying that they were sour. "
+CROW = "A crow who was thirsty found a jug with a little water in it, and dropped pebbles in until it rose. "
+
+
+def checked(dataset, owner):
+    ended = runs.run_quality(runs.start_run(dataset, owner).pk)
+    dataset.refresh_from_db()
+    assert (ended.status, ended.message) == ("completed", "")
+    return ended
+
+
+def codes(dataset):
+    return sorted(dataset.findings.values_list("item__name", "code"))
+
+
+@pytest.fixture
+def doubled(texts):
+    """Four items: a story, the same in capitals, nearly the same, and another."""
+    rows(texts, [{"text": text} for text in (STORY, STORY.upper(), STORY.replace("sour", "bitter"), CROW)])
+    return texts
+
+
+def test_findings_say_which_item_they_mean_and_take_points(doubled, owner):
+    run = checked(doubled, owner)
+    first = doubled.items.order_by("pk").first()
+    assert codes(doubled) == [("row-1", "duplicate"), ("row-2", "near_duplicate")]
+    assert set(doubled.findings.values_list("cluster", flat=True)) == {first.pk}
+    assert list(doubled.items.order_by("pk").values_list("quality", flat=True)) == [100, 60, 80, 100]
+    assert doubled.quality == 85 and run.score == 85
+    assert run.done == run.total and run.finished_at
+
+
+def test_one_run_is_open_at_a_time_and_an_empty_dataset_has_none(doubled, owner, images):
+    runs.start_run(doubled, owner)
+    with pytest.raises(ConflictError, match="already"):
+        runs.start_run(doubled, owner)
+    with pytest.raises(ConflictError, match="no items"):
+        runs.start_run(images, owner)
+
+
+def test_an_import_has_its_dataset_checked_unless_it_says_otherwise(texts, bring):
+    bring(texts, ("a.txt", b"first " * 20), ("b.txt", b"FIRST  " * 20))
+    run = texts.quality_runs.get()
+    assert run.created_by is None
+    bring(texts, ("c.txt", b"second " * 20))
+    assert texts.quality_runs.count() == 1  # it waits already
+    runs.run_quality(run.pk)
+    assert texts.findings.filter(code="duplicate").count() == 1
+    Dataset.objects.filter(pk=texts.pk).update(quality_by_itself=False)
+    bring(texts, ("d.txt", b"third " * 20))
+    assert texts.quality_runs.count() == 1
+
+
+def test_items_that_came_in_meanwhile_are_looked_at_by_another_run(doubled, owner, monkeypatch):
+    def look_and_add(self):
+        known = Look.all
+        monkeypatch.setattr(Look, "all", original)
+        ended = original(self)
+        monkeypatch.setattr(Look, "all", known)
+        rows(doubled, [{"text": "late " + CROW}])
+        return ended
+
+    original = Look.all
+    monkeypatch.setattr(Look, "all", look_and_add)
+    checked(doubled, owner)
+    assert doubled.quality_runs.filter(status="queued").count() == 1
+
+
+def test_content_is_measured_once(doubled, owner, monkeypatch):
+    assert checked(doubled, owner).summary["measured"] == 4
+    measured = []
+    monkeypatch.setattr(texts, "measure", lambda *given: measured.append(given))
+    assert checked(doubled, owner).summary["measured"] == 0
+    assert not measured and Fingerprint.objects.count() == 4
+
+
+def test_a_run_whose_worker_died_is_begun_again_with_what_it_measured(doubled, owner, monkeypatch):
+    run = runs.start_run(doubled, owner)
+    monkeypatch.setattr(Look, "_compare", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        runs.run_quality(run.pk)
+    monkeypatch.undo()
+    assert Fingerprint.objects.count() == 4
+    assert runs.run_quality(run.pk) is None  # another worker may still be at it
+    QualityRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timezone.timedelta(minutes=2))
+    ended = runs.run_quality(run.pk)
+    assert (ended.status, ended.attempt, ended.summary["measured"]) == ("completed", 2, 0)
+    assert codes(doubled) == [("row-1", "duplicate"), ("row-2", "near_duplicate")]
+
+
+def test_a_worker_that_was_taken_for_dead_writes_nothing(doubled, owner, monkeypatch):
+    run = runs.start_run(doubled, owner)
+    original = Look._compare
+
+    def lose(self):
+        original(self)
+        QualityRun.objects.filter(pk=run.pk).update(attempt=F("attempt") + 1)
+
+    monkeypatch.setattr(Look, "_compare", lose)
+    assert runs.run_quality(run.pk) is None
+    assert not doubled.findings.exists()
+    assert doubled.items.filter(quality__isnull=False).count() == 0
+
+
+def test_a_run_gives_way_and_goes_on(doubled, owner, monkeypatch):
+    run = runs.start_run(doubled, owner)
+    monkeypatch.setattr("datasets.quality.work.SLICE_SECONDS", -1)
+    monkeypatch.setattr("datasets.quality.work._others_wait", lambda: True)
+    assert runs.run_quality(run.pk) is None
+    run.refresh_from_db()
+    assert (run.status, run.attempt) == ("queued", 0)
+    assert runs.run_quality(run.pk).status == "completed"  # nothing is left to be measured, so it does not give way
+
+
+def test_what_a_person_dismissed_stays_dismissed_until_the_item_changes(doubled, owner):
+    checked(doubled, owner)
+    found = doubled.findings.filter(code="duplicate")
+    assert acts.dismiss(doubled, owner, found) == 1
+    doubled.refresh_from_db()
+    assert doubled.quality == 95
+    checked(doubled, owner)
+    assert found.get().dismissed_by == owner and doubled.quality == 95
+    edits.edit_items(doubled, owner, [found.get().item_id], field="label", value="fable")
+    checked(doubled, owner)
+    assert found.get().dismissed_at is None
+
+
+def test_a_dismissed_finding_can_be_restored(doubled, owner):
+    checked(doubled, owner)
+    acts.dismiss(doubled, owner, doubled.findings.all())
+    assert report.of(doubled).reasons == []
+    assert acts.restore(doubled, owner, doubled.findings.all()) == 2
+    assert [reason.code for reason in report.of(doubled).reasons] == ["duplicate", "near_duplicate"]
+
+
+def test_all_but_one_of_each_group_are_set_aside_and_taken_back(doubled, owner):
+    checked(doubled, owner)
+    _, second = doubled.items.order_by("pk")[:2]
+    assert acts.would_set_aside(doubled, "duplicate").items == 1
+    done = acts.set_aside(doubled, owner, "duplicate", keep="first")
+    second.refresh_from_db()
+    assert (done.items, second.aside) == (1, "duplicate")
+    doubled.refresh_from_db()
+    assert doubled.quality == pytest.approx((100 + 80 + 100) / 3, abs=0.1)
+    with pytest.raises(ConflictError, match="nothing left"):
+        acts.set_aside(doubled, owner, "duplicate")
+    acts.undo(done.edit, owner)
+    second.refresh_from_db()
+    assert second.aside == ""
+    assert report.set_aside_lately(doubled).count() == 0
+
+
+def test_the_best_of_a_group_is_the_one_with_the_fewest_other_faults(texts, owner):
+    faulty = STORY + "Write to fox@example.org. "
+    rows(texts, [{"text": faulty}, {"text": STORY + "Write to the fox, please do. "}, {"text": CROW}])
+    checked(texts, owner)
+    assert ("row-0", "personal_data") in codes(texts) and ("row-1", "near_duplicate") in codes(texts)
+    acts.set_aside(texts, owner, "near_duplicate", keep="best")
+    assert list(texts.items.exclude(aside="").values_list("name", flat=True)) == ["row-0"]
+
+
+def test_an_unknown_code_and_one_of_the_whole_dataset_are_refused(doubled, owner):
+    for code in ("nonsense", "class_imbalance"):
+        with pytest.raises(InvalidInputError):
+            acts.set_aside(doubled, owner, code)
+
+
+def test_items_set_aside_are_not_compared(doubled, owner):
+    ids = doubled.items.order_by("pk").values_list("pk", flat=True)[:1]
+    edits.edit_items(doubled, owner, list(ids), field="aside", value="by_hand")
+    checked(doubled, owner)
+    assert codes(doubled) == [("row-2", "near_duplicate")]
+
+
+def test_a_leak_is_told_by_the_newest_version(doubled, owner):
+    version = versions.freeze(doubled, owner, validation_fraction=0.4, test_fraction=0.3)
+    parts = {int(entry["id"]): entry["split"] for entry in entries(version.content_hash)}
+    order = ["train", "validation", "test"]
+    alike = list(doubled.items.order_by("pk").values_list("pk", flat=True)[:3])
+    last = max(order.index(parts[pk]) for pk in alike)
+    expected = {pk for pk in alike if order.index(parts[pk]) < last}
+    checked(doubled, owner)
+    assert set(doubled.findings.filter(code="leak").values_list("item", flat=True)) == expected != set()
+
+
+def test_an_item_deleted_meanwhile_is_left_out(doubled, owner, monkeypatch):
+    original = Look._compare
+
+    def shrink(self):
+        original(self)
+        Item.objects.filter(dataset=doubled, name="row-1").delete()
+
+    monkeypatch.setattr(Look, "_compare", shrink)
+    checked(doubled, owner)
+    assert Finding.objects.filter(code="duplicate").count() == 0
+
+
+def test_what_is_said_of_the_whole_dataset_takes_from_its_score(texts, owner):
+    contents = [{"text": text[:500]} for text in list(topics.values())[:40]]
+    rows(texts, contents, ["much"] * 36 + ["little"] * 3 + [""])
+    run = checked(texts, owner)
+    assert [entry["code"] for entry in run.summary["whole"]] == ["class_imbalance", "small_class", "unlabelled"]
+    mean = sum(texts.items.values_list("quality", flat=True)) / 40
+    assert texts.quality == pytest.approx(mean - 20, abs=0.1)
