@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets import api, item_api, sheet_api, upload_api, version_api
+from datasets import api, item_api, quality_api, sheet_api, upload_api, version_api
 
 DATASET = "datasets/<int:dataset_id>"
 
@@ -25,6 +25,10 @@ urlpatterns = [
     path(f"{DATASET}/versions/<int:number>/left-out", version_api.LeftOutView.as_view(), name="api-left-out"),
     path(f"{DATASET}/versions/<int:number>/difference", version_api.DifferenceView.as_view(), name="api-difference"),
     path(f"{DATASET}/items/remove", version_api.ItemsRemoveView.as_view(), name="api-items-remove"),
+    path(f"{DATASET}/quality", quality_api.QualityView.as_view(), name="api-quality"),
+    path(f"{DATASET}/quality/runs", quality_api.QualityRunsView.as_view(), name="api-quality-runs"),
+    path(f"{DATASET}/quality/findings", quality_api.FindingsView.as_view(), name="api-quality-findings"),
+    path(f"{DATASET}/quality/act", quality_api.QualityActView.as_view(), name="api-quality-act"),
     path(f"{DATASET}/split", api.SplitView.as_view(), name="api-dataset-split"),
     path(f"{DATASET}/render", sheet_api.RenderView.as_view(), name="api-dataset-render"),
     path(f"{DATASET}/renderings", sheet_api.RenderingsView.as_view(), name="api-dataset-renderings"),

@@ -21,6 +21,7 @@ from common.push import publish
 from datasets import content_edits, edit_values, governance, labels, reviews
 from datasets.edit_values import checked
 from datasets.models import Dataset, Edit, EditedItem, Item
+from datasets.quality import score
 
 FIELDS = edit_values.FIELDS
 REVIEWED = {"label", "caption", "content"}  # what reviewers look at
@@ -200,6 +201,8 @@ def _follow(edit: Edit) -> None:
             reviews.forget(dataset, part)
         if edit.field in GOVERNED:
             governance.recheck(dataset, part)
+    if edit.field == "aside" and dataset.quality is not None:
+        score.settle(dataset)
     Dataset.objects.filter(pk=dataset.pk).update(updated_at=Now())
     publish(f"dataset.{dataset.pk}")
 

@@ -81,15 +81,14 @@ def set_aside(dataset: Dataset, by: AbstractBaseUser, code: str, *, keep: str = 
         edit = edits.edit_items(dataset, by, items, field="aside", value=code)
         if not edit.count and not rows:
             raise ConflictError("There is nothing left to set aside.", "Check the dataset again.")
-        score.settle(dataset)
+        if rows:
+            score.settle(dataset)
     return Done(edit.count, rows, edit if edit.count else None)
 
 
 def undo(edit: Edit, by: AbstractBaseUser) -> edits.Undone:
     """Take items back that were set aside; the score follows."""
-    undone = edits.undo(edit, by)
-    score.settle(edit.dataset)
-    return undone
+    return edits.undo(edit, by)
 
 
 def take_rows_back(dataset: Dataset, by: AbstractBaseUser, code: str) -> Done:

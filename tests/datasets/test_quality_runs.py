@@ -1,4 +1,4 @@
-"""Runs of the checks: one at a time, by themselves after an import, again after a crash; and what is done about them."""
+"""Runs of the checks: one at a time, by themselves after an import, again after a crash; acting on findings."""
 
 from pydoc_data.topics import topics
 
