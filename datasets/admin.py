@@ -47,7 +47,7 @@ class ImportAdmin(ReadOnlyAdmin):
     list_select_related = ["dataset", "created_by"]
     list_filter = ["status", "created_at"]
     search_fields = ["dataset__name", "created_by__username"]
-    exclude = ["sources"]
+    exclude = ["sources", "origin"]  # the origin can hold keys
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Import]:
         return super().get_queryset(request).defer("sources")

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets import api, item_api, quality_api, sheet_api, upload_api, version_api
+from datasets import api, item_api, quality_api, sheet_api, source_api, upload_api, version_api
 
 DATASET = "datasets/<int:dataset_id>"
 
@@ -8,7 +8,7 @@ urlpatterns = [
     path("datasets", api.DatasetsView.as_view(), name="api-datasets"),
     path(DATASET, api.DatasetView.as_view(), name="api-dataset"),
     path(f"{DATASET}/files", api.FilesView.as_view(), name="api-dataset-files"),
-    path(f"{DATASET}/imports", api.ImportsView.as_view(), name="api-dataset-imports"),
+    path(f"{DATASET}/imports", source_api.ImportsView.as_view(), name="api-dataset-imports"),
     path(f"{DATASET}/imports/<int:import_id>", api.ImportView.as_view(), name="api-dataset-import"),
     path(f"{DATASET}/uploads", upload_api.UploadsView.as_view(), name="api-dataset-uploads"),
     path(f"{DATASET}/uploads/finish", upload_api.UploadsFinishView.as_view(), name="api-dataset-uploads-finish"),

@@ -7,7 +7,9 @@ from rest_framework import serializers
 
 from common.numbers import BIGINT_MAX
 from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
+from datasets import pace
 from datasets.models import Dataset, DatasetVersion, Import, Modality, Refusal, Subject
+from datasets.sources import origins
 from datasets.splits import CONTENT, RULES
 
 MAX_DESCRIPTION = 10_000
@@ -88,14 +90,31 @@ class FilesInput(Input):
 class ImportSerializer(serializers.ModelSerializer):
     dataset = serializers.IntegerField(source="dataset_id")
     percent = serializers.IntegerField(help_text="How much has been looked at, 0–100.")
+    origin = serializers.SerializerMethodField(help_text="Where the files come from; empty for uploads.")
+    phase = serializers.SerializerMethodField(help_text="waiting, fetching, importing or ended.")
+    bytes_per_second = serializers.SerializerMethodField(help_text="Of this phase; null while it can't be told.")
+    seconds_left = serializers.SerializerMethodField(help_text="Of this phase; null while it can't be told.")
 
     class Meta:
         model = Import
         fields = [
             "id", "dataset", "status", "percent", "total", "done", "accepted", "set_aside", "message", "hint",
+            "origin", "options", "phase", "bytes_total", "bytes_done", "bytes_per_second", "seconds_left",
             "created_at", "started_at", "finished_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+    def get_origin(self, row: Import) -> str:
+        return origins.shown(row.origin)
+
+    def get_phase(self, row: Import) -> str:
+        return pace.pace(row).phase
+
+    def get_bytes_per_second(self, row: Import) -> float | None:
+        return pace.pace(row).rate
+
+    def get_seconds_left(self, row: Import) -> float | None:
+        return pace.pace(row).left
 
 
 class RefusalSerializer(serializers.ModelSerializer):

@@ -1,12 +1,17 @@
 from django.urls import path
 
-from datasets import sheet_views, version_views, views
+from datasets import item_views, sheet_views, source_views, version_views, views
 
 urlpatterns = [
     path("datasets", views.datasets, name="datasets"),
     path("datasets/new", views.new, name="dataset-new"),
     path("datasets/<int:pk>", views.dataset, name="dataset"),
+    path("datasets/<int:pk>/items/edit", item_views.edit, name="dataset-items-edit"),
+    path("datasets/<int:pk>/items/<int:item_id>", item_views.item, name="dataset-item"),
+    path("datasets/<int:pk>/items/<int:item_id>/change", item_views.change, name="dataset-item-change"),
+    path("datasets/<int:pk>/edits/<int:edit_id>/undo", item_views.undo, name="dataset-edit-undo"),
     path("datasets/<int:pk>/upload", views.upload, name="dataset-upload"),
+    path("datasets/<int:pk>/import-from", source_views.import_from, name="dataset-import-from"),
     path("datasets/<int:pk>/split", views.split, name="dataset-split"),
     path("datasets/<int:pk>/freeze", views.freeze, name="dataset-freeze"),
     path("datasets/<int:pk>/change", views.change, name="dataset-change"),

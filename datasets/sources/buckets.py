@@ -89,7 +89,7 @@ def _in_words() -> Iterator[None]:
         raise
     except HTTPError as error:
         raise BrokenOffError(type(error).__name__) from None
-    except (MinioException, ValueError) as error:
+    except (MinioException, ValueError, SyntaxError, TypeError, AttributeError) as error:  # no XML, or other XML
         raise UnavailableError(
             f"The bucket's server gave no sound answer ({type(error).__name__}).", "Check the endpoint."
         ) from None

@@ -6,8 +6,10 @@ from typing import Any
 
 from django import template
 
-from datasets.models import Dataset, Modality
+from datasets import pace
+from datasets.models import Dataset, Import, Modality
 from datasets.options import DELIMITERS
+from datasets.sources import origins, roots
 
 register = template.Library()
 
@@ -33,6 +35,27 @@ def reading_of(dataset: Dataset) -> dict[str, Any]:
     what, how = WHAT[Modality(dataset.modality)]
     delimiters = [(name, name.capitalize()) for name in DELIMITERS]
     return {"what": what, "how": how, "columns": COLUMNS.get(Modality(dataset.modality), []), "delimiters": delimiters}
+
+
+@register.simple_tag
+def import_roots() -> list[str]:
+    """Folders of the server that may be imported from."""
+    return [str(root) for root in roots.allowed()]
+
+
+@register.filter
+def pace_words(source: Import) -> str:
+    return pace.in_words(source)
+
+
+@register.filter
+def pace_percent(source: Import) -> int:
+    return pace.percent(source)
+
+
+@register.filter
+def origin_words(source: Import) -> str:
+    return origins.shown(source.origin)
 
 
 @register.filter
