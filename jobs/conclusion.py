@@ -23,6 +23,7 @@ from engine.processes import Ended
 from engine.protocol import Command, Event, Exit, FailureCode
 from jobs import nodes, retries
 from jobs.folders import discard_completed, discard_work, hide_checkpoints, work_folder
+from jobs.leases import held
 from jobs.lifecycle import StaleAttemptError, end_attempt, locked, move
 from jobs.models import Attempt, Job
 from jobs.outbox import note_end
@@ -220,7 +221,8 @@ def fail(
 def _complete(job_id: int, number: int, ending: Ending) -> None:
     folder, listed = work_folder(job_id) / "artifact", _kept(job_id, ending)
     try:
-        files = _keep_artifact(folder, listed)
+        with held(job_id, number):
+            files = _keep_artifact(folder, listed)
     except (OSError, ProblemError) as error:
         reason = f"The result could not be stored: {getattr(error, 'message', str(error))}"
         requeue(job_id, number, Attempt.Outcome.FAILED, reason, FailureCode.DISK_FULL)
