@@ -8,18 +8,9 @@ from django.http import HttpRequest
 
 from common.admin import ReadOnlyAdmin
 from common.errors import ProblemError
+from datasets import sheet_admin, subject_admin  # noqa: F401  register subjects, policies, templates, renderings
 from datasets.creation import delete_dataset
-from datasets.models import Dataset, DatasetVersion, Import, Item, Refusal, Subject
-
-
-@admin.register(Subject)
-class SubjectAdmin(admin.ModelAdmin):
-    list_display = ["name", "kind", "owner", "created_at"]
-    list_select_related = ["owner"]
-    list_filter = ["kind", "created_at"]
-    search_fields = ["name", "owner__username"]
-    autocomplete_fields = ["owner"]
-    show_full_result_count = False
+from datasets.models import Dataset, DatasetVersion, Import, Item, Refusal
 
 
 @admin.register(Dataset)

@@ -32,11 +32,9 @@ from datasets.serializers import (
     ImportDetailSerializer,
     ImportSerializer,
     NewDatasetInput,
-    NewSubjectInput,
     RefusalSerializer,
     SplitInput,
     SplitSerializer,
-    SubjectSerializer,
 )
 
 TAGS = ["datasets"]
@@ -61,16 +59,6 @@ class DatasetFilter(StableFilterSet):
 
     class Meta:
         model = Dataset
-        fields: list[str] = []
-
-
-class SubjectFilter(StableFilterSet):
-    search = django_filters.CharFilter(
-        field_name="name", lookup_expr="icontains", max_length=200, help_text="Part of the name."
-    )
-
-    class Meta:
-        model = Subject
         fields: list[str] = []
 
 
@@ -258,23 +246,3 @@ class SplitView(APIView):
         given = SplitInput.read(request.query_params)
         counts = versions.preview_split(dataset, **given)
         return Response({**given, "counts": counts, "left_out": gates.left_out(dataset)})
-
-
-class SubjectsView(generics.ListAPIView):
-    serializer_class = SubjectSerializer
-    filterset_class = SubjectFilter
-
-    def get_queryset(self) -> QuerySet[Subject]:
-        return visible(Subject.objects.all(), self.request.user)
-
-    @extend_schema(operation_id="subjects_list", tags=["subjects"], summary="Subjects by name")
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().get(request, *args, **kwargs)
-
-    @extend_schema(
-        operation_id="subjects_create", tags=["subjects"], summary="Make a subject", request=NewSubjectInput,
-        responses={201: SubjectSerializer}, filters=False,
-    )  # fmt: skip
-    def post(self, request: Request) -> Response:
-        made = creation.create_subject(request.user, **NewSubjectInput.read(request.data))
-        return Response(SubjectSerializer(made).data, status=201)

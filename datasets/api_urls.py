@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets import api, item_api, quality_api, sheet_api, source_api, upload_api, version_api
+from datasets import api, item_api, quality_api, sheet_api, source_api, subject_api, upload_api, version_api
 
 DATASET = "datasets/<int:dataset_id>"
 
@@ -37,5 +37,9 @@ urlpatterns = [
     path("templates", sheet_api.SheetTemplatesView.as_view(), name="api-sheet-templates"),
     path("templates/preview", sheet_api.TemplatePreviewView.as_view(), name="api-sheet-templates-preview"),
     path("templates/<int:sheet_template_id>", sheet_api.SheetTemplateView.as_view(), name="api-sheet-template"),
-    path("subjects", api.SubjectsView.as_view(), name="api-subjects"),
+    path(f"{DATASET}/subjects", subject_api.AssignView.as_view(), name="api-dataset-subjects"),
+    path("subjects", subject_api.SubjectsView.as_view(), name="api-subjects"),
+    path("subjects/<int:subject_id>", subject_api.SubjectView.as_view(), name="api-subject"),
+    path("subjects/<int:subject_id>/merge", subject_api.MergeView.as_view(), name="api-subject-merge"),
+    path("eligibility-policies", subject_api.PoliciesView.as_view(), name="api-eligibility-policies"),
 ]

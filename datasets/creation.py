@@ -1,4 +1,4 @@
-"""Making, changing and deleting datasets and subjects."""
+"""Making, changing and deleting datasets."""
 
 from __future__ import annotations
 
@@ -70,18 +70,6 @@ def change_dataset(
     except IntegrityError as error:
         raise _name_taken(dataset.name) from error
     return dataset
-
-
-def create_subject(owner: AbstractBaseUser, *, name: str, kind: str = "") -> Subject:
-    """A new subject. ConflictError when the owner has one of this name."""
-    try:
-        with transaction.atomic():
-            return Subject.objects.create(owner=owner, name=_checked_name(name), kind=kind.strip())
-    except IntegrityError as error:
-        raise ConflictError(
-            f"You have a subject called '{name}' already.", "Use it, or choose another name.",
-            fields={"name": ["Taken."]},
-        ) from error  # fmt: skip
 
 
 def delete_dataset(dataset: Dataset, by: AbstractBaseUser) -> int:

@@ -8,23 +8,11 @@ from rest_framework import serializers
 from common.numbers import BIGINT_MAX
 from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
 from datasets import pace
-from datasets.models import Dataset, DatasetVersion, Import, Modality, Refusal, Subject
+from datasets.models import Dataset, DatasetVersion, Import, Modality, Refusal
 from datasets.sources import origins
 from datasets.splits import CONTENT, RULES
 
 MAX_DESCRIPTION = 10_000
-
-
-class SubjectSerializer(serializers.ModelSerializer):
-    class Meta:
-        model = Subject
-        fields = ["id", "name", "kind", "created_at"]
-        read_only_fields = fields
-
-
-class NewSubjectInput(Input):
-    name = TextField()
-    kind = TextField(max_length=50, required=False, allow_blank=True, help_text="person, machine, product …")
 
 
 class DatasetSerializer(serializers.ModelSerializer):

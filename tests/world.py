@@ -13,9 +13,10 @@ from accounts import tokens
 from common.files import store
 from datasets import pieces, renderings, sheet_templates
 from datasets import versions as dataset_versions
-from datasets.creation import create_dataset, create_subject
+from datasets.creation import create_dataset
 from datasets.edits import edit_items
 from datasets.imports import receive, run_import
+from datasets.subjects import create as create_subject
 from history.models import Session
 from history.recording import record_reported
 from jobs import blueprints, schedules
@@ -139,6 +140,7 @@ class World:
             "version_id": self.version.pk,
             "name": "config.json",
             "user_id": self.job.owner_id,
+            "subject_id": self.subject.pk,
             "session_id": self.session.session_id,
             "token_id": self.token.pk,
             "template_id": self.template.pk,

@@ -6,9 +6,10 @@ from django.db.models import Sum
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from datasets import rows
-from datasets.creation import create_subject, delete_dataset
+from datasets.creation import delete_dataset
 from datasets.edits import edit_items, recent, undo
 from datasets.models import Dataset, Edit, EditedItem, Item, LabelCount
+from datasets.subjects import create as create_subject
 
 
 @pytest.fixture
