@@ -16,7 +16,7 @@ def moved(attempt, seconds=10.0):
     """Wait until the attempt's lease was renewed."""
     pause = threading.Event()
     for _ in range(int(seconds / 0.05)):
-        if Attempt.objects.get(pk=attempt.pk).lease_until > attempt.lease_until:
+        if Attempt.objects.get(pk=attempt.pk).lease_until != attempt.lease_until:
             return True
         pause.wait(0.05)
     return False
