@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from common.access import get_visible
 from common.errors import InvalidInputError
-from datasets import browse, edits, filters, overview
+from datasets import browse, edits, filters, overview, sheet_pages
 from datasets.content import content_response, preview_response
 from datasets.item_serializers import (
     EditSerializer,
@@ -25,6 +25,8 @@ from datasets.item_serializers import (
     ItemsEditInput,
     ItemSerializer,
     ItemsInput,
+    SeriesInput,
+    SeriesSerializer,
     UndoneSerializer,
 )
 from datasets.models import Dataset, Edit, Item
@@ -169,3 +171,14 @@ class ItemPreviewView(APIView):
     )  # fmt: skip
     def get(self, request: Request, dataset_id: int, item_id: int) -> HttpResponse:
         return preview_response(_find_item(request, dataset_id, item_id))
+
+
+class ItemSeriesView(APIView):
+    @extend_schema(
+        operation_id="datasets_item_series", tags=TAGS, summary="A column of a table over time, thinned for a plot",
+        description="Of tables with a column of times. The lowest and highest value of each stretch are kept.",
+        parameters=[SeriesInput], responses=SeriesSerializer,
+    )  # fmt: skip
+    def get(self, request: Request, dataset_id: int, item_id: int) -> Response:
+        found = _find_item(request, dataset_id, item_id)
+        return Response(sheet_pages.series(found, SeriesInput.read(request.query_params)["column"]))

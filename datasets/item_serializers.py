@@ -123,3 +123,12 @@ class UndoneSerializer(serializers.Serializer):
     restored = serializers.IntegerField()
     left = serializers.IntegerField(help_text="Left as they are.")
     kept = KeptSerializer(many=True, help_text="The first 20 of those.")
+
+
+class SeriesInput(Input):
+    column = TextField(help_text="A column of numbers.")
+
+
+class SeriesSerializer(serializers.Serializer):
+    x = serializers.ListField(child=serializers.FloatField(), help_text="Seconds since 1970.")
+    y = serializers.ListField(child=serializers.FloatField(allow_null=True))

@@ -10,10 +10,11 @@ from common.access import get_visible
 from common.errors import NotFoundError
 from common.pages import partial
 from common.push import Message
-from datasets import overview
+from datasets import edits, overview
 from datasets.models import Dataset, Refusal
 
 IMPORTS = 10
+EDITS = 8
 OLDER = 100  # imports before those that are named when they set files aside
 REFUSALS = 8
 # The items themselves, their filter and the split depend on what the viewer typed: the page asks for them again.
@@ -21,6 +22,7 @@ PARTS = {
     "dataset-header": "datasets/_header.html",
     "dataset-classes": "datasets/_classes.html",
     "dataset-imports": "datasets/_imports.html",
+    "dataset-edits": "datasets/_edits.html",
     "dataset-versions": "datasets/_versions.html",
 }
 
@@ -39,6 +41,7 @@ def context(dataset: Dataset) -> dict[str, Any]:
         "most": max((entry.count for entry in labels), default=1),
         "imports": [{"source": source, "refusals": refusals.get(source.pk, [])} for source in latest],
         "older": overview.imports(dataset).filter(set_aside__gt=0, pk__lt=latest[-1].pk)[:OLDER] if latest else [],
+        "edits": edits.recent(dataset)[:EDITS],
         "versions": dataset.versions.order_by("-number")[:20],
     }
 
@@ -49,6 +52,11 @@ def parts(dataset: Dataset) -> list[str]:
     return [partial(f"#{key}", render_to_string(template, known)) for key, template in PARTS.items()]
 
 
+def _stamp(dataset: Dataset) -> tuple[Any, ...]:
+    """What changes when items do: their number, edits, previews, and what checks and rules said of them."""
+    return (dataset.item_count, dataset.updated_at, dataset.previews_at, dataset.quality_at, dataset.governance_at)
+
+
 class DatasetSource:
     """One dataset's page, shared by all who may see it."""
 
@@ -57,7 +65,7 @@ class DatasetSource:
         self.channel = f"dataset.{dataset.pk}"
         self.topics = (f"dataset.{dataset.pk}",)
         self.sent: list[str] = []
-        self.items = dataset.item_count
+        self.seen = _stamp(dataset)
 
     @classmethod
     def open(cls, user: Any, key: str, query: dict[str, str]) -> DatasetSource:
@@ -65,7 +73,7 @@ class DatasetSource:
 
     def snapshot(self) -> list[Message]:
         dataset = self._dataset()
-        self.items = dataset.item_count
+        self.seen = _stamp(dataset)
         self.sent = parts(dataset)
         return [Message(None, "".join(self.sent))]
 
@@ -75,9 +83,9 @@ class DatasetSource:
         changed = [part for part, before in zip(fresh, self.sent, strict=True) if part != before]
         self.sent = fresh
         messages = [Message(None, "".join(changed))] if changed else []
-        if dataset.item_count != self.items and dataset.status != Dataset.Status.PROCESSING:
-            self.items = dataset.item_count
-            messages.append(Message("items", str(self.items)))  # the page asks for its items again
+        if (stamp := _stamp(dataset)) != self.seen and dataset.status != Dataset.Status.PROCESSING:
+            self.seen = stamp
+            messages.append(Message("items", str(dataset.item_count)))  # the page asks for its items again
         return messages
 
     def _dataset(self) -> Dataset:

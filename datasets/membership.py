@@ -56,3 +56,18 @@ def parts(version: DatasetVersion, split: str, offset: int, seconds: float) -> I
             part = {}
     if part:
         yield part
+
+
+def split_of(version: DatasetVersion, item_id: int) -> str:
+    """The set of a version that holds the item; '' when none does. Reads the manifest up to it."""
+    try:
+        file = store().open(version.content_hash)
+    except NotFoundError:
+        return ""
+    needle = f'"id":"{item_id}"'.encode()
+    with file:
+        file.readline()
+        for line in file:
+            if needle in line and (entry := json.loads(line))["id"] == str(item_id):
+                return entry["split"]
+    return ""

@@ -1,8 +1,14 @@
 from django.urls import path
 
-from datasets import item_views, sheet_views, source_views, version_views, views
+from datasets import item_views, quality_views, sheet_views, source_views, version_views, views
 
 urlpatterns = [
+    path("datasets/<int:pk>/quality", quality_views.quality, name="dataset-quality"),
+    path("datasets/<int:pk>/quality/check", quality_views.check, name="dataset-quality-check"),
+    path("datasets/<int:pk>/quality/settings", quality_views.settings, name="dataset-quality-settings"),
+    path("datasets/<int:pk>/quality/finding", quality_views.finding, name="dataset-quality-finding"),
+    path("datasets/<int:pk>/quality/edits/<int:edit_id>/undo", quality_views.undo, name="dataset-quality-undo"),
+    path("datasets/<int:pk>/quality/<slug:code>/<slug:action>", quality_views.act, name="dataset-quality-act"),
     path("datasets", views.datasets, name="datasets"),
     path("datasets/new", views.new, name="dataset-new"),
     path("datasets/<int:pk>", views.dataset, name="dataset"),

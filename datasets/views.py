@@ -27,12 +27,12 @@ from common.pages import (
     search_text,
     show,
 )
-from datasets import creation, imports, live, options, overview, versions
+from datasets import creation, imports, item_views, live, options, overview, versions
 from datasets.models import Dataset, Import, Modality, Refusal
 from datasets.splits import CONTENT, RULE_WORDS
 
 SORTS = {"created": "created_at", "name": "name", "items": "item_count", "size": "byte_count", "changed": "updated_at"}
-ITEMS_PER_PAGE = 48
+SPLIT_AT_ONCE = 5_000  # items
 NAMED_JOBS = 3
 SHARES = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0", "split_by": CONTENT}
 
@@ -81,20 +81,15 @@ def new(request: HttpRequest) -> HttpResponse:
 def dataset(request: HttpRequest, pk: int) -> HttpResponse:
     found = _find(request, pk)
     context = live.context(found)
-    counts = {entry.label: entry.count for entry in context["labels"]}
-    label = request.GET.get("label")
-    label = label if label in counts else None
+    context |= item_views.listing(request, found, context["labels"])
     if request.GET.get("part") == "classes":
-        return render(request, "datasets/_class_filter.html", context | {"label": label})
-    search = search_text(request)
-    items = overview.items(found, label)
-    if search:
-        items = items.filter(name__icontains=search)
+        return render(request, "datasets/_class_filter.html", context)
+    counts = {entry.label: entry.count for entry in context["labels"]}
     context |= {
-        "page": page_of(request, items, ITEMS_PER_PAGE),
-        "label": label, "search": search, "filtered": bool(search or label is not None),
-        "unlabelled": counts.get("", 0) if found.modality == Modality.IMAGE else 0,
-        "used": _used(found), "values": SHARES, "split_rules": RULE_WORDS.items(), **_split(found, SHARES),
+        "unlabelled": counts.get("", 0) if found.modality == Modality.IMAGE else 0, "used": _used(found),
+        "values": SHARES, "split_rules": RULE_WORDS.items(),
+        # Counting what a split of very many items would give takes seconds: it is done when someone asks.
+        **(_split(found, SHARES) if found.item_count <= SPLIT_AT_ONCE else {"counts": None, "split_later": True}),
     }  # fmt: skip
     return show(request, "datasets/dataset.html", "datasets/_items.html", context)
 

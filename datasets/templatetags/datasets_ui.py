@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from common import wording
 from common.errors import NotFoundError
 from common.files import store
 from common.icons import svg
-from datasets import formats
+from datasets import formats, previews, reasons
 from datasets.gates import REASONS
-from datasets.models import Dataset, Import, Item
+from datasets.models import Dataset, Edit, Import, Item
 from datasets.tabs import tabs_of
 
 register = template.Library()
@@ -73,3 +77,70 @@ def text_start(item: Item) -> str:
             return formats.text_start(file)
     except NotFoundError:
         return ""
+
+
+@register.simple_tag
+def item_address(item: Item) -> str:
+    """Where the API has the item."""
+    return reverse("api-item", args=[item.dataset_id, item.pk])
+
+
+@register.filter
+def has_preview(item: Item) -> bool:
+    """Whether its small picture can be sent at once."""
+    return previews.ready(item)
+
+
+@register.filter
+def is_inline(item: Item) -> bool:
+    """Whether browsers show or play this kind of file by themselves."""
+    return item.media_type in formats.INLINE
+
+
+@register.filter
+def is_row(item: Item) -> bool:
+    return item.media_type == formats.ROW
+
+
+@register.filter
+def aside(code: str) -> str:
+    """Why an item was set aside, in words."""
+    return reasons.aside(code)
+
+
+@register.filter
+def told(edit: Edit) -> str:
+    """An edit as a sentence: '3 items: class is now cats.'"""
+    items = f"{edit.count:,} item{'s' * (edit.count != 1)}"
+    if edit.field == "aside":
+        return f"{items} set aside" if edit.value else f"{items} taken back"
+    word = reasons.FIELD_WORDS[edit.field].lower()
+    if isinstance(edit.value, str) and edit.field != "content":
+        return f"{items}: {word} '{edit.value[:60]}'" if edit.value else f"{items}: {word} taken away"
+    return f"{items}: {word} changed"
+
+
+@register.filter
+def turns(content: dict[str, Any]) -> list[dict[str, str]]:
+    """What a row says, part by part: role, title, text, and the name of its field in a form."""
+    if "messages" in content:
+        return [
+            {"role": one["role"], "title": one["role"].capitalize(), "text": one["content"], "field": "said"}
+            for one in content["messages"]
+        ]
+    keys = [key for key in ("system", "prompt", "completion", "text") if key in content]
+    return [{"role": key, "title": key.capitalize(), "text": content[key], "field": key} for key in keys]
+
+
+@register.filter
+def facts(item: Item) -> list[tuple[str, str]]:
+    """What was measured, as names and figures."""
+    long = {"head", "profile", "columns", "parquet"}
+    plain = [(name, value) for name, value in item.facts.items() if name not in long and not isinstance(value, dict)]
+    return [(name, wording.duration(value) if name == "seconds" else wording.number(value)) for name, value in plain]
+
+
+@register.filter
+def figure(value: Any) -> str:
+    """A number as short as it says something; other values as they are."""
+    return wording.number(value) if isinstance(value, int | float) or value is None else str(value)

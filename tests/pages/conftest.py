@@ -50,6 +50,7 @@ def pages(world, node):
         "datasets": "/datasets",
         "dataset-new": "/datasets/new",
         "dataset": f"/datasets/{world.dataset.pk}",
+        "dataset-item": f"/datasets/{world.dataset.pk}/items/{world.item.pk}",
         "dataset-split": f"/datasets/{world.dataset.pk}/split",
         "dataset-versions": f"/datasets/{world.dataset.pk}/versions",
         "dataset-version": f"/datasets/{world.dataset.pk}/versions/1",

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from common.errors import NotFoundError
+from datasets.edits import edit_items
 from datasets.live import DatasetSource
 from jobs import control, live
 from jobs.live import DashboardSource, JobSource, MonitorSource, NodeSource, NodesSource, QueueSource
@@ -197,6 +198,6 @@ def test_what_a_screen_reader_hears_changes_at_each_tenth_only(owner):
 def test_classes_follow_an_import(owner, world):
     source = DatasetSource(world.dataset)
     source.snapshot()
-    world.dataset.items.filter(label="").update(label="owls")
+    edit_items(world.dataset, owner, world.dataset.items.filter(label=""), field="label", value="owls")
     messages = source.update()
-    assert targets(messages) == {"dataset-classes"} and "owls" in messages[0].data
+    assert targets(messages) == {"dataset-classes", "dataset-edits"} and "owls" in messages[0].data
