@@ -111,7 +111,7 @@ def settle(dataset: Dataset) -> None:
 def step(dataset_id: int) -> int | None:
     """One batch: items are marked as unchecked, or looked at. Returns how many; None when nothing is left to do."""
     with transaction.atomic():
-        _lock("pg_advisory_xact_lock_shared", _RULES_KEY)
+        share_rules()
         _lock("pg_advisory_xact_lock", _MARKS_KEY, dataset_id % 2**31)
         dataset = Dataset.objects.filter(pk=dataset_id, governed=True).first()
         if dataset is None:
@@ -125,6 +125,11 @@ def step(dataset_id: int) -> int | None:
 def hold_rules() -> None:
     """Until the end of this transaction no worker applies rules: for whoever changes what they look at."""
     _lock("pg_advisory_xact_lock", _RULES_KEY)
+
+
+def share_rules() -> None:
+    """Until the end of this transaction nobody changes rules or switches gates; others may share that with us."""
+    _lock("pg_advisory_xact_lock_shared", _RULES_KEY)
 
 
 def rules_of(dataset: Dataset) -> list[GovernanceRule]:
