@@ -23,6 +23,7 @@ def _rendered(dataset: Dataset) -> bool:
 
 TABS = [
     Tab("dataset", "Items"),
+    Tab("dataset-quality", "Quality"),
     Tab("dataset-versions", "Versions"),
     Tab("dataset-sheet", "Sheet", lambda dataset: dataset.modality == Modality.TABLE),
     Tab("dataset-pairs", "Pairs", lambda dataset: dataset.modality == Modality.TEXT and _rendered(dataset)),

@@ -30,6 +30,7 @@ SOURCES = {
     "nodes": "jobs.live.NodesSource",
     "node": "jobs.live.NodeSource",
     "dataset": "datasets.live.DatasetSource",
+    "quality": "datasets.quality_live.QualitySource",
     "sheet": "datasets.sheet_live.SheetSource",
     "rendering": "datasets.sheet_live.RenderingSource",
 }

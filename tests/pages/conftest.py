@@ -58,6 +58,8 @@ def pages(world, node):
         "dataset-version-changes": f"/datasets/{world.dataset.pk}/versions/1/changes?since=1",
         "dataset-version-delete": f"/datasets/{world.dataset.pk}/versions/1/delete",
         "dataset-delete": f"/datasets/{world.dataset.pk}/delete",
+        "dataset-quality": f"/datasets/{world.dataset.pk}/quality",
+        "dataset-quality-act": f"/datasets/{world.dataset.pk}/quality/duplicate/set_aside",
         "dataset-refusals": f"/datasets/{world.dataset.pk}/imports/{world.imported.pk}/set-aside",
         "dataset-sheet": f"/datasets/{world.sheet.pk}/sheet",
         "sheet-row": f"/datasets/{world.sheet.pk}/sheet/rows/3",

@@ -1,0 +1,88 @@
+"""What templates say about the quality of datasets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from common.errors import NotFoundError
+from common.files import store
+from common.icons import svg
+from datasets import formats
+from datasets.models import Dataset, Item, QualityRun
+from datasets.quality import acts, score
+from datasets.quality.codes import Check
+from datasets.rows import plain_text
+
+register = template.Library()
+
+SHOWN = 600  # characters of a text
+RUN_LOOKS = {
+    QualityRun.Status.QUEUED: ("azure", "list"),
+    QualityRun.Status.RUNNING: ("blue", "hourglass"),
+    QualityRun.Status.COMPLETED: ("green", "check"),
+    QualityRun.Status.FAILED: ("red", "alert-triangle"),
+}
+LOOKS = {"Good": ("green", "check"), "Fair": ("yellow", "info"), "Poor": ("red", "alert-triangle")}
+
+
+@dataclass(frozen=True)
+class Button:
+    """Something that can be done about everything that a check found."""
+
+    action: str
+    label: str
+    keep: str = acts.BEST
+    style: str = "btn-plain"
+
+
+@register.simple_tag
+def quality_badge(dataset: Dataset) -> SafeString:
+    """The score of a dataset; nothing before its first check."""
+    if dataset.quality is None:
+        return SafeString("")
+    colour, icon = LOOKS[score.in_words(dataset.quality)]
+    return format_html(
+        '<span class="state state-{}" title="Quality, of 100" data-testid="quality-badge">{}<span>'
+        '<span class="visually-hidden">Quality </span>{}</span></span>',
+        colour, svg(icon), f"{dataset.quality:.0f}",
+    )  # fmt: skip
+
+
+@register.simple_tag
+def run_badge(run: QualityRun) -> SafeString:
+    colour, icon = RUN_LOOKS[QualityRun.Status(run.status)]
+    word = run.get_status_display()
+    return format_html('<span class="state state-{}">{}<span>{}</span></span>', colour, svg(icon), word)
+
+
+@register.filter
+def points(value: float) -> str:
+    """As a small number: 12.3, or 'under 0.1'."""
+    return "under 0.1" if 0 < value < 0.1 else f"{value:.1f}"
+
+
+@register.filter
+def actions(check: Check) -> list[Button]:
+    """What the page offers to do about a kind of finding."""
+    if check.code in acts.SINGLED:
+        aside = [Button("set_aside", "Keep the best"), Button("set_aside", "Keep the first", acts.FIRST)]
+    else:
+        aside = [Button("set_aside", "Set all aside")]
+    return [*aside, Button("dismiss", "Dismiss all", style="btn-ghost")]
+
+
+@register.simple_tag
+def said(item: Item) -> str:
+    """The beginning of what a row or text says; empty when its file is missing."""
+    if item.content is not None:
+        text = plain_text(item.content)
+        return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    try:
+        with store().open(item.sha256) as file:
+            return formats.text_start(file)[:SHOWN]
+    except NotFoundError:
+        return ""
