@@ -19,6 +19,10 @@ POST_ONLY = {
     "dataset-edit-undo",
     "dataset-import-from",
     "dataset-freeze",
+    "dataset-quality-check",
+    "dataset-quality-settings",
+    "dataset-quality-finding",
+    "dataset-quality-undo",
     "dataset-sheet-preview",
     "version-try",
 }
