@@ -31,6 +31,11 @@ def hold_store() -> None:
     _lock("pg_advisory_xact_lock_shared")
 
 
+def needed(addresses: list[str]) -> set[str]:
+    """Those that some room names now."""
+    return set().union(*(keeper(addresses) for keeper in _keepers))
+
+
 def remove_unreferenced(store: FileStore, addresses: Iterable[str]) -> int:
     """Delete those of the files that no room needs any more. Returns the bytes freed."""
     freed = 0
@@ -38,8 +43,8 @@ def remove_unreferenced(store: FileStore, addresses: Iterable[str]) -> int:
     while chunk := list(islice(rest, 500)):
         with transaction.atomic():
             _lock("pg_advisory_xact_lock")
-            needed = set().union(*(keeper(chunk) for keeper in _keepers))
-            freed += sum(store.remove(sha256) for sha256 in chunk if sha256 not in needed)
+            kept = needed(chunk)
+            freed += sum(store.remove(sha256) for sha256 in chunk if sha256 not in kept)
     return freed
 
 

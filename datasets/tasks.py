@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datasets import governance, imports, previews, renderings
+from datasets import collecting, governance, imports, previews, renderings
 from datasets.quality import runs
 
 
@@ -28,3 +28,7 @@ def make_previews(dataset_id: int, after: int = 0, left: int = previews.AHEAD) -
 
 def make_preview(item_id: int) -> None:
     previews.make(item_id)
+
+
+def collect() -> None:
+    collecting.collect()

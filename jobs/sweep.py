@@ -14,6 +14,7 @@ from django_q.models import OrmQ
 
 from common.background import QUEUE
 from datasets import governance
+from datasets.collecting import sweep_store
 from datasets.imports import sweep_imports
 from datasets.models import Import, QualityRun, Rendering
 from datasets.pieces import sweep_uploads
@@ -48,6 +49,7 @@ SWEEPS = (
     knock_where_work_waits,
     sweep_imports,
     sweep_uploads,
+    sweep_store,
     sweep_renderings,
     sweep_quality,
     governance.sweep,
