@@ -19,7 +19,7 @@ from datasets import gates, versions
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue
 from engine.protocol import EngineError
-from jobs import conflicts, limits
+from jobs import conflicts, estimates, limits
 from jobs.lifecycle import record
 from jobs.models import AfterFailure, Dependency, Job
 from jobs.needs import Needs
@@ -94,6 +94,7 @@ def create_job(
     check_parts(owner, recipe, subject, model, base_version)
     needed = _needed(owner, waits_for, after_failure)
     subject = subject or (version.dataset.subject if version else None)
+    expected = estimates.estimate(recipe, checked, version, resources=needs.stored())
     try:
         with transaction.atomic():
             limits.check_room(owner, subject)
@@ -120,6 +121,7 @@ def create_job(
                 queued_at=None if reason else now,
                 idempotency_key=idempotency_key,
                 request_digest=digest,
+                estimate=expected.stored(),
                 **timing | {"not_before": later},
             )
             Dependency.objects.bulk_create(Dependency(job=job, needs=other) for other in needed)

@@ -195,6 +195,8 @@ class Job(models.Model):
     failure_hint = models.TextField(blank=True)
     failure_traceback = models.TextField(blank=True)
     metrics = models.JSONField(default=dict, blank=True)
+    # {"seconds", "low", "high", "runs"} or {"reason"}; "device", "devices"; "price", "currency", "cost" where set.
+    estimate = models.JSONField(default=dict, blank=True, help_text="Made with the job, by runs of the past.")
     environment = models.JSONField(default=dict, blank=True)
     model_version = models.OneToOneField(ModelVersion, models.PROTECT, null=True, blank=True, related_name="job")
 

@@ -96,6 +96,9 @@ class JobSerializer(serializers.ModelSerializer):
     next_try_at = serializers.SerializerMethodField(help_text="When it is tried again after an attempt that failed.")
     phase_seconds = serializers.DictField(child=serializers.FloatField(), help_text="Phase → longest time in it.")
     metrics = serializers.DictField(help_text="Name → finite number, or null.")
+    estimate = serializers.DictField(
+        help_text="Made with the job: seconds, low, high, runs; or reason. Price, currency, cost where prices are set."
+    )
     config = serializers.DictField()
     resources = serializers.SerializerMethodField()
     figures = serializers.DictField(help_text="Latest use of device, CPU and memory.")
@@ -110,8 +113,8 @@ class JobSerializer(serializers.ModelSerializer):
             "waiting_for", "request", "attempt", "failure", "metrics", "model_version", "owner", "dataset",
             "dataset_version", "left_out", "subject", "model", "base_version", "schedule", "config", "seed", "priority",
             "preemptible", "resources", "devices", "node", "after", "after_failure", "not_before", "next_try_at",
-            "max_seconds", "phase_seconds", "stall_seconds", "figures", "sample", "environment", "created_at",
-            "queued_at", "started_at", "completed_at",
+            "max_seconds", "phase_seconds", "stall_seconds", "figures", "sample", "environment", "estimate",
+            "created_at", "queued_at", "started_at", "completed_at",
         ]  # fmt: skip
         read_only_fields = fields
 

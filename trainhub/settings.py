@@ -127,6 +127,24 @@ LEASE_SECONDS = float(os.environ.get("TRAINHUB_LEASE_SECONDS", "30"))
 HEARTBEAT_SECONDS = LEASE_SECONDS / 3
 
 
+def _prices(text: str) -> tuple[str, dict[str, float]]:
+    """(currency, price by kind of device); ('', {}) for an empty text."""
+    words = text.replace(",", " ").split()
+    pairs = [word.partition("=") for word in words if "=" in word]
+    currency = " ".join(word for word in words if "=" not in word)
+    try:
+        prices = {kind.strip().lower(): float(price) for kind, _, price in pairs}
+    except ValueError:
+        prices = {"": -1.0}
+    if (
+        any(not 0 <= price < 1e6 for price in prices.values())
+        or set(prices) - {"cpu", "cuda"}
+        or bool(words) != bool(pairs)
+    ):
+        raise ImproperlyConfigured('TRAINHUB_DEVICE_HOUR_PRICE must look like "EUR cuda=2.50 cpu=0.05"')
+    return currency, prices
+
+
 def _database() -> dict[str, object]:
     """PostgreSQL from DATABASE_URL, or the embedded server of TRAINHUB_HOME."""
     options: dict[str, object] = {
@@ -323,6 +341,8 @@ CHECKPOINT_SECONDS = float(os.environ.get("TRAINHUB_CHECKPOINT_SECONDS", "30"))
 # Attempts in a row without a new checkpoint, after which a job is given up; seconds to wait before each but the first.
 MAX_ATTEMPTS = 5
 RETRY_DELAYS = (0.0, 1.0, 10.0, 60.0)
+# What an hour of one device costs, as "EUR cuda=2.50 cpu=0.05": pages and API then tell what runs will and did cost.
+DEVICE_HOUR_CURRENCY, DEVICE_HOUR_PRICE = _prices(os.environ.get("TRAINHUB_DEVICE_HOUR_PRICE", ""))
 # A job that shows no progress for this long counts as stalled, unless it says otherwise.
 STALL_SECONDS = float(os.environ.get("TRAINHUB_STALL_SECONDS", "1800"))
 # After so many different jobs in a row that died on a node before a step, it takes none for a while.

@@ -13,7 +13,7 @@ from common import wording
 from common.icons import svg
 from common.templatetags.hub import ticking
 from engine.catalogue import RECIPES
-from jobs import presentation
+from jobs import estimates, presentation
 from jobs.models import Attempt, Job
 from jobs.queue_pictures import View
 from jobs.states import LOOKS, Priority, Request, Status
@@ -33,6 +33,12 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     Attempt.Outcome.LOST: ("red", "alert-triangle"),
 }
 ICONS = {"text": "text", "image": "image", None: "spark"}
+
+
+@register.filter
+def expectation(job: Job) -> str:
+    """What was expected of a job, beside what happened."""
+    return estimates.compared(job)
 
 
 @register.simple_tag

@@ -1,0 +1,138 @@
+"""How long a run will take: by runs of the past, honestly, and compared with what happened."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs import estimates
+from jobs.estimates import Estimate, interval, work_of
+from jobs.models import Attempt, Job
+from tests.world import make_job
+from trainhub.settings import _prices
+
+
+def ran(owner, seconds, device="cpu", devices=1, **config):
+    """A completed run of the simulator."""
+    job = make_job(owner, config={"steps": 100, **config})
+    now = timezone.now()
+    Job.objects.filter(pk=job.pk).update(status="completed", completed_at=now, queued_at=None, spent_seconds=seconds)
+    names = [device if device == "cpu" else f"{device}:{n}" for n in range(devices)]
+    Attempt.objects.create(
+        job=job, number=1, devices=names, host="h", boot_id="b", supervisor_pid=1, supervisor_start=1, started_at=now,
+        lease_until=now, ended_at=now, outcome="completed",
+    )  # fmt: skip
+    return job
+
+
+def test_without_a_past_run_there_is_no_number(owner):
+    job = make_job(owner)
+    assert job.estimate == {"reason": "no past run to compare with", "device": "cpu", "devices": 1}
+    assert estimates.compared(job) == "No estimate: no past run to compare with."
+
+
+def test_the_median_rate_of_alike_runs_times_the_work(owner):
+    for seconds in (10, 12, 50):
+        ran(owner, seconds)
+    job = make_job(owner, config={"steps": 1000})
+    assert job.estimate["seconds"] == pytest.approx(120)
+    assert job.estimate["low"] < 120 < job.estimate["high"]
+    assert job.estimate["runs"] == 3
+
+
+@pytest.mark.parametrize("other", [{"step_seconds": 0.2}, {"evaluate_every": 7}])
+def test_runs_of_another_size_are_not_compared(owner, other):
+    ran(owner, 10, **other)
+    assert "reason" in make_job(owner, config={"steps": 100}).estimate
+
+
+def test_runs_on_other_devices_are_not_compared(owner):
+    ran(owner, 10, "cuda")
+    assert "reason" in make_job(owner, resources={"device": "cpu"}).estimate
+    assert make_job(owner, resources={"device": "cuda"}).estimate["seconds"] == pytest.approx(10)
+    assert "reason" in make_job(owner, resources={"device": "cuda", "devices": 2}).estimate
+    # One that takes what is free is compared with where it ran last.
+    assert make_job(owner).estimate["device"] == "cuda"
+
+
+def test_a_failed_run_says_nothing_of_the_next(owner):
+    job = ran(owner, 1)
+    Job.objects.filter(pk=job.pk).update(status="failed", failure_code="crashed")
+    assert "reason" in make_job(owner).estimate
+
+
+def test_what_there_is_to_do_is_steps_or_examples_seen():
+    assert work_of({"steps": 300, "width": 8}, 50).units == 300
+    assert work_of({"epochs": 3, "width": 8}, 50).units == 150
+    assert work_of({"steps": 300, "learning_rate": 1}, 5).size == work_of({"steps": 9, "learning_rate": 2}, 7).size
+    assert work_of({"epochs": "auto"}, 1000).size == work_of({"epochs": "auto"}, 1100).size
+    assert work_of({"epochs": "auto"}, 1000).size != work_of({"epochs": "auto"}, 9000).size
+    assert work_of({"steps": 300, "duration": 5.0}, None).units == 1
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=30))
+def test_the_middle_lies_in_its_interval(rates):
+    middle, low, high = interval(rates)
+    assert min(rates) <= middle <= max(rates)
+    assert low < middle < high
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.2, 0.4])
+@pytest.mark.parametrize("runs", [1, 2, 5, 20])
+def test_most_runs_fall_into_the_interval(spread, runs):
+    """Of runs whose time varies by a factor, more than 80 in 100 end within what was said."""
+    source = random.Random(runs)
+    inside = 0
+    for _ in range(1000):
+        _, low, high = interval(source.gauss(0, spread) for _ in range(runs))
+        inside += low <= source.gauss(0, spread) <= high
+    assert inside > 800
+
+
+def test_the_interval_narrows_as_runs_agree():
+    width = [interval([1.0] * runs)[2] - interval([1.0] * runs)[1] for runs in (1, 3, 10, 100)]
+    assert width == sorted(width, reverse=True)
+    assert math.exp(width[-1] / 2) < 1.2
+
+
+def test_cost_is_told_where_a_price_is_set(owner, settings):
+    settings.DEVICE_HOUR_CURRENCY, settings.DEVICE_HOUR_PRICE = "EUR", {"cuda": 2.5}
+    ran(owner, 3600, "cuda", 2)
+    job = make_job(owner, resources={"device": "cuda", "devices": 2})
+    assert (job.estimate["cost"], job.estimate["currency"], job.estimate["price"]) == (5.0, "EUR", 2.5)
+    Job.objects.filter(pk=job.pk).update(status="completed", completed_at=timezone.now(), spent_seconds=4000)
+    job.refresh_from_db()
+    settings.DEVICE_HOUR_PRICE = {"cuda": 99}  # prices rise; what was said stays
+    told = estimates.compared(job)
+    assert told.startswith("Expected about 60 min (")
+    assert "5.00 EUR; took 67 min and cost 5.56 EUR." in told
+    assert "cost" not in make_job(owner, name="cpu", resources={"device": "cpu"}).estimate
+
+
+def test_words_are_as_coarse_as_the_estimate():
+    assert [estimates.about(s) for s in (0.2, 45, 700, 12_600, 7200, 400_000)] == [
+        "1 s", "45 s", "12 min", "3.5 h", "2 h", "5 days",
+    ]  # fmt: skip
+    assert str(Estimate(720, 540, 960, 4)) == "about 12 min (9 min to 16 min)"
+    assert estimates.money(0.0123, "EUR") == "0.012 EUR"
+
+
+def test_prices_are_read_from_the_environment():
+    assert _prices("EUR cuda=2.50 cpu=0.05") == ("EUR", {"cuda": 2.5, "cpu": 0.05})
+    assert _prices("") == ("", {})
+    for wrong in ("EUR", "cuda=x", "tpu=1", "cuda=-1", "cuda=nan"):
+        with pytest.raises(ImproperlyConfigured):
+            _prices(wrong)
+
+
+def test_the_page_of_a_job_compares(client, owner):
+    ran(owner, 30)
+    job = make_job(owner, config={"steps": 100})
+    client.force_login(owner)
+    assert "Expected about 30 s (" in client.get(f"/jobs/{job.pk}").content.decode()
