@@ -1,6 +1,17 @@
 from django.urls import path
 
-from datasets import api, item_api, quality_api, sheet_api, source_api, subject_api, upload_api, version_api
+from datasets import (
+    api,
+    governance_api,
+    item_api,
+    quality_api,
+    review_api,
+    sheet_api,
+    source_api,
+    subject_api,
+    upload_api,
+    version_api,
+)
 
 DATASET = "datasets/<int:dataset_id>"
 
@@ -26,6 +37,17 @@ urlpatterns = [
     path(f"{DATASET}/versions/<int:number>/left-out", version_api.LeftOutView.as_view(), name="api-left-out"),
     path(f"{DATASET}/versions/<int:number>/difference", version_api.DifferenceView.as_view(), name="api-difference"),
     path(f"{DATASET}/items/remove", version_api.ItemsRemoveView.as_view(), name="api-items-remove"),
+    path(f"{DATASET}/review", review_api.ReviewView.as_view(), name="api-review"),
+    path(f"{DATASET}/review/undo", review_api.ReviewUndoView.as_view(), name="api-review-undo"),
+    path(f"{DATASET}/review/<int:item_id>/content", review_api.ReviewContentView.as_view(), name="api-review-content"),
+    path(f"{DATASET}/review/<int:item_id>/preview", review_api.ReviewPreviewView.as_view(), name="api-review-preview"),
+    path(f"{DATASET}/reviewers", review_api.ReviewersView.as_view(), name="api-reviewers"),
+    path(f"{DATASET}/reviewers/<int:user_id>", review_api.ReviewerView.as_view(), name="api-reviewer"),
+    path(f"{DATASET}/agreement", review_api.AgreementView.as_view(), name="api-agreement"),
+    path(f"{DATASET}/gates", governance_api.GatesView.as_view(), name="api-gates"),
+    path(f"{DATASET}/decisions", governance_api.DecisionsView.as_view(), name="api-decisions"),
+    path("governance/rules", governance_api.RulesView.as_view(), name="api-rules"),
+    path("governance/rules/<int:rule_id>", governance_api.RuleView.as_view(), name="api-rule"),
     path(f"{DATASET}/split", api.SplitView.as_view(), name="api-dataset-split"),
     path(f"{DATASET}/render", sheet_api.RenderView.as_view(), name="api-dataset-render"),
     path(f"{DATASET}/renderings", sheet_api.RenderingsView.as_view(), name="api-dataset-renderings"),

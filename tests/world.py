@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts import tokens
 from common.files import store
-from datasets import pieces, renderings, sheet_templates
+from datasets import pieces, renderings, rulebook, sheet_templates
 from datasets import versions as dataset_versions
 from datasets.creation import create_dataset
 from datasets.edits import edit_items
@@ -112,6 +112,7 @@ class World:
     dataset_version: Any
     imported: Any
     upload: Any
+    rule: Any
     item: Any
     subject: Any
     job: Job
@@ -131,6 +132,7 @@ class World:
         return {
             "dataset_id": self.dataset.pk,
             "number": self.dataset_version.number,
+            "rule_id": self.rule.pk,
             "import_id": self.imported.pk,
             "upload_id": self.upload.pk,
             "item_id": self.item.pk,
@@ -173,6 +175,7 @@ def make_world(owner) -> World:
         dataset_version=dataset_versions.freeze(dataset, owner, validation_fraction=0.5),
         imported=dataset.imports.get(),
         upload=pieces.begin(dataset, owner, name=f"{marker}/half.zip", size=9),
+        rule=rulebook.save(owner, name=f"{marker} rule", dataset=dataset, decision="allow", reason="Ours."),
         item=dataset.items.first(),
         subject=create_subject(owner, name=f"{marker} subject"),
         job=job,
