@@ -1,6 +1,6 @@
 """`make bench`: the figures that TrainHub promises, measured here and now, side by side. Nothing is asserted.
 
-python -m bench [engine] [database] [hub] [queue] [push]     # all by default
+python -m bench [engine] [database] [hub] [queue] [push] [browsing]     # all by default
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from bench import database, hub, push, queueing
+from bench import browsing, database, hub, push, queueing
 
-PARTS = ("engine", "database", "hub", "queue", "push")
+PARTS = ("engine", "database", "hub", "queue", "push", "browsing")
 
 
 def main() -> int:
@@ -29,6 +29,8 @@ def main() -> int:
         queueing.main()
     if "push" in wanted:
         push.main()
+    if "browsing" in wanted:
+        browsing.main()
     return 0
 
 

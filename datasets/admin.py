@@ -8,9 +8,9 @@ from django.http import HttpRequest
 
 from common.admin import ReadOnlyAdmin
 from common.errors import ProblemError
-from datasets import sheet_admin, subject_admin  # noqa: F401  register subjects, policies, templates, renderings
+from datasets import edits, sheet_admin, subject_admin  # noqa: F401  those two register their own
 from datasets.creation import delete_dataset
-from datasets.models import Dataset, DatasetVersion, Import, Item, Refusal
+from datasets.models import Dataset, DatasetVersion, Edit, Import, Item, LabelCount, Refusal
 
 
 @admin.register(Dataset)
@@ -53,10 +53,56 @@ class RefusalAdmin(ReadOnlyAdmin):
 
 @admin.register(Item)
 class ItemAdmin(ReadOnlyAdmin):
-    list_display = ["name", "label", "media_type", "bytes", "dataset", "created_at"]
+    list_display = ["name", "label", "media_type", "bytes", "quality", "review", "governance", "aside", "dataset_id"]
+    list_filter = ["review", "governance", "media_type"]
+    search_fields = ["=sha256", "=id"]  # an index finds these among millions; names are searched on the dataset's page
+    search_help_text = "An id or a SHA-256; names are searched on the page of the dataset."
+    ordering = ["-id"]
+    actions = ["set_aside", "take_back"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Item]:
+        return super().get_queryset(request).defer("facts", "content", "caption", "metadata", "origin", "generated")
+
+    @admin.action(description="Set aside: no job is trained on them")
+    def set_aside(self, request: HttpRequest, rows: QuerySet[Item]) -> None:
+        self._set(request, rows, "by_hand")
+
+    @admin.action(description="Take back what was set aside")
+    def take_back(self, request: HttpRequest, rows: QuerySet[Item]) -> None:
+        self._set(request, rows, "")
+
+    def _set(self, request: HttpRequest, rows: QuerySet[Item], aside: str) -> None:
+        """One edit for each dataset, so that each can be undone there."""
+        changed = 0
+        for dataset in Dataset.objects.filter(pk__in=rows.order_by().values("dataset")):
+            changed += edits.edit_items(dataset, request.user, rows, field="aside", value=aside).count
+        messages.success(request, f"{changed:,} item{'s' * (changed != 1)} changed.")
+
+
+@admin.register(LabelCount)
+class LabelCountAdmin(ReadOnlyAdmin):
+    list_display = ["label", "count", "dataset"]
     list_select_related = ["dataset"]
-    list_filter = ["media_type", "created_at"]
-    search_fields = ["name", "sha256", "dataset__name"]
+    search_fields = ["label", "dataset__name"]
+
+
+@admin.register(Edit)
+class EditAdmin(ReadOnlyAdmin):
+    list_display = ["id", "dataset", "field", "count", "by", "at", "undone_at"]
+    list_select_related = ["dataset", "by"]
+    list_filter = ["field", "at"]
+    search_fields = ["dataset__name", "by__username"]
+    actions = ["undo"]
+
+    @admin.action(description="Undo: items get back what they had")
+    def undo(self, request: HttpRequest, rows: QuerySet[Edit]) -> None:
+        for edit in rows.order_by("-id"):
+            try:
+                undone = edits.undo(edit, request.user)
+            except ProblemError as problem:
+                messages.error(request, f"{problem.message} {problem.hint}")
+            else:
+                messages.success(request, f"{undone.restored:,} items are as before, {undone.left:,} were left.")
 
 
 @admin.register(DatasetVersion)

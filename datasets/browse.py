@@ -22,8 +22,8 @@ from datasets.search import in_content
 
 PAGE = 48
 COUNTED = 10_000
-RARE = 2_000  # so many items of one kind are looked up by their ids
-COUNTED_STRETCH = 20_000
+RARE = 1_000  # so many items of one kind are looked up by their ids
+COUNTED_STRETCH = 10_000
 SHOWN_BYTES = 20_000  # a row's content is listed up to this size
 
 BY_ID = [Segment("i", Q(), ("id",))]

@@ -54,13 +54,20 @@ def column(field: str) -> str:
 
 
 def expression(field: str, value: Any) -> Any:
-    """What an UPDATE sets."""
+    """The value as a queryset compares it; of metadata, the whole as it will be."""
     if field != "metadata":
         return value
     sets, drops = _parts(value)
     merged = Func(F("metadata"), Value(sets, JSONField()), arg_joiner=" || ", template="(%(expressions)s)")
     names = Value(drops, ArrayField(TextField()))
     return Func(merged, names, arg_joiner=" - ", template="(%(expressions)s)", output_field=JSONField())
+
+
+def written(field: str) -> str:
+    """SQL for what the column is set to; takes `parameters`."""
+    if field == "metadata":
+        return json_after(field)
+    return "(%(after)s::jsonb #>> '{}')::bigint" if field == "subject" else "%(after)s::jsonb #>> '{}'"
 
 
 def json_after(field: str) -> str:

@@ -26,7 +26,7 @@ from datasets.quality import score
 FIELDS = edit_values.FIELDS
 REVIEWED = {"label", "caption", "content"}  # what reviewers look at
 GOVERNED = {"metadata", "label", "group", "subject"}  # what rules look at
-CHUNK = 2000
+CHUNK = 5000
 NAMED = 20  # items that are named when they could not be restored
 
 _LABELS_BEFORE = (
@@ -74,11 +74,10 @@ def edit_items(dataset: Dataset, by: AbstractBaseUser, items: Items, *, field: s
             edit.delete()
             return edit
         edit.save(update_fields=["count"])
-        touched = Item.objects.filter(pk__in=EditedItem.objects.filter(edit=edit).values("item"))
         if field == "content":
-            content_edits.write(dataset, _single(touched), value)
+            content_edits.write(dataset, _single(edit), value)
         else:
-            touched.update(**{edit_values.column(field): edit_values.expression(field, value)})
+            _write(edit, f"{_column(edit)} = {edit_values.written(field)}")
         if field == "label":
             labels.moved(dataset, _LABELS_BEFORE, {"edit": edit.pk, "label": value})
         _follow(edit)
@@ -155,11 +154,43 @@ def _remember(edit: Edit, items: QuerySet[Item]) -> int:
         return cursor.rowcount
 
 
-def _single(touched: QuerySet[Item]) -> Item:
-    if touched.count() > 1:
+def _single(edit: Edit) -> Item:
+    if edit.count > 1:
         problem = "Change the content of one item at a time: no two of a dataset may say the same."
         raise InvalidInputError(problem, "Name one item.", fields={"items": [problem]})
-    return touched.get()
+    return Item.objects.get(pk__in=edit.items.values("item"))
+
+
+def _column(edit: Edit) -> str:
+    return connection.ops.quote_name(edit_values.column(edit.field))
+
+
+def _write(edit: Edit, assignment: str, fits: str = "true") -> int:
+    """UPDATE the edit's items, a few thousand a statement; returns how many. `was` is an item's EditedItem.
+
+    What reviewers and rules said of them falls in the same stroke: each write of a row costs all its indexes.
+    """
+    more = ""
+    if edit.field in REVIEWED:
+        more += ", review = 'none', review_round = item.review_round + 1"  # as reviews.forget
+    if edit.field in GOVERNED:
+        more += ", governance = 'unchecked'"  # as governance.recheck
+    sql = (
+        f"UPDATE datasets_item item SET {assignment}{more} FROM datasets_editeditem was"
+        " WHERE was.edit_id = %(edit)s AND was.id > %(first)s AND was.id <= %(last)s AND item.id = was.item_id"
+        f" AND {fits}"
+    )
+    given = {"edit": edit.pk, "first": 0, **edit_values.parameters(edit.field, edit.value)}
+    places = EditedItem.objects.filter(edit=edit).order_by("pk").values_list("pk", flat=True)
+    written = 0
+    with connection.cursor() as cursor:
+        while last := next(iter(places.filter(pk__gt=given["first"])[CHUNK - 1 : CHUNK]), None) or places.last():
+            if last <= given["first"]:
+                break
+            cursor.execute(sql, {**given, "last": last})
+            written += cursor.rowcount
+            given["first"] = last
+    return written
 
 
 def _restore(edit: Edit) -> Undone:
@@ -170,8 +201,7 @@ def _restore(edit: Edit) -> Undone:
             return Undone(edit, restored=1)
         item, reason = refusal
         return Undone(edit, left=1, kept=[Kept(item.pk, item.name, reason)])
-    column = f"item.{connection.ops.quote_name(edit_values.column(edit.field))}"
-    fits = f"to_jsonb({column}) IS NOT DISTINCT FROM {edit_values.json_after(edit.field)}"
+    fits = f"to_jsonb(item.{_column(edit)}) IS NOT DISTINCT FROM {edit_values.json_after(edit.field)}"
     pairs = "datasets_editeditem was JOIN datasets_item item ON item.id = was.item_id WHERE was.edit_id = %(edit)s"
     given = {"edit": edit.pk, **edit_values.parameters(edit.field, edit.value)}
     with connection.cursor() as cursor:
@@ -182,12 +212,7 @@ def _restore(edit: Edit) -> Undone:
             back = f"SELECT was.before #>> '{{}}' AS label, count(*) AS items FROM {pairs} AND {fits} GROUP BY 1"
             gone = f"SELECT %(label)s, -count(*) FROM {pairs} AND {fits}"
             labels.moved(edit.dataset, f"{back} UNION ALL {gone}", {**given, "label": edit.value})
-        cursor.execute(
-            f"UPDATE datasets_item item SET {column.removeprefix('item.')} = {edit_values.restored(edit.field)}"
-            f" FROM datasets_editeditem was WHERE was.edit_id = %(edit)s AND item.id = was.item_id AND {fits}",
-            given,
-        )
-        restored = cursor.rowcount
+    restored = _write(edit, f"{_column(edit)} = {edit_values.restored(edit.field)}", fits)
     kept = [Kept(pk, name, f"Its {edit.field} was changed again since.") for pk, name, _ in others]
     return Undone(edit, restored, others[0][2] if others else 0, kept)
 
@@ -195,12 +220,10 @@ def _restore(edit: Edit) -> Undone:
 def _follow(edit: Edit) -> None:
     """What an edit or its undo leads to: new rounds of review, another look of the rules, and pages that show it."""
     dataset = edit.dataset
-    ids = EditedItem.objects.filter(edit=edit).values_list("item", flat=True).iterator(CHUNK)
-    while part := list(islice(ids, CHUNK)):
-        if edit.field in REVIEWED:
-            reviews.forget(dataset, part)
-        if edit.field in GOVERNED:
-            governance.recheck(dataset, part)
+    if edit.field == "content":
+        reviews.forget(dataset, edit.items.values_list("item", flat=True))
+    if edit.field in GOVERNED:
+        governance.ask(Dataset.objects.filter(pk=dataset.pk))
     if edit.field == "aside" and dataset.quality is not None:
         score.settle(dataset)
     Dataset.objects.filter(pk=dataset.pk).update(updated_at=Now())

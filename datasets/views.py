@@ -26,12 +26,15 @@ from common.pages import (
     page_of,
     search_text,
     show,
+    wants_fragment,
 )
 from datasets import creation, imports, item_views, live, options, overview, versions
 from datasets.models import Dataset, Import, Modality, Refusal
+from datasets.reasons import KIND_WORDS
 from datasets.splits import CONTENT, RULE_WORDS
 
 SORTS = {"created": "created_at", "name": "name", "items": "item_count", "size": "byte_count", "changed": "updated_at"}
+KINDS = [{"value": value, "title": title, "words": KIND_WORDS[value]} for value, title in Modality.choices]
 SPLIT_AT_ONCE = 5_000  # items
 NAMED_JOBS = 3
 SHARES = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0", "split_by": CONTENT}
@@ -60,7 +63,7 @@ def datasets(request: HttpRequest) -> HttpResponseBase:
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     values = {key: clean(value) for key, value in request.POST.items()}
-    context: dict[str, Any] = {"values": {"modality": Modality.IMAGE.value} | values, "modalities": Modality.choices}
+    context: dict[str, Any] = {"values": {"modality": Modality.IMAGE.value} | values, "kinds": KINDS}
     if request.method != "POST":
         return render(request, "datasets/new.html", context)
     try:
@@ -80,17 +83,20 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_safe
 def dataset(request: HttpRequest, pk: int) -> HttpResponse:
     found = _find(request, pk)
-    context = live.context(found)
-    context |= item_views.listing(request, found, context["labels"])
+    labels = overview.label_counts(found)
+    unlabelled = next((entry.count for entry in labels if not entry.label), 0)
+    context = {
+        "dataset": found, "labels": labels, **item_views.listing(request, found, labels),
+        "unlabelled": unlabelled if found.modality == Modality.IMAGE else 0,
+    }  # fmt: skip
     if request.GET.get("part") == "classes":
         return render(request, "datasets/_class_filter.html", context)
-    counts = {entry.label: entry.count for entry in context["labels"]}
-    context |= {
-        "unlabelled": counts.get("", 0) if found.modality == Modality.IMAGE else 0, "used": _used(found),
-        "values": SHARES, "split_rules": RULE_WORDS.items(),
+    if not wants_fragment(request):
+        context |= live.context(found)
+        context |= {"used": _used(found), "values": SHARES, "split_rules": RULE_WORDS.items()}
         # Counting what a split of very many items would give takes seconds: it is done when someone asks.
-        **(_split(found, SHARES) if found.item_count <= SPLIT_AT_ONCE else {"counts": None, "split_later": True}),
-    }  # fmt: skip
+        later = {"counts": None, "split_later": True}
+        context |= _split(found, SHARES) if found.item_count <= SPLIT_AT_ONCE else later
     return show(request, "datasets/dataset.html", "datasets/_items.html", context)
 
 
