@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEVICE = re.compile(r"cpu|cuda:[0-9]{1,3}")
 COUNT = re.compile(r"[0-9]{1,3}")
+MOST_SLOTS = 999
 TICK = 0.25
 BEAT_SECONDS = 2.0
 SWEEP_SECONDS = 1.0
@@ -283,7 +284,7 @@ def check_name(name: str) -> None:
 def slots_of_this_machine(wanted: str = "") -> list[str]:
     """The devices of this node's slots: `wanted` ("cpu,cpu" or "2"), else one per GPU, else one for the CPU.
 
-    InvalidInputError for what names none.
+    InvalidInputError for what names none, or one that is not here.
     """
     gpus = [f"cuda:{device.index}" for device in devices() if device.kind == "gpu"]
     words = [word.strip() for word in wanted.split(",") if word.strip()]
@@ -292,10 +293,17 @@ def slots_of_this_machine(wanted: str = "") -> list[str]:
     if COUNT.fullmatch(words[0]) and len(words) == 1:
         count = int(words[0])
         return (gpus * count)[:count] if gpus else ["cpu"] * count
+    usage = (
+        f"Use a number to {MOST_SLOTS}, or devices by comma, such as cuda:0,cuda:1,cpu: TRAINHUB_SLOTS=… or --slots."
+    )
     for word in words:
         if not DEVICE.fullmatch(word):
-            raise InvalidInputError(
-                f"'{word[:40]}' can't be a slot.",
-                "Use a number to 999, or devices by comma, such as cuda:0,cuda:1,cpu: TRAINHUB_SLOTS=… or --slots.",
-            )
+            raise InvalidInputError(f"'{word[:40]}' can't be a slot.", usage)
+    if len(words) > MOST_SLOTS:
+        raise InvalidInputError(f"{len(words):,} slots can't be had on one node.", usage)
+    if missing := [word for word in words if word not in {"cpu", *gpus}]:
+        raise InvalidInputError(
+            f"This machine has no device {missing[0]}.",
+            f"It has {', '.join(['cpu', *gpus])}. Correct TRAINHUB_SLOTS or --slots, or check the driver.",
+        )
     return words

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from common.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from engine.telemetry import Device
 from jobs import conclusion, nodes
 from jobs.conclusion import Ended, Ending
 from jobs.models import Attempt, Job, Node, NodeEvent
@@ -211,8 +212,23 @@ def test_slots_that_name_no_device_are_refused_before_the_node_joins(wanted):
         slots_of_this_machine(wanted)
 
 
-def test_slots_are_a_number_or_devices(monkeypatch):
-    assert slots_of_this_machine("cpu, cuda:1,") == ["cpu", "cuda:1"]
+@pytest.fixture
+def two_gpus(monkeypatch):
+    found = [Device("gpu", 0, "GPU", None), Device("gpu", 1, "GPU", None), Device("cpu", 0, "CPU", None)]
+    monkeypatch.setattr("jobs.node.devices", lambda: found)
+
+
+def test_slots_of_devices_that_this_machine_lacks_are_refused(two_gpus):
+    """A node with slots for GPUs that were not there took jobs, and failed each of them."""
+    with pytest.raises(InvalidInputError, match="no device cuda:2") as refused:
+        slots_of_this_machine("cuda:1,cuda:2,cpu")
+    assert "It has cpu, cuda:0, cuda:1." in refused.value.hint
+    with pytest.raises(InvalidInputError, match="1,000 slots"):
+        slots_of_this_machine(",".join(["cpu"] * 1000))
+
+
+def test_slots_are_a_number_or_devices(monkeypatch, two_gpus):
+    assert slots_of_this_machine("cpu, cuda:1,cuda:1,") == ["cpu", "cuda:1", "cuda:1"]
     monkeypatch.setattr("jobs.node.devices", list)
     assert (slots_of_this_machine(" 2 "), slots_of_this_machine("0"), slots_of_this_machine()) == (
         ["cpu", "cpu"],
