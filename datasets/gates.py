@@ -50,7 +50,7 @@ def left_out(dataset: Dataset) -> dict[str, int]:
 
 def in_words(counts: Mapping[str, int]) -> str:
     """'3 set aside, 1 rejected by a reviewer'; '' when nothing was left out."""
-    return ", ".join(f"{count:,} {REASONS[key].lower()}" for key, count in counts.items() if count)
+    return ", ".join(f"{counts[key]:,} {words.lower()}" for key, words in REASONS.items() if counts.get(key))
 
 
 def _passed(dataset: Dataset) -> Q:

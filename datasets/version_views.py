@@ -98,7 +98,7 @@ def _dataset(request: HttpRequest, pk: int) -> Dataset:
 
 
 def _reasons(found: DatasetVersion) -> list[tuple[str, int]]:
-    return [(gates.REASONS[reason], count) for reason, count in found.left_out.items()]
+    return [(words, found.left_out[reason]) for reason, words in gates.REASONS.items() if reason in found.left_out]
 
 
 def _jobs(found: DatasetVersion) -> list[dict[str, Any]]:

@@ -235,7 +235,9 @@ def _version(
         return version
     given = {name: value for name, value in split.items() if value is not None}
     frozen = versions.freeze(chosen, owner, seed=seed, **given)
-    _check_classes(recipe, chosen, len(frozen.classes), 0)  # what passed the gates may have fewer
+    if chosen.approvals or chosen.governed:
+        unlabelled = gates.trainable(chosen).filter(label="").count()
+        _check_classes(recipe, chosen, len(frozen.classes), unlabelled)
     return frozen
 
 
@@ -262,9 +264,9 @@ def check_data(
     if version:
         _check_classes(recipe, chosen, len(version.classes), 0)
         return chosen
+    if chosen.approvals or chosen.governed:
+        return chosen  # what its items are is looked at when it is frozen: the rules may have to look first
     items = gates.trainable(chosen)
-    if (chosen.approvals or chosen.governed) and not items.exists():
-        return chosen  # freezing says why nothing passed, or lets the rules look first
     labels = items.order_by().values_list("label", flat=True).distinct()
     unlabelled = items.filter(label="").count()
     _check_classes(recipe, chosen, len(set(labels[:3]) - {""}), unlabelled)
