@@ -71,6 +71,14 @@ class Draft:
         """What was written so far, from its start, independent of further writes."""
         return io.BufferedReader(Window(self.descriptor, 0, self.bytes))
 
+    def take_in(self) -> None:
+        """Count and hash what another process wrote to the path."""
+        with open(self.path, "rb") as file:
+            self._hash = hashlib.sha256()
+            while chunk := file.read(CHUNK):
+                self._hash.update(chunk)
+            self.bytes = file.tell()
+
     def sync(self) -> None:
         with disk_full_in_words():
             os.fchmod(self.descriptor, MODE)

@@ -77,7 +77,7 @@ def _look(container: InputContainer, format: str, path: Path) -> dict[str, Any]:
     count = _decode(container, [track for track in (pictures, sound) if track is not None], main, format)
     found = _sound_facts(sound, count) if pictures is None else _picture_facts(pictures, sound, count)
     if not (count.frames if pictures is not None else count.samples):
-        raise Refused("empty", "Nothing in it can be played.")
+        raise Refused("broken_media", "Nothing in it can be decoded: it is damaged, cut off or empty.")
     _check_end(container, main, promised, found["seconds"], count, format)
     return found | {"media_type": _media_type(container, pictures, format, path)}
 

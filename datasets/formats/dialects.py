@@ -31,9 +31,9 @@ class Dialect:
     header: bool
     columns: tuple[str, ...]
 
-    def reader(self, lines: Any) -> Any:
-        """Python's own reader of such lines."""
-        return csv.reader(lines, **_settings(self.delimiter, self.quoted))
+    def reader(self, lines: Any, *, strict: bool = False) -> Any:
+        """Python's own reader of such lines. `strict`: quotes inside a quoted cell are an error, not a part of it."""
+        return csv.reader(lines, strict=strict, **_settings(self.delimiter, self.quoted))
 
 
 def sniff(sample: str, *, whole: bool, options: dict[str, Any] | None = None) -> Dialect | None:
@@ -47,7 +47,7 @@ def sniff(sample: str, *, whole: bool, options: dict[str, Any] | None = None) ->
     best: tuple[tuple[float, int, int], str, bool, list[list[str]]] | None = None
     for delimiter in [forced] if forced else DELIMITERS:
         for quoted in (True, False):
-            rows = _rows(text, delimiter, quoted, whole)
+            rows = _rows(text, delimiter, quoted)
             if rows is None or (quoted and not _uses_quotes(text, delimiter)):
                 continue
             width, agree = _width(rows)
@@ -81,12 +81,10 @@ def names(cells: list[str]) -> tuple[str, ...]:
 def is_header(rows: list[list[str]]) -> bool:
     """Whether the first row names the columns: texts, each once, unlike what stands below."""
     first, rest = rows[0], rows[1:]
-    if not rest:
-        return False
-    if any(cell.strip() in MISSING or _is_value(cell) for cell in first) or len(set(first)) < len(first):
+    if any(cell.strip() in MISSING or is_value(cell) for cell in first) or len(set(first)) < len(first):
         return False
     below = [[row[number].strip() for row in rest if number < len(row)] for number in range(len(first))]
-    if any(cells and all(_is_value(cell) or cell in MISSING for cell in cells) and any(cells) for cells in below):
+    if any(cells and all(is_value(cell) or cell in MISSING for cell in cells) and any(cells) for cells in below):
         return True
     if any(cell.strip() in column for cell, column in zip(first, below, strict=True)):
         return False  # it is one of the values
@@ -99,27 +97,27 @@ def _settings(delimiter: str, quoted: bool) -> dict[str, Any]:
     return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE}
 
 
-def _rows(text: str, delimiter: str, quoted: bool, whole: bool) -> list[list[str]] | None:
-    """The first rows that hold anything; None when quotes don't match."""
+def _rows(text: str, delimiter: str, quoted: bool) -> list[list[str]] | None:
+    """The first rows that hold anything; None when there are none, or a cell never ends."""
     csv.field_size_limit(limits.MAX_ROW_BYTES)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=quoted, **_settings(delimiter, quoted))
-    rows: list[list[str]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), **_settings(delimiter, quoted))
     try:
-        for row in islice(reader, ROWS):
-            if any(cell.strip() for cell in row):
-                rows.append(row)
-    except csv.Error as error:
-        # The sample may end within quotes; elsewhere they are not meant as quotes.
-        if whole or "unexpected end" not in str(error):
-            return None
-    return rows or None
+        return [row for row in islice(reader, ROWS) if any(cell.strip() for cell in row)] or None
+    except csv.Error:
+        return None
 
 
 def _uses_quotes(text: str, delimiter: str) -> bool:
+    """Whether cells stand in quotes. In tab-separated files that needs more than a few: people just write them."""
     edge = re.escape(delimiter)
-    return bool(re.search(rf'(?:^|{edge})"(?:[^"]|"")*"(?:{edge}|\r|\n|\Z)', text, re.MULTILINE)) and (
-        delimiter != "\t" or bool(re.search(r'(?:^|\t)"[^"\n]*(?:""|\t|\n)', text, re.MULTILINE))
-    )
+    wrapped = len(re.findall(rf'(?:^|(?<={edge}))"(?:[^"]|"")*"(?={edge}|\r|\n|\Z)', text, re.MULTILINE))
+    opened = len(re.findall(rf'(?:^|{edge})"', text, re.MULTILINE))
+    if wrapped < 0.9 * opened:
+        return False
+    if delimiter != "\t":
+        return wrapped > 0
+    inside = re.search(r'(?:^|\t)"[^"\n]*(?:""|\t|\n)', text, re.MULTILINE)
+    return wrapped > 0 and (inside is not None or wrapped >= 0.5 * (text.count("\t") + text.count("\n")))
 
 
 def _width(rows: list[list[str]]) -> tuple[int, float]:
@@ -130,7 +128,7 @@ def _width(rows: list[list[str]]) -> tuple[int, float]:
 def _single(text: str, options: dict[str, Any]) -> Dialect | None:
     """A column of numbers or times, one a line."""
     rows = [[line] for line in islice(text.splitlines(), ROWS) if line.strip()]
-    if len(rows) < 2 or not all(_is_value(row[0]) or row[0].strip() in MISSING for row in rows[1:]):
+    if len(rows) < 2 or not all(is_value(row[0]) or row[0].strip() in MISSING for row in rows[1:]):
         return None
     return _dialect("\x1f", False, rows, options)  # a separator that texts don't hold
 
@@ -139,9 +137,9 @@ def _dialect(delimiter: str, quoted: bool, rows: list[list[str]], options: dict[
     header = options["header"] if "header" in options else is_header(rows)
     width = len(rows[0]) if header else _width(rows)[0]
     if width > limits.MAX_COLUMNS:
-        raise Refused("too_many_columns", f"It has {width:,} columns; at most {limits.MAX_COLUMNS:,} are taken.")
+        raise Refused("too_many_columns", f"It has more than {limits.MAX_COLUMNS:,} columns.")
     return Dialect(delimiter, quoted, header, names(rows[0] if header else [""] * width))
 
 
-def _is_value(cell: str) -> bool:
+def is_value(cell: str) -> bool:
     return bool(NUMBER.fullmatch(cell) or MOMENT.fullmatch(cell))

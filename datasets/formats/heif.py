@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datasets.formats.facts import HEAD
 from datasets.formats.images import heif_formats, inspect_image
+from datasets.refused import Refused
 
 
 def look(path: Path) -> dict[str, int | None]:
@@ -13,5 +14,10 @@ def look(path: Path) -> dict[str, int | None]:
     with open(path, "rb") as file:
         head = file.read(HEAD)
         file.seek(0)
-        facts = inspect_image(file, head, heif_formats())
+        try:
+            facts = inspect_image(file, head, heif_formats())
+        except Refused as refused:
+            if refused.code != "not_an_image":
+                raise
+            raise Refused("broken_image", "The HEIC picture is damaged or cut off.") from refused
     return {"width": facts.width, "height": facts.height}

@@ -12,6 +12,11 @@ from datasets.refused import Refused
 
 LABELS = ("label", "class", "category", "target")
 CAPTIONS = ("caption", "text", "description", "prompt")
+# What people call the sets of a split that they made themselves; kept in an item's metadata.
+SPLITS = {
+    "train": "train", "training": "train", "test": "test", "testing": "test", "eval": "validation",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+}  # fmt: skip
 MAX_STARS = 3
 _PLACEHOLDER = re.compile(r"\{(label|group|subject|split)\}|\*|[^{}*]+|.")
 
@@ -60,6 +65,8 @@ def marks_of(given: dict[str, Any], options: dict[str, Any], *, captions: bool =
     moment = None
     if (key := column.get("recorded_at")) in rest and (moment := _moment(rest[key])) is not None:
         rest.pop(key)
+    if (key := column.get("split")) in rest and str(rest[key]).strip().lower() in SPLITS:
+        rest["split"] = SPLITS[str(rest.pop(key)).strip().lower()]
     return Marks(label, caption, group, subject, moment, rest)
 
 
@@ -97,7 +104,8 @@ def marks_from_name(name: str, expression: re.Pattern[str]) -> Marks:
     subject = name if "/" in expression.pattern.replace("[^/", "") else name.rsplit("/", 1)[-1]
     found = expression.fullmatch(subject)
     parts = found.groupdict() if found else {}
-    metadata = {"split": parts["split"]} if parts.get("split") else {}
+    split = (parts.get("split") or "").lower()
+    metadata = {"split": SPLITS.get(split, split)} if split else {}
     return Marks(
         label=parts.get("label") or "", group=parts.get("group") or "", subject=parts.get("subject") or "",
         metadata=metadata,

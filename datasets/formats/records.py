@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -70,7 +71,7 @@ def records_of(draft: Draft, encoding: Encoding, sample: str, options: dict[str,
     read_as = options.get("read_as", "")
     if read_as == "document":
         return None
-    layout = _json_layout(sample)
+    layout = json_layout(sample)
     if layout:
         found = Records(draft, encoding, layout)
         columns = [set(record.value) for record in islice(found.read(), PROBED) if isinstance(record.value, dict)]
@@ -88,12 +89,12 @@ def records_of(draft: Draft, encoding: Encoding, sample: str, options: dict[str,
         dialect = Dialect(dialect.delimiter, dialect.quoted, False, columns)
     if shapes.fits(set(dialect.columns), options) and (dialect.header or rows):
         return Records(draft, encoding, "delimited", dialect)
-    if read_as == "rows" or (dialect.header and len(dialect.columns) > 2 and len(rows) >= 5):
+    if read_as == "rows" or (dialect.header and len(rows) >= 5 and _is_tabular(rows, dialect)):
         raise _unknown(list(dialect.columns), "a table")
     return None
 
 
-def _json_layout(sample: str) -> str:
+def json_layout(sample: str) -> str:
     start = sample.lstrip()
     if start.startswith("["):
         try:
@@ -129,6 +130,16 @@ def _sample_rows(sample: str, dialect: Dialect) -> list[list[str]]:
     return rows[1:] if dialect.header else rows
 
 
+def _is_tabular(rows: list[list[str]], dialect: Dialect) -> bool:
+    """Whether it is surely a table and no prose with commas: several columns, or one of numbers or times."""
+    cells = [row for row in rows if len(row) == len(dialect.columns)]
+    if len(cells) < 0.98 * len(rows):
+        return False
+    return len(dialect.columns) > 2 or any(
+        all(dialects.is_value(row[number]) for row in cells) for number in range(len(dialect.columns))
+    )
+
+
 def _label_and_text(rows: list[list[str]], dialect: Dialect, options: dict[str, Any]) -> tuple[str, ...] | None:
     """Names for two columns without a header of which one holds a few short words, over and over."""
     if len(dialect.columns) != 2 or (dialect.delimiter != "\t" and options.get("read_as") != "rows") or len(rows) < 5:
@@ -137,7 +148,8 @@ def _label_and_text(rows: list[list[str]], dialect: Dialect, options: dict[str, 
     kinds = [len({row[number] for row in cells}) for number in (0, 1)]
     longest = [max(len(row[number]) for row in cells) for number in (0, 1)]
     few = 0 if kinds[0] <= kinds[1] else 1
-    if kinds[few] > max(2, len(cells) // 4) or longest[few] > 40:
+    named = [row[few] for row in cells if re.search(r"\w", row[few])]  # a tab may also indent a paragraph
+    if not 2 <= kinds[few] <= max(2, len(cells) // 4) or longest[few] > 40 or len(named) < 0.95 * len(cells):
         return None
     return ("label", "text") if few == 0 else ("text", "label")
 
@@ -257,7 +269,7 @@ class _Feed:
 def _delimited(pieces: Iterator[str], dialect: Dialect) -> Iterator[tuple[int, dict[str, Any] | Refused]]:
     csv.field_size_limit(limits.MAX_ROW_BYTES)
     feed = _Feed(_lines(pieces))
-    reader = dialect.reader(feed)
+    reader = dialect.reader(feed, strict=True)
     header_seen = not dialect.header
     recoveries = 0
     while True:
@@ -289,7 +301,7 @@ def _delimited(pieces: Iterator[str], dialect: Dialect) -> Iterator[tuple[int, d
             problem = Refused("bad_row", "Its quotes don't match.")
             recoveries += 1
             feed.give_back()
-            reader = dialect.reader(feed)
+            reader = dialect.reader(feed, strict=True)
         yield first, problem
         if recoveries > MAX_RECOVERIES:
             yield first, Refused("bad_row", f"Quotes don't match in more than {MAX_RECOVERIES:,} rows; reading ended.")

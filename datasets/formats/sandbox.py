@@ -40,13 +40,9 @@ class Sandbox:
 
     def ask(self, what: str, path: Path, beat: Callable[[], None], **more: Any) -> dict[str, Any]:
         """Have a file looked at. Refused when it is found unusable, takes too long, or brings the process down."""
-        process = self.process or self._start()
-        request = {"do": what, "path": str(path), **more}
-        assert process.stdin is not None
+        request = json.dumps({"do": what, "path": str(path), **more}).encode() + b"\n"
         try:
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
-            answer = self._answer(process, beat)
+            answer = self._answer(self._send(request), beat)
         except BaseException:
             self.close()
             raise
@@ -68,6 +64,19 @@ class Sandbox:
                         pipe.close()
                     except BrokenPipeError:
                         pass
+
+    def _send(self, request: bytes) -> subprocess.Popen[bytes]:
+        """Put the question to the process that is there, or to a new one when it ended meanwhile."""
+        for process in (self.process, None):
+            process = process or self._start()
+            assert process.stdin is not None
+            try:
+                process.stdin.write(request)
+                process.stdin.flush()
+                break
+            except BrokenPipeError:
+                self.close()
+        return process
 
     def _start(self) -> subprocess.Popen[bytes]:
         environment = {

@@ -91,7 +91,7 @@ def test_refusals_come_in_pages(api, filled):
     assert shown["count"] == 2 and shown["next"]
     assert shown["results"][0] | {"id": 0} == {
         "id": 0, "name": "bad.png", "code": "not_an_image",
-        "reason": "Its content is not a picture that is known here.",
+        "reason": "Its content is text, not a picture.",
     }  # fmt: skip
 
 
