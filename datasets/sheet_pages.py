@@ -11,7 +11,7 @@ from common.errors import NotFoundError
 from common.files import store
 from datasets.models import Item
 
-ROWS = 50
+ROWS = 25
 COLUMNS = 40  # shown of a wide table; the others are in its profile
 CELL = 200  # characters of a cell
 POINTS = 1500  # of a plotted column

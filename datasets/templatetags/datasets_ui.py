@@ -136,8 +136,15 @@ def turns(content: dict[str, Any]) -> list[dict[str, str]]:
 def facts(item: Item) -> list[tuple[str, str]]:
     """What was measured, as names and figures."""
     long = {"head", "profile", "columns", "parquet"}
-    plain = [(name, value) for name, value in item.facts.items() if name not in long and not isinstance(value, dict)]
-    return [(name, wording.duration(value) if name == "seconds" else wording.number(value)) for name, value in plain]
+    found = []
+    for name, value in item.facts.items():
+        if name == "seconds":
+            found.append(("length", wording.duration(value)))
+        elif isinstance(value, bool):
+            found.append((name, "yes" if value else "no"))
+        elif name not in long and isinstance(value, str | int | float):
+            found.append((name, wording.number(value)))
+    return found
 
 
 @register.filter

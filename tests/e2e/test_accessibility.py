@@ -48,12 +48,19 @@ def filled(newcomers_hub):
         f"/jobs/{held}", f"/jobs/{after}", f"/jobs/new?from={held}",
         f"/jobs/{done}", f"/jobs/{failed}", f"/jobs/{running}", f"/jobs/{waiting}", f"/jobs/new?dataset={images['id']}",
         f"/schedules/{schedule}", f"/schedules/{schedule}/edit", f"/templates/new?job={done}",
-        f"/datasets/{texts['id']}", f"/datasets/{images['id']}", f"/models/{model}", f"/versions/{version}",
+        f"/datasets/{texts['id']}", f"/datasets/{images['id']}", first_item(hub, texts), first_item(hub, images),
+        f"/datasets/{images['id']}?search=nothing-is-called-so", f"/models/{model}", f"/versions/{version}",
         "/jobs?search=nothing-is-called-so",
     ]  # fmt: skip
     for job in (after, held, waiting, running):
         hub.post(f"/training/jobs/{job}/cancel")
         hub.wait_job(job, "cancelled")
+
+
+def first_item(hub, dataset):
+    """The address of a dataset's first item."""
+    items = hub.get(f"/datasets/{dataset['id']}/items?page_size=1")["results"]
+    return f"/datasets/{dataset['id']}/items/{items[0]['id']}"
 
 
 def faults(page):
