@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import api, control_api, hub_api
+from jobs import api, control_api, hub_api, subject_api
 
 urlpatterns = [
     path("training/jobs", api.JobsView.as_view(), name="api-jobs"),
@@ -19,6 +19,9 @@ urlpatterns = [
     path("training/jobs/<int:job_id>/lineage", api.LineageView.as_view(), name="api-job-lineage"),
     path("training/jobs/<int:job_id>/logs", api.LogsView.as_view(), name="api-job-logs"),
     path("training/jobs/<int:job_id>/checkpoints", api.CheckpointsView.as_view(), name="api-job-checkpoints"),
+    path("training/eligible-subjects", subject_api.EligibleSubjectsView.as_view(), name="api-eligible-subjects"),
+    path("training/start", subject_api.StartView.as_view(), name="api-start"),
+    path("training/estimate", subject_api.EstimateView.as_view(), name="api-estimate"),
     path("training/queue", control_api.QueueView.as_view(), name="api-queue"),
     path("training/active", api.ActiveView.as_view(), name="api-active"),
     path("training/status", api.StatusView.as_view(), name="api-status"),
