@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PARTS = ("training", "validation", "testing")
 OFTEN = 5  # different prompts with one long answer from which on it is a stock phrase
 GATHERED = 500
-LEARNT_CHARACTERS = 20_000  # of a text, for learning labels
+LEARNT_CHARACTERS = 10_000  # of a text, for learning labels
 
 Findings = dict[int, list[Found]]  # by the place of the item
 

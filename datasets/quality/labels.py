@@ -21,6 +21,8 @@ USEFUL = 0.5  # of the way from guessing to certain: a model below this knows to
 MARGIN = 0.3  # by which the other label must be more probable
 DIMENSIONS = 64
 WORDS = 1 << 18  # of the hashed vocabulary
+FEWEST_PASSES, MOST_PASSES = 3, 12  # over all texts
+WORK = 300_000_000  # words times labels that are looked at in all passes: some seconds
 
 
 @dataclass
@@ -106,20 +108,22 @@ def _out_of_fold(data: object, own: np.ndarray, kind: str, beat: Callable[[], No
                 beat()
                 yield fold
 
-    model, ready = _for_text(data) if kind == "text" else _for_numbers(np.asarray(data, np.float32))
+    model, ready = _for_text(data, own.max() + 1) if kind == "text" else _for_numbers(np.asarray(data, np.float32))
     folds = _Beating(FOLDS, shuffle=True, random_state=0)
     return cross_val_predict(model, ready, own, cv=folds, method="predict_proba")
 
 
-def _for_text(texts: object) -> tuple[object, object]:
+def _for_text(texts: object, labels: int) -> tuple[object, object]:
     """Weights of words and pairs of words, and a linear model of them."""
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
     from sklearn.linear_model import SGDClassifier
     from sklearn.pipeline import make_pipeline
 
     words = HashingVectorizer(n_features=WORDS, ngram_range=(1, 2), alternate_sign=False, norm=None)
-    linear = SGDClassifier(loss="log_loss", alpha=2e-6, max_iter=12, tol=None, random_state=0)
-    return make_pipeline(TfidfTransformer(sublinear_tf=True), linear), words.transform(texts)
+    ready = words.transform(texts)
+    passes = max(FEWEST_PASSES, min(MOST_PASSES, WORK // max(1, ready.nnz * labels * FOLDS)))
+    linear = SGDClassifier(loss="log_loss", alpha=2e-6, max_iter=passes, tol=None, random_state=0)
+    return make_pipeline(TfidfTransformer(sublinear_tf=True), linear), ready
 
 
 def _for_numbers(rows: np.ndarray) -> tuple[object, object]:

@@ -83,7 +83,7 @@ def is_card(text: str) -> bool:
     digits = [int(char) for char in text if char.isdigit()]
     if (
         not 13 <= len(digits) <= 19
-        or len(set(digits)) < 3
+        or len(set(digits)) < 2
         or not _is_network("".join(map(str, digits[:4])), len(digits))
     ):
         return False

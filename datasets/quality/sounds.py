@@ -42,32 +42,25 @@ def measure(item: Item, beat: Callable[[], None]) -> tuple[dict[str, Any], bytes
     with opened(item, beat) as file, av.open(file) as container:
         stream = container.streams.audio[0]
         rate, channels = stream.rate, stream.channels
-        plain = av.AudioResampler(format="s16", layout="mono")
-        slow = av.AudioResampler(format="flt", layout="mono", rate=RATE)
-        for frame in _frames(container.decode(stream)):
+        for frame in container.decode(stream):
             beat()
-            for piece in plain.resample(frame):
-                wave = piece.to_ndarray()[0]
-                digest.update(wave.tobytes())
-                loud = np.abs(wave.astype(np.int32))
-                samples += len(wave)
-                peak = max(peak, float(loud.max(initial=0)) / 32768)
-                power += float(np.square(wave.astype(np.float64) / 32768).sum())
-                full += int((loud >= FULL * 32767).sum())
+            waves = _waves(frame)
+            mono = waves.mean(0)
+            loud = np.abs(waves).max(0)
+            digest.update(np.round(mono * 32767).astype(np.int16).tobytes())
+            samples += len(mono)
+            peak = max(peak, float(loud.max(initial=0)))
+            power += float(np.square(mono, dtype=np.float64).sum())
+            full += int((loud >= FULL).sum())
             if samples <= COMPARED_SECONDS * rate:
-                kept += [piece.to_ndarray()[0] for piece in slow.resample(frame)]
+                kept.append(mono)
     if not samples:
         raise ValueError("no samples")
     facts = {
         "normal": digest.hexdigest(), "seconds": round(samples / rate, 3), "sample_rate": rate, "channels": channels,
         "peak": round(peak, 4), "level": round(float(np.sqrt(power / samples)), 6), "full": round(full / samples, 6),
     }  # fmt: skip
-    return facts, fingerprint(np.concatenate(kept) if kept else np.zeros(WINDOW, np.float32))
-
-
-def _frames(frames: Any) -> Iterator[Any]:
-    yield from frames
-    yield None  # empties the resamplers
+    return facts, fingerprint(_slowed(np.concatenate(kept or [np.zeros(WINDOW, np.float32)]), rate))
 
 
 def fingerprint(wave: np.ndarray) -> bytes:
@@ -114,6 +107,33 @@ def features(values: np.ndarray) -> np.ndarray:
 
     numbers = np.ascontiguousarray(values[:, CEPSTRUM]).view(np.float16).astype(np.float32)
     return np.nan_to_num(numbers)
+
+
+def _waves(frame: Any) -> np.ndarray:
+    """The samples of a decoded frame, a row a channel, from -1 to 1: float32."""
+    import numpy as np
+
+    rows = frame.to_ndarray()
+    if not frame.format.is_planar:
+        rows = rows.reshape(-1, frame.layout.nb_channels).T
+    if rows.dtype.kind == "f":
+        return rows.astype(np.float32)
+    if rows.dtype == np.uint8:
+        return (rows.astype(np.float32) - 128) / 128
+    return rows.astype(np.float32) / -float(np.iinfo(rows.dtype).min)
+
+
+def _slowed(wave: np.ndarray, rate: int) -> np.ndarray:
+    """A recording at the rate at which recordings are compared."""
+    import math
+
+    import numpy as np
+    from scipy.signal import resample_poly
+
+    if rate == RATE:
+        return wave
+    shared = math.gcd(rate, RATE)
+    return resample_poly(wave, RATE // shared, rate // shared).astype(np.float32)
 
 
 def _stretched(rows: np.ndarray, count: int) -> np.ndarray:
