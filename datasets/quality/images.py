@@ -21,6 +21,7 @@ UNREADABLE = (DamagedError, UnidentifiedImageError, Image.DecompressionBombError
 SIDE = 32  # of the small grey picture that is kept
 LOOKED_AT = 256  # pixels of the longer side on which sharpness and exposure are measured
 TINY = 8
+EVEN, EVEN_IF_DARK = 2.0, 0.5  # spread of grey values, 0–255: what is nearly black may still show something
 FAR_SMALLER = 8  # times fewer pixels than usual
 # The kept value: two perceptual hashes of 64 bits, the small grey picture, 64 shares of colours as bytes.
 HASHES = slice(0, 16)
@@ -83,7 +84,7 @@ def sharpness(grey: np.ndarray) -> float:
 
 def judge(facts: dict[str, Any], profile: Profile) -> Iterator[Found]:
     """What is wrong with one picture, given what the dataset's pictures are like."""
-    if facts["spread"] < 2:
+    if facts["spread"] < (EVEN_IF_DARK if facts["dark"] > 0.9 else EVEN):
         yield Found("blank", "It is one even colour.")
         return
     width, height = facts["width"], facts["height"]
