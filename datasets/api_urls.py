@@ -21,6 +21,11 @@ urlpatterns = [
     path(f"{DATASET}/files", api.FilesView.as_view(), name="api-dataset-files"),
     path(f"{DATASET}/imports", source_api.ImportsView.as_view(), name="api-dataset-imports"),
     path(f"{DATASET}/imports/<int:import_id>", api.ImportView.as_view(), name="api-dataset-import"),
+    path(
+        f"{DATASET}/imports/<int:import_id>/again",
+        source_api.ImportAgainView.as_view(),
+        name="api-dataset-import-again",
+    ),
     path(f"{DATASET}/uploads", upload_api.UploadsView.as_view(), name="api-dataset-uploads"),
     path(f"{DATASET}/uploads/finish", upload_api.UploadsFinishView.as_view(), name="api-dataset-uploads-finish"),
     path(f"{DATASET}/uploads/<uuid:upload_id>", upload_api.UploadView.as_view(), name="api-dataset-upload"),

@@ -81,6 +81,9 @@ def _column(value: Any) -> str:
 
 
 def _types(value: Any) -> dict[str, str]:
+    if isinstance(value, str):  # of a form: 'name=type, other=type'
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        value = {name.strip(): kind.strip() for name, _, kind in pairs}
     if not isinstance(value, dict) or len(value) > MAX_COLUMNS:
         raise ValueError("This names a type for each column, as {column: type}.")
     if wrong := [str(kind)[:50] for kind in value.values() if kind not in TYPES]:

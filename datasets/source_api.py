@@ -6,10 +6,13 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
+from common.access import get_visible
 from common.serializers import Input
-from datasets import api, imports, options
+from datasets import again, api, imports, options
 from datasets.api import TAGS, find
+from datasets.models import Import
 from datasets.serializers import ImportSerializer
 
 
@@ -20,6 +23,10 @@ class NewImportInput(Input):
         "Keys are kept until the files are fetched, and never shown.",
     )
     options = serializers.DictField(required=False, help_text="How to read the files, where guessing was wrong.")
+
+
+class AgainInput(Input):
+    options = serializers.DictField(help_text="How to read them; what is left out is guessed.")
 
 
 class ImportsView(api.ImportsView):
@@ -34,4 +41,19 @@ class ImportsView(api.ImportsView):
         given = NewImportInput.read(request.data)
         reading = options.checked(given.get("options"))
         made = imports.start_from(dataset, request.user, given["origin"], reading)
+        return Response(ImportSerializer(made).data, status=202)
+
+
+class ImportAgainView(APIView):
+    @extend_schema(
+        operation_id="datasets_import_again", tags=TAGS, summary="Read an import's tables again, with corrections",
+        description="For tables whose columns, types or encoding were guessed wrong. The items stay; what was found in "
+        "them is found anew. Versions that were frozen before keep what they had. 409 for other data.",
+        request=AgainInput, responses={202: ImportSerializer},
+    )  # fmt: skip
+    def post(self, request: Request, dataset_id: int, import_id: int) -> Response:
+        rows = Import.objects.select_related("dataset").filter(dataset=dataset_id)
+        source = get_visible(rows, request.user, "dataset__owner", pk=import_id)
+        reading = options.checked(AgainInput.read(request.data)["options"])
+        made = again.import_again(source, request.user, reading)
         return Response(ImportSerializer(made).data, status=202)

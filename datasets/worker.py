@@ -16,7 +16,7 @@ from common.errors import ProblemError
 from common.files import Batch, Draft, store
 from common.push import publish
 from common.references import hold_store
-from datasets import formats, limits, names, rows, sidecars, spool
+from datasets import formats, limits, names, reviews, rows, sidecars, spool
 from datasets.claims import Claim, LostClaimError
 from datasets.formats import shapes
 from datasets.formats.marks import Marks
@@ -43,6 +43,8 @@ class ImportClaim(Claim[Import]):
     def verdict(self) -> tuple[str, str, str]:
         """How a finished import ended: status, message, hint."""
         row = self.row
+        if row.accepted and row.is_again:
+            return Import.Status.COMPLETED, f"{row.accepted:,} file{'s' * (row.accepted != 1)} read again.", ""
         if row.accepted:
             added = f"{row.accepted:,} item{'s' * (row.accepted != 1)} added"
             aside = f", {row.set_aside:,} set aside" if row.set_aside else ""
@@ -212,16 +214,17 @@ class _Batch:
         # The dataset first, then the import: everyone locks in this order.
         if not Dataset.objects.select_for_update(no_key=True).filter(pk=row.dataset_id).exists():
             raise LostClaimError
-        items, refusals, beside = self._sorted()
+        items, refusals, beside, corrected = self._sorted()
         self.claim.update(
             done=F("done") + self.finished,
             position=self.position,
-            accepted=F("accepted") + len(items),
+            accepted=F("accepted") + len(items) + len(corrected),
             set_aside=F("set_aside") + len(refusals),
             bytes_done=self.spooled.bytes_done if self.bytes_done is None else self.bytes_done,
         )
         self.files.publish({item.sha256 for item in items} | beside)
         Item.objects.bulk_create(items)
+        _correct(row, corrected)
         Refusal.objects.bulk_create(refusals[: max(0, limits.MAX_REFUSALS - self.noted)])
         self.noted += len(refusals)
         Dataset.objects.filter(pk=row.dataset_id).update(
@@ -231,8 +234,9 @@ class _Batch:
         )
         publish(f"import.{row.pk}", f"dataset.{row.dataset_id}")
 
-    def _sorted(self) -> tuple[list[Item], list[Refusal], set[str]]:
-        """What becomes an item and what is set aside, now that duplicates can be told, and files beside items."""
+    def _sorted(self) -> tuple[list[Item], list[Refusal], set[str], list[Item]]:
+        """What becomes an item, what is set aside, now that duplicates can be told, files beside items, and what
+        was in the dataset already and was read again on purpose."""
         row = self.claim.row
         addresses = [good.sha256 for good in self.seen if isinstance(good, _Good)]
         there = Item.objects.filter(dataset=row.dataset_id, sha256__in=addresses).values_list("sha256", "name", "label")
@@ -240,20 +244,32 @@ class _Batch:
         subjects = _subjects(row, {good.marks.subject for good in self.seen if isinstance(good, _Good)} - {""})
         items: list[Item] = []
         refusals: list[Refusal] = []
+        corrected: list[Item] = []
         beside: set[str] = set()
         for seen in self.seen:
             if isinstance(seen, _Good):
                 item = _item(row, seen, subjects)
-                if item.sha256 not in known:
+                if item.sha256 not in known or row.is_again:
+                    (corrected if item.sha256 in known else items).append(item)
                     known[item.sha256] = (item.name, item.label)
-                    items.append(item)
                     beside |= {draft.stored.sha256 for draft in (seen.checked.beside if seen.checked else ())}
                     continue
                 name, refused = seen.name, _duplicate(item, *known[item.sha256])
             else:
                 name, refused = seen
             refusals.append(Refusal(source=row, name=name[-500:], code=refused.code, reason=refused.reason[:500]))
-        return items, refusals, beside
+        return items, refusals, beside, corrected
+
+
+def _correct(row: Import, corrected: list[Item]) -> None:
+    """What was measured anew replaces what was known of these items; what people said of them has to be asked again."""
+    for item in corrected:
+        there = Item.objects.filter(dataset=row.dataset_id, sha256=item.sha256)
+        there.update(facts=item.facts, media_type=item.media_type)
+    if corrected:
+        addresses = [item.sha256 for item in corrected]
+        same = Item.objects.filter(dataset=row.dataset_id, sha256__in=addresses)
+        reviews.forget(row.dataset, list(same.values_list("pk", flat=True)))
 
 
 def _item(row: Import, good: _Good, subjects: dict[str, int]) -> Item:

@@ -153,6 +153,11 @@ class Import(models.Model):
         return f"Import {self.pk} into {self.dataset_id}"
 
     @property
+    def is_again(self) -> bool:
+        """Whether it reads files of the dataset once more, with other options."""
+        return self.origin.get("kind") == "items"
+
+    @property
     def is_to_be_fetched(self) -> bool:
         """Whether its files are still elsewhere."""
         open_ = self.status in {self.Status.QUEUED, self.Status.RUNNING}

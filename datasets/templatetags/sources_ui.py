@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from datasets import pace
+from datasets import again, pace
 from datasets.models import Dataset, Import, Modality
 from datasets.options import DELIMITERS
 from datasets.sources import origins, roots
@@ -33,14 +33,27 @@ COLUMNS = {
 def reading_of(dataset: Dataset) -> dict[str, Any]:
     """For the forms that take files."""
     what, how = WHAT[Modality(dataset.modality)]
-    delimiters = [(name, name.capitalize()) for name in DELIMITERS]
-    return {"what": what, "how": how, "columns": COLUMNS.get(Modality(dataset.modality), []), "delimiters": delimiters}
+    delimiters = [(value, name.capitalize()) for name, value in DELIMITERS.items()]
+    columns = COLUMNS.get(Modality(dataset.modality), [])
+    typed = dataset.modality == Modality.TABLE
+    return {"what": what, "how": how, "columns": columns, "delimiters": delimiters, "typed": typed}
 
 
 @register.simple_tag
 def import_roots() -> list[str]:
     """Folders of the server that may be imported from."""
     return [str(root) for root in roots.allowed()]
+
+
+@register.filter
+def correctable(source: Import, dataset: Dataset) -> bool:
+    return again.can_be_corrected(source, dataset)
+
+
+@register.filter
+def pairs(types: Any) -> str:
+    """Types of columns as the form takes them."""
+    return ", ".join(f"{name}={kind}" for name, kind in types.items()) if isinstance(types, dict) else ""
 
 
 @register.filter

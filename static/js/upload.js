@@ -53,7 +53,7 @@
   const end = (text) => {
     sending = null;
     for (const part of [bar, figures, controls]) part.hidden = true;
-    for (const input of form.querySelectorAll("input[type=file]")) input.disabled = false;
+    for (const input of form.querySelectorAll("input[type=file]")) { input.disabled = false; input.value = ""; } // the same files can be chosen again
     say(text);
   };
 
@@ -78,7 +78,6 @@
     });
     request.addEventListener("load", () => {
       end(request.status < 400 ? "" : "The hub refused the files.");
-      form.reset();
       window.htmx.swap({ text: request.responseText, target: area, swap: "none", sourceElement: form, request: {} });
     });
     request.addEventListener("error", () => end("The connection broke off. Try again."));
@@ -128,7 +127,6 @@
     const mine = sending;
     try {
       await mine.run(options());
-      form.reset();
       end(`Sent. The import of ${count} goes on in the background; watch it here.`);
     } catch (error) {
       if (error instanceof mine.Stopped) end("Cancelled. What was sent is removed.");

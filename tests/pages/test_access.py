@@ -18,6 +18,7 @@ POST_ONLY = {
     "dataset-item-change",
     "dataset-edit-undo",
     "dataset-import-from",
+    "dataset-import-again",
     "dataset-freeze",
     "dataset-quality-check",
     "dataset-quality-settings",
