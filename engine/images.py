@@ -8,6 +8,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+HEIC_BEGINNINGS = {
+    b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+}
 MAX_PIXELS = 40_000_000
 GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 
@@ -19,11 +22,11 @@ class BadImage(ValueError):
 def open_image(data: bytes) -> Image.Image:
     """Read the header of an image file; BadImage when it isn't one, or is too large to be decoded safely."""
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=_heif() if data[4:12] in HEIC_BEGINNINGS else FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(f"it has more than {MAX_PIXELS:,} pixels") from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise BadImage("it is not a PNG, JPEG, WebP, BMP, GIF or TIFF image") from error
+        raise BadImage("it is not a PNG, JPEG, WebP, BMP, GIF, TIFF or HEIC image") from error
     if image.width * image.height > MAX_PIXELS:
         raise BadImage(f"it has more than {MAX_PIXELS:,} pixels")
     return image
@@ -50,6 +53,14 @@ def has_colour(data: bytes) -> bool:
         return False
     pixels = decode(data, 32, colour=True).astype(np.int16)
     return bool((pixels.max(axis=0) - pixels.min(axis=0)).max() > 12)
+
+
+def _heif() -> tuple[str, ...]:
+    """Pillow's name of HEIC, once its library is loaded: only where such a picture is met."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return ("HEIF",)
 
 
 def _flatten(image: Image.Image) -> Image.Image:

@@ -44,11 +44,4 @@ def check_length(tokens: int, block_size: int, part: str) -> None:
 
 
 def _join(dataset: Dataset, items: list[Item]) -> str:
-    return "\n".join(_decode(dataset, item) for item in items)
-
-
-def _decode(dataset: Dataset, item: Item) -> str:
-    try:
-        return dataset.read(item).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise bad_data(f"'{item.name}' is not UTF-8 text.", "Convert the file to UTF-8 and import it again.") from error
+    return "\n".join(dataset.text(item) for item in items)
