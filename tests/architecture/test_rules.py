@@ -22,8 +22,9 @@ def python(code, **environment):
     return done.stdout.strip()
 
 
-def test_a_web_process_that_has_loaded_every_page_has_not_loaded_torch():
-    heavy = "{'torch', 'sklearn', 'transformers', 'scipy'}"
+def test_a_web_process_that_has_loaded_every_page_has_loaded_neither_torch_nor_decoders():
+    decoders = "'av', 'pyarrow', 'pillow_heif', 'python_calamine', 'charset_normalizer', 'numpy'"
+    heavy = f"{{'torch', 'sklearn', 'transformers', 'scipy', {decoders}}}"
     loaded = "from django.urls import get_resolver; list(get_resolver().reverse_dict)"
     code = f"import trainhub.asgi; {loaded}; import sys; print(sorted({heavy} & set(sys.modules)))"
     assert python(code) == "[]"
