@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from common.admin import ReadOnlyAdmin
 from common.errors import ProblemError
-from datasets import edits, sheet_admin, subject_admin  # noqa: F401  those two register their own
+from datasets import edits, gate_admin, sheet_admin, subject_admin  # noqa: F401  those with _admin register their own
 from datasets.creation import delete_dataset
 from datasets.models import Dataset, DatasetVersion, Edit, Import, Item, LabelCount, Refusal
 

@@ -24,6 +24,8 @@ def _rendered(dataset: Dataset) -> bool:
 TABS = [
     Tab("dataset", "Items"),
     Tab("dataset-quality", "Quality"),
+    Tab("dataset-gates", "Gates"),
+    Tab("dataset-review", "Review", lambda dataset: dataset.approvals > 0),
     Tab("dataset-versions", "Versions"),
     Tab("dataset-sheet", "Sheet", lambda dataset: dataset.modality == Modality.TABLE),
     Tab("dataset-pairs", "Pairs", lambda dataset: dataset.modality == Modality.TEXT and _rendered(dataset)),

@@ -1,6 +1,15 @@
 from django.urls import path
 
-from datasets import item_views, quality_views, sheet_views, source_views, version_views, views
+from datasets import (
+    gate_views,
+    item_views,
+    quality_views,
+    review_views,
+    sheet_views,
+    source_views,
+    version_views,
+    views,
+)
 
 urlpatterns = [
     path("datasets/<int:pk>/quality", quality_views.quality, name="dataset-quality"),
@@ -23,6 +32,14 @@ urlpatterns = [
     path("datasets/<int:pk>/freeze", views.freeze, name="dataset-freeze"),
     path("datasets/<int:pk>/change", views.change, name="dataset-change"),
     path("datasets/<int:pk>/delete", views.delete, name="dataset-delete"),
+    path("reviews", review_views.waiting, name="reviews"),
+    path("datasets/<int:pk>/review", review_views.review, name="dataset-review"),
+    path("datasets/<int:pk>/review/vote", review_views.vote, name="dataset-review-vote"),
+    path("datasets/<int:pk>/review/undo", review_views.undo, name="dataset-review-undo"),
+    path("datasets/<int:pk>/gates", gate_views.page, name="dataset-gates"),
+    path("datasets/<int:pk>/gates/change", gate_views.change, name="dataset-gates-change"),
+    path("datasets/<int:pk>/gates/reviewers", gate_views.assign, name="dataset-gates-assign"),
+    path("datasets/<int:pk>/gates/reviewers/dismiss", gate_views.dismiss, name="dataset-gates-dismiss"),
     path("datasets/<int:pk>/versions", version_views.versions, name="dataset-versions"),
     path("datasets/<int:pk>/versions/<int:number>", version_views.version, name="dataset-version"),
     path("datasets/<int:pk>/versions/<int:number>/left-out", version_views.left_out, name="dataset-version-left-out"),

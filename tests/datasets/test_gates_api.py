@@ -6,6 +6,7 @@ import pytest
 
 from datasets import governance, reviews
 from datasets.gating import set_gates
+from datasets.models import GovernanceRule
 from tests.datasets.test_gates import fill
 
 JSON = "application/json"
@@ -87,3 +88,28 @@ def test_administrators_write_rules_and_everyone_reads_them(images, owner, admin
     assert api(owner, "delete", path).status_code == 403
     assert api(administrator, "delete", path).status_code == 204
     assert api(owner, "get", path).status_code == 404
+
+
+def test_rules_in_the_admin_are_checked_and_applied(images, owner, administrator, client):
+    fill(images, 1)
+    set_gates(images, owner, governed=True)
+    governance.work(images.pk)
+    client.force_login(administrator)
+    form = {"name": "ours", "position": "5", "decision": "allow", "reason": "Ours.", "enabled": "on", "modality": "",
+            "dataset": "", "description": "", "condition": '{"field": "smell", "is": "is", "value": 1}'}  # fmt: skip
+    page = "/admin/datasets/governancerule/"
+    wrong = client.post(f"{page}add/", form)
+    assert "the field &#x27;smell&#x27;, which items do not have" in wrong.content.decode()
+    assert client.post(f"{page}add/", form | {"condition": "{}"}).status_code == 302
+    rule = GovernanceRule.objects.get()
+    assert rule.changed_by == administrator
+    governance.work(images.pk)
+    assert images.items.get().governance == "allowed"
+    assert client.post(f"{page}{rule.pk}/change/", form | {"condition": "{}", "decision": "refuse"}).status_code == 302
+    governance.work(images.pk)
+    assert images.items.get().governance == "refused" and images.decisions.count() == 3
+    assert client.post(f"{page}{rule.pk}/delete/", {"post": "yes"}).status_code == 302
+    images.refresh_from_db()
+    assert not GovernanceRule.objects.exists() and governance.waiting(images) == 1
+    for name in ("governancedecision", "reviewvote", "reviewer", "governancerule"):
+        assert client.get(f"/admin/datasets/{name}/").status_code == 200

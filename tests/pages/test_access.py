@@ -25,11 +25,16 @@ POST_ONLY = {
     "dataset-quality-finding",
     "dataset-quality-undo",
     "dataset-sheet-preview",
+    "dataset-gates-change",
+    "dataset-gates-assign",
+    "dataset-gates-dismiss",
+    "dataset-review-vote",
+    "dataset-review-undo",
     "version-try",
 }
 FOR_ALL = {
     "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split", "datasets", "dataset-new",
-    "models", "history", "performance", "settings", "schedules", "schedule-new", "schedule-preview", "templates",
+    "reviews", "models", "history", "performance", "settings", "schedules", "schedule-new", "schedule-preview", "templates",
 }  # fmt: skip
 FOR_ADMINISTRATORS = {"node-action"}
 NOT_PAGES = {"login", "healthz", "metrics"}

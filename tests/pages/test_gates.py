@@ -1,0 +1,84 @@
+"""The pages of gates and reviews, as people use them."""
+
+from __future__ import annotations
+
+import pytest
+
+from datasets import governance, reviews
+from datasets.gating import set_gates
+from tests.pages.conftest import HTMX
+
+
+@pytest.fixture
+def dataset(world):
+    return world.dataset
+
+
+def text(answer) -> str:
+    return " ".join(answer.content.decode().split())
+
+
+def test_gates_are_switched_and_data_described(page, dataset, owner):
+    form = {
+        "approvals": "2",
+        "governed": "on",
+        "licence": "CC0",
+        "personal_data": "no",
+        "more": "site: Lyon\nyear: 2026",
+    }
+    answer = page.post(f"/datasets/{dataset.pk}/gates/change", form, follow=True)
+    assert "are set. The rules are being applied" in text(answer)
+    dataset.refresh_from_db()
+    assert (dataset.approvals, dataset.governed) == (2, True)
+    assert dataset.metadata == {"licence": "CC0", "personal_data": False, "site": "Lyon", "year": 2026}
+    governance.work(dataset.pk)
+    shown = text(page.get(f"/datasets/{dataset.pk}/gates"))
+    assert 'value="CC0"' in shown and "year: 2026" in shown and "Two persons must approve" in shown
+    assert "Not approved yet" in shown and "Ours." in shown, "its own rule allows it"
+    wrong = page.post(f"/datasets/{dataset.pk}/gates/change", form | {"more": "no colon"})
+    assert wrong.status_code == 400 and "has no colon" in text(wrong)
+
+
+def test_a_reviewer_is_let_in_votes_and_takes_back(page, client, dataset, owner, stranger, django_user_model):
+    set_gates(dataset, owner, approvals=1)
+    review = f"/datasets/{dataset.pk}/review"
+    client.force_login(stranger)
+    assert client.get(review).status_code == 404
+    assert "Nothing to review" in text(client.get("/reviews"))
+    client.force_login(owner)
+    given = {"username": "mallory", "share": "100"}
+    told = client.post(f"/datasets/{dataset.pk}/gates/reviewers", given, follow=True)
+    assert "mallory reviews 100 %" in text(told)
+    client.force_login(stranger)
+    assert dataset.name in text(client.get("/reviews"))
+    shown = text(client.get(review))
+    first, second = dataset.items.order_by("id")
+    assert f'data-item="{first.pk}"' in shown and "first text" in shown and "<b>2</b> wait for you" in shown
+    assert f"/datasets/{dataset.pk}/gates" not in shown, "they see nothing else of it"
+    refused = client.post(f"{review}/vote", {"item": first.pk, "verdict": "rejected"}, headers=HTMX)
+    assert refused.status_code == 400 and "A reason is missing" in text(refused)
+    vote = {"item": first.pk, "round": first.review_round, "verdict": "approved"}
+    after = text(client.post(f"{review}/vote", vote, headers=HTMX))
+    assert f'data-item="{second.pk}"' in after and "<!doctype" not in after, "the answer is the next one"
+    assert "1 approved" in after
+    back = text(client.post(f"{review}/undo", headers=HTMX))
+    assert f'data-item="{first.pk}"' in back and "is taken back" in back
+    plain = client.post(f"{review}/vote", vote | {"verdict": "change", "reason": "A typo."}, follow=True)
+    assert f'data-item="{second.pk}"' in text(plain), "without JavaScript, too"
+    first.refresh_from_db()
+    assert first.review == "change"
+    reviews.vote(second, stranger, "approved")
+    assert "Nothing waits for you here" in text(client.get(review))
+    content = client.get(f"/api/v1/datasets/{dataset.pk}/review/{first.pk}/content")
+    assert b"first text" in b"".join(content.streaming_content)
+
+
+def test_the_gates_page_shows_agreement_and_lets_reviewers_go(page, dataset, owner, stranger):
+    reviews.assign(dataset, owner, stranger)
+    for item in dataset.items.all():
+        reviews.vote(item, owner, "approved")
+        reviews.vote(item, stranger, "rejected", "No.")
+    shown = text(page.get(f"/datasets/{dataset.pk}/gates"))
+    assert "2 that two or more looked at" in shown and "0 %" in shown and "0.00 (Cohen)" in shown
+    told = page.post(f"/datasets/{dataset.pk}/gates/reviewers/dismiss", {"user": stranger.pk}, follow=True)
+    assert "reviews it no longer" in text(told) and not dataset.reviewers.exists()
