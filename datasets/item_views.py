@@ -134,7 +134,7 @@ def _asked(form: QueryDict) -> tuple[str, Any]:
     """Field and value of the button that was pressed."""
     action = form.get("action", "")
     if action in {"label", "caption", "group"}:
-        return action, clean(form.get(action, ""))
+        return action, clean(form.get(f"to_{action}", ""))  # the filters have the plain names
     if action == "aside":
         return "aside", "by_hand"
     if action == "back":
@@ -184,7 +184,11 @@ def _told(made: Edit) -> str:
         return "Nothing had to be changed: the items are like that already."
     items = f"{made.count:,} item{'s' * (made.count != 1)}"
     if made.field == "aside":
-        return f"{items} set aside; no job is trained on them." if made.value else f"{items} taken back."
+        return (
+            f"{items} set aside; no job is trained on {'them' if made.count != 1 else 'it'}."
+            if made.value
+            else f"{items} taken back."
+        )
     return f"{items}: {made.field} " + (f"is now '{str(made.value)[:60]}'." if made.value else "taken away.")
 
 

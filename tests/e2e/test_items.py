@@ -42,7 +42,7 @@ def test_all_that_fit_are_changed_after_a_question(signed_in, newcomers_hub, pic
     page = signed_in
     page.goto(f"/datasets/{pictures}?label=3")
     page.get_by_test_id("all-that-fit").check()
-    page.locator('.batch input[name="label"]').fill("three")
+    page.locator('.batch input[name="to_label"]').fill("three")
     page.get_by_test_id("set-label").click()
     dialog = page.locator("#dialog")
     dialog.get_by_text("2 items fit your filters").wait_for()
@@ -56,6 +56,7 @@ def test_arrow_keys_lead_through_the_items(signed_in, pictures):
     page = signed_in
     page.goto(f"/datasets/{pictures}")
     page.locator("#list figure a").first.click()
+    page.wait_for_url("**/items/*")
     first = page.url
     page.keyboard.press("ArrowRight")
     page.wait_for_url(lambda url: url != first)

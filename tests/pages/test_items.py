@@ -81,7 +81,7 @@ def test_chosen_items_are_changed_and_the_toast_offers_to_undo(page, pictures):
     assert not pictures.items.exclude(aside="").exists()
     assert page.post(address, {"action": "aside"}, headers=HTMX).status_code == 400
     assert page.post(address, {"item": ids, "action": "eat"}, headers=HTMX).status_code == 400
-    whole = page.post(address, {"item": ids[:1], "action": "label", "label": "wolves"}, follow=True)
+    whole = page.post(address, {"item": ids[:1], "action": "label", "to_label": "wolves"}, follow=True)
     assert "1 item: label is now" in html(whole)
 
 
@@ -93,6 +93,9 @@ def test_all_that_fit_are_changed_after_a_question_that_says_how_many(page, pict
     assert not Edit.objects.exists()
     assert "30 items set aside" in html(page.post(address, {**wish, "sure": "1"}, headers=HTMX))
     assert pictures.items.filter(aside="by_hand", label="cats").count() == 30
+    rename = {"all": "1", "label": "dogs", "action": "label", "to_label": "wolves", "sure": "1"}
+    assert "30 items: label is now" in html(page.post(address, rename, headers=HTMX))
+    assert pictures.items.filter(label="wolves").count() == 30
 
 
 def test_one_item_is_shown_changed_and_has_neighbours(page, pictures, owner):
