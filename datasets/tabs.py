@@ -28,6 +28,7 @@ TABS = [
     Tab("dataset-review", "Review", lambda dataset: dataset.approvals > 0),
     Tab("dataset-versions", "Versions"),
     Tab("dataset-sheet", "Sheet", lambda dataset: dataset.modality == Modality.TABLE),
+    Tab("dataset-subjects", "Subjects"),
     Tab("dataset-pairs", "Pairs", lambda dataset: dataset.modality == Modality.TEXT and _rendered(dataset)),
 ]
 

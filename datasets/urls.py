@@ -7,6 +7,7 @@ from datasets import (
     review_views,
     sheet_views,
     source_views,
+    subject_views,
     version_views,
     views,
 )
@@ -58,5 +59,6 @@ urlpatterns = [
     ),
     path("datasets/<int:pk>/sheet/templates/<int:template_id>/render", sheet_views.render_sheet, name="sheet-render"),
     path("datasets/<int:pk>/sheet/renderings/<int:rendering_id>", sheet_views.rendering, name="rendering"),
+    path("datasets/<int:pk>/subjects", subject_views.assign, name="dataset-subjects"),
     path("datasets/<int:pk>/pairs", sheet_views.pairs, name="dataset-pairs"),
 ]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import job_views, new_views, node_views, queue_views, schedule_views, views
+from jobs import job_views, new_views, node_views, queue_views, schedule_views, subject_views, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -18,6 +18,14 @@ urlpatterns = [
     path("jobs/<int:pk>/log.txt", job_views.log_file, name="job-log-file"),
     path("jobs/<int:pk>/change", job_views.change, name="job-change"),
     path("jobs/<int:pk>/<slug:name>", job_views.action, name="job-action"),
+    path("subjects", subject_views.all_subjects, name="subjects"),
+    path("subjects/new", subject_views.new, name="subject-new"),
+    path("subjects/start", subject_views.start, name="subjects-start"),
+    path("subjects/estimate", subject_views.estimate, name="subjects-estimate"),
+    path("subjects/<int:pk>", subject_views.subject, name="subject"),
+    path("subjects/<int:pk>/change", subject_views.change, name="subject-change"),
+    path("subjects/<int:pk>/merge", subject_views.merge, name="subject-merge"),
+    path("subjects/<int:pk>/delete", subject_views.delete, name="subject-delete"),
     path("schedules", schedule_views.all_schedules, name="schedules"),
     path("schedules/new", schedule_views.new, name="schedule-new"),
     path("schedules/preview", schedule_views.preview, name="schedule-preview"),

@@ -25,6 +25,10 @@ POST_ONLY = {
     "dataset-quality-finding",
     "dataset-quality-undo",
     "dataset-sheet-preview",
+    "subjects-start",
+    "subjects-estimate",
+    "subject-change",
+    "subject-merge",
     "dataset-gates-change",
     "dataset-gates-assign",
     "dataset-gates-dismiss",
@@ -35,6 +39,7 @@ POST_ONLY = {
 FOR_ALL = {
     "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split", "datasets", "dataset-new",
     "reviews", "models", "history", "performance", "settings", "schedules", "schedule-new", "schedule-preview", "templates",
+    "subjects", "subject-new",
 }  # fmt: skip
 FOR_ADMINISTRATORS = {"node-action"}
 NOT_PAGES = {"login", "healthz", "metrics"}
