@@ -26,6 +26,11 @@ RARE = 1_000  # so many items of one kind are looked up by their ids
 COUNTED_STRETCH = 10_000
 SHOWN_BYTES = 20_000  # a row's content is listed up to this size
 
+EXPORTED = (
+    "id", "name", "label", "caption", "group", "quality", "review", "governance", "aside", "media_type", "bytes",
+    "sha256",
+)  # fmt: skip
+
 BY_ID = [Segment("i", Q(), ("id",))]
 # Items that were not checked yet have no quality and come last.
 BY_QUALITY = [Segment("q", Q(quality__isnull=False), ("quality", "id")), Segment("n", Q(quality=None), ("id",))]
@@ -86,6 +91,16 @@ def matching(dataset: Dataset, filters: Filters) -> QuerySet[Item] | Iterator[in
     """All items that fit, for an edit: a queryset, or one by one the ids of those that a version holds."""
     fitting = dataset.items.filter(condition(dataset, filters))
     return fitting if filters.version is None else _ids_of_version(fitting, filters)
+
+
+def exported(dataset: Dataset, filters: Filters) -> Iterator[tuple[Any, ...]]:
+    """All items that fit as rows of EXPORTED, in constant memory."""
+    found = matching(dataset, filters)
+    if isinstance(found, QuerySet):
+        yield from found.order_by("id").values_list(*EXPORTED).iterator(2000)
+        return
+    while part := list(islice(found, membership.LINES)):
+        yield from dataset.items.filter(pk__in=part).order_by("id").values_list(*EXPORTED)
 
 
 def listed(items: QuerySet[Item]) -> QuerySet[Item]:

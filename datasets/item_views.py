@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from common.access import get_visible
 from common.errors import InvalidInputError
-from common.pages import clean, done, form_of, number_in, partial, show, wants_fragment
+from common.pages import clean, csv_response, done, form_of, number_in, partial, show, wants_fragment
 from datasets import browse, edits, filters, overview, sheet_pages, usage
 from datasets.edits import Undone
 from datasets.models import Dataset, Edit, Governance, Item, Modality, QualityRun, Review
@@ -37,6 +37,12 @@ def listing(request: HttpRequest, dataset: Dataset, labels: list[Any]) -> dict[s
         "sorts": browse.SORT_NAMES.items(), "reviews": Review.choices, "decisions": Governance.choices,
         "aside_words": ASIDE_WORDS.items(), "codes": _codes(dataset), "more": wanted.active() - {"search", "label"},
     }  # fmt: skip
+
+
+def export(request: HttpRequest, dataset: Dataset) -> HttpResponseBase:
+    """All items that fit the filters, as CSV."""
+    wanted = _filters(request.GET, dataset, overview.label_counts(dataset))
+    return csv_response(request, f"dataset-{dataset.pk}", browse.EXPORTED, browse.exported(dataset, wanted))
 
 
 @require_safe

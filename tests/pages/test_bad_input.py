@@ -16,7 +16,8 @@ HOSTILE = [
 ]
 FIELDS = ["search", "page", "sort", "status", "recipe", "modality", "outcome", "since", "until", "label", "log",
           "chart", "model", "name", "dataset", "from", "validation_fraction", "test_fraction", "seed", "export",
-          "next", "owner"]  # fmt: skip
+          "next", "owner", "after", "before", "quality_from", "review", "aside", "group", "finding", "version",
+          "split", "rows"]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -33,11 +34,14 @@ def test_hostile_parameters_of_every_page(page, pages, text):
 def test_hostile_forms(page, world, text):
     addresses = ["/jobs/new", "/jobs/batch", "/datasets/new", "/settings/tokens", "/theme",
                  "/login", f"/jobs/{world.job.pk}/change", f"/datasets/{world.dataset.pk}/freeze",
-                 f"/datasets/{world.dataset.pk}/upload"]  # fmt: skip
+                 f"/datasets/{world.dataset.pk}/upload",
+                 f"/datasets/{world.dataset.pk}/items/edit", f"/datasets/{world.dataset.pk}/edits/{world.edit.pk}/undo",
+                 f"/datasets/{world.dataset.pk}/items/{world.item.pk}/change"]  # fmt: skip
     names = [*FIELDS, "job", "action", "one", "username", "password", "theme", "days", "description", "device",
              "priority", "priority_number", "devices", "memory_gib", "labels", "not_before", "zone", "after",
              "after_failure", "max_seconds", "stall_seconds", "sure", "idempotency_key",
-             "config.steps", "settings_of", "files"]  # fmt: skip
+             "config.steps", "settings_of", "files", "item", "all", "caption", "to_label", "subject",
+             "text"]  # fmt: skip
     for address in addresses:
         assert page.post(address, dict.fromkeys(names, text)).status_code < 500, address
 

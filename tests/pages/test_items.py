@@ -66,6 +66,8 @@ def test_filters_are_in_the_address(page, pictures):
         '<option id="class-cats" value="cats" selected>' in whole
         and '<details class="w-100" id="more-filters" open>' in whole
     )
+    table = b"".join(page.get(f"{address}?label=cats&quality_from=50&export=csv")).decode().splitlines()
+    assert table[0].startswith("id,name,label") and len(table) == 6
     assert "No item fits" in html(page.get(f"{address}?search=lions", headers=HTMX))
 
 
