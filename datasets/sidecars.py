@@ -60,6 +60,7 @@ def read(upload: Upload, modality: str, options: dict[str, Any]) -> Sidecars:
     texts: dict[str, bytes] = {}
     budget = limits.MAX_LABELS_BYTES
     for file in upload.files():
+        upload.beat()
         present.add(file.name)
         if isinstance(file.content, Refused):
             continue

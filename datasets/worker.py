@@ -172,7 +172,7 @@ class _Batch:
         whole = self.spooled.bytes_done - before
         number = self.start_row
         try:
-            for record in records.read(number):
+            for record in records.read(number, self.claim.beat):
                 number += 1
                 where = f"{name}:{record.line}"
                 if number > limits.MAX_ROWS:

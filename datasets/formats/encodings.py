@@ -11,6 +11,7 @@ from typing import BinaryIO
 from common.files import CHUNK
 from datasets.refused import Refused
 
+PIECE = 64 * 1024  # bytes that are decoded at once; how far a file is read is known as finely
 SAMPLE = 256 * 1024  # bytes that the guess is made from
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig"),
@@ -62,7 +63,7 @@ def decoded(file: BinaryIO, encoding: Encoding) -> Iterator[str]:
     """The text in pieces, from the start of the file."""
     file.seek(0)
     decoder = codecs.getincrementaldecoder(encoding.codec)("strict")
-    while chunk := file.read(CHUNK):
+    while chunk := file.read(PIECE):
         yield decoder.decode(chunk)
     yield decoder.decode(b"", final=True)
 

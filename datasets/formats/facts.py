@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from datasets.formats.sandbox import Sandbox
 
 TEXT = "text/plain; charset=utf-8"
-MARKDOWN = "text/markdown; charset=utf-8"
 ROW = "application/vnd.trainhub.row+json"  # an item without a file of its own
 
 # Media type of what we serve -> the end of the name that we give it.
@@ -87,6 +86,18 @@ def copied(source: BinaryIO, bench: Bench, limit: int) -> tuple[Draft, bytes]:
         if len(head) < HEAD:
             head = (head + chunk)[:HEAD]
     return draft, head
+
+
+class Watched:
+    """A file whose reader shows that it lives, however long the file is."""
+
+    def __init__(self, file: BinaryIO, beat: Callable[[], None]) -> None:
+        self.file, self.beat = file, beat
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        self.beat()
+        return self.file.read(size)
 
 
 HEAD = 4096  # bytes that tell what a file is

@@ -37,12 +37,14 @@ class Column:
     rows: int = 0
     missing: int = 0
     unreadable: int = 0
+    figures: int = 0  # cells that count for mean and variance: finite ones
     mean: float = 0.0
     squares: float = 0.0  # sum of squared distances from the mean
     low: Any = None
     high: Any = None
     values: Counter[Any] = field(default_factory=Counter)
     overflow: bool = False  # there are more distinct values than are counted
+    known: pa.Array | None = None  # those that are counted, once there are too many
     bins: np.ndarray = field(default_factory=lambda: np.zeros(BINS, dtype=np.int64))
     sample: list[np.ndarray] = field(default_factory=list)
 
@@ -54,13 +56,14 @@ class Column:
         if not len(present):
             return
         figures = _figures(present, self.type)
-        if figures is not None:
+        if figures is not None and len(figures):
             self._merge(figures)
         self._count(present)
 
     def _merge(self, figures: np.ndarray) -> None:
         """Mean and variance of both parts together (Chan, Golub, LeVeque)."""
-        before = self.rows - self.missing - len(figures)
+        before = self.figures
+        self.figures += len(figures)
         mean = float(figures.mean())
         squares = float(((figures - mean) ** 2).sum())
         distance = mean - self.mean
@@ -72,8 +75,12 @@ class Column:
         self.high = high if self.high is None else max(self.high, high)
 
     def _count(self, present: pa.Array) -> None:
-        if self.overflow and self.type not in {"text", "category"}:
-            return
+        if self.overflow:
+            if self.type not in {"text", "category"}:
+                return
+            if self.known is None:
+                self.known = pa.array(self.values, pa.string())
+            present = present.filter(pc.is_in(present, value_set=self.known))
         for entry in pc.value_counts(present):
             value = entry["values"].as_py()
             if value in self.values or len(self.values) < MAX_DISTINCT:
@@ -107,11 +114,11 @@ class Column:
         if self.type in {"text", "category", "yes_no"} or len(self.values) <= CATEGORY:
             out["top"] = [[_shown(value), number] for value, number in top]
         if self.low is not None:
-            out |= self._range(count)
+            out |= self._range()
         return out
 
-    def _range(self, count: int) -> dict[str, Any]:
-        deviation = math.sqrt(self.squares / (count - 1)) if count > 1 else 0.0
+    def _range(self) -> dict[str, Any]:
+        deviation = math.sqrt(self.squares / (self.figures - 1)) if self.figures > 1 else 0.0
         if self.type == "text":
             return {"length": {"min": int(self.low), "max": int(self.high), "mean": _rounded(self.mean)}}
         quantiles: dict[str, Any] = {}
@@ -121,7 +128,7 @@ class Column:
         out = {"min": self._value(self.low), "max": self._value(self.high), "quantiles": quantiles}
         if self.type != "date":
             out |= {"mean": _rounded(self.mean), "std": _rounded(deviation)}
-        bins = self.bins.tolist() if self.high > self.low else [count]
+        bins = self.bins.tolist() if self.high > self.low else [self.figures]
         edges = np.linspace(self.low, self.high, len(bins) + 1)
         return out | {"histogram": {"counts": bins, "edges": [self._value(edge) for edge in edges]}}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,6 +18,7 @@ from datasets import limits
 from datasets.formats import dialects, encodings, shapes
 from datasets.formats.dialects import Dialect
 from datasets.formats.encodings import Encoding
+from datasets.formats.facts import Watched
 from datasets.refused import Refused
 
 PROBED = 20  # records that must show a known shape
@@ -44,10 +45,11 @@ class Records:
     layout: str  # jsonl, json or delimited
     dialect: Dialect | None = None
 
-    def read(self, start: int = 0) -> Iterator[Record]:
-        """The rows from number `start`; skipping costs no more than finding the line ends."""
+    def read(self, start: int = 0, beat: Callable[[], None] = lambda: None) -> Iterator[Record]:
+        """The rows from number `start`; skipping lines of JSON costs no more than finding their ends."""
         with self.draft.reader() as file:
-            pieces = encodings.decoded(file, self.encoding)
+            watched = Watched(file, beat)
+            pieces = encodings.decoded(watched, self.encoding)  # type: ignore[arg-type]
 
             def share() -> float:
                 return min(1.0, file.tell() / max(1, self.draft.bytes))

@@ -9,7 +9,7 @@ from common.files import Draft
 from datasets import limits
 from datasets.formats import encodings
 from datasets.formats.encodings import Encoding
-from datasets.formats.facts import TEXT, Bench, Checked, Facts, copied, refuse_archives, too_large
+from datasets.formats.facts import TEXT, Bench, Checked, Facts, Watched, copied, refuse_archives, too_large
 from datasets.formats.kinds import kind_of
 from datasets.formats.records import Records, records_of
 from datasets.refused import Refused
@@ -28,8 +28,8 @@ def check_text(source: BinaryIO, bench: Bench) -> Checked | Records:
     if kind is not None and kind.family not in {"page", "media?"} and not _is_ascii(head):
         raise Refused("not_text", f"Its content is {kind.phrase}, not a text.")
     with draft.reader() as file:
-        encoding = encodings.find(file, bench.options.get("encoding", ""))
-        file.seek(0)
+        watched = Watched(file, bench.beat)
+        encoding = encodings.find(watched, bench.options.get("encoding", ""))  # type: ignore[arg-type]
         if rows := records_of(draft, encoding, _sample(file, encoding), bench.options):
             return rows
     if draft.bytes > limits.MAX_TEXT_BYTES:

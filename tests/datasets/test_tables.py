@@ -174,6 +174,7 @@ def test_excel_and_parquet(tables, bring):
     assert types(item) == {
         "n": "whole", "x": "number", "d": "date", "s": "number", "l": "text", "t": "date", "c": "text",
     }  # fmt: skip
+    assert (profile(item, "x")["mean"], profile(item, "x")["std"]) == (1.0, pytest.approx(0.5**0.5))
     assert read(item)["l"][0].as_py() == "[1, 2]" and read(item)["t"][0].as_py() == dt.datetime(2024, 1, 1)
 
 
