@@ -27,6 +27,7 @@ FIELDS = edit_values.FIELDS
 REVIEWED = {"label", "caption", "content"}  # what reviewers look at
 GOVERNED = {"metadata", "label", "group", "subject"}  # what rules look at
 CHUNK = 5000
+MOST = 250_000  # items of one edit: everyone who adds items waits for it
 NAMED = 20  # items that are named when they could not be restored
 
 _LABELS_BEFORE = (
@@ -69,7 +70,10 @@ def edit_items(dataset: Dataset, by: AbstractBaseUser, items: Items, *, field: s
         lock(dataset)
         edit = Edit.objects.create(dataset=dataset, by=by, field=field, value=value)
         chosen = _differing(dataset, field, value)
-        edit.count = sum(_remember(edit, chosen.filter(pk__in=part)) for part in _parts(items))
+        for part in _parts(items):
+            edit.count += _remember(edit, chosen.filter(pk__in=part))
+            if edit.count > MOST:
+                raise _too_many()
         if not edit.count:
             edit.delete()
             return edit
@@ -121,12 +125,9 @@ def lock(dataset: Dataset) -> None:
         raise NotFoundError("The dataset is gone.", "Go back to the list of datasets.")
 
 
-def _parts(items: Items) -> Iterator[Any]:
-    """What `pk__in` takes, a part at a time: a subquery as it is, ids by some thousands."""
-    if isinstance(items, QuerySet):
-        yield items.order_by().values("pk") if not items.query.is_sliced else items.values("pk")
-        return
-    ids = iter(items)
+def _parts(items: Items) -> Iterator[list[int]]:
+    """Ids, some thousands at a time; those of a queryset come from a cursor of the database."""
+    ids = iter(items.values_list("pk", flat=True).iterator(CHUNK) if isinstance(items, QuerySet) else items)
     while part := list(islice(ids, CHUNK)):
         yield part
 
@@ -152,6 +153,11 @@ def _remember(edit: Edit, items: QuerySet[Item]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO datasets_editeditem (edit_id, item_id, before) {sql}", parameters)
         return cursor.rowcount
+
+
+def _too_many() -> InvalidInputError:
+    problem = f"More than {MOST:,} items would be changed at once."
+    return InvalidInputError(problem, "Narrow the filters, and do it in parts.", fields={"items": [problem]})
 
 
 def _single(edit: Edit) -> Item:

@@ -87,16 +87,14 @@ def make_for_import(dataset_id: int, after: int = 0, left: int = AHEAD) -> None:
     """Make the newest items' previews, a slice at a time, so that other background work gets its turn."""
     until = time.monotonic() + SLICE_SECONDS
     told = time.monotonic()
-    items = Item.objects.filter(dataset=dataset_id).order_by("-pk")
+    items = Item.objects.filter(dataset=dataset_id, dataset__modality__in=["image", "audio", "video"]).order_by("-pk")
     if after:
         items = items.filter(pk__lt=after)
     made = 0
     with Sandbox() as sandbox:
         for item in items[:left]:
-            if not kind_of(item):
-                return
             left -= 1
-            if not ready(item):
+            if kind_of(item) and not ready(item):
                 _made(item, sandbox)
                 made += 1
             if made and time.monotonic() - told > TOLD_SECONDS:

@@ -5,7 +5,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
-from datasets import rows
+from datasets import edits, rows
 from datasets.creation import delete_dataset
 from datasets.edits import edit_items, recent, undo
 from datasets.models import Dataset, Edit, EditedItem, Item, LabelCount
@@ -197,6 +197,15 @@ def test_many_items_in_constant_memory(texts, owner):
     assert (edit.count, undone.restored) == (21_000, 21_000)
     assert peak < 4 << 20
     assert {row.label: row.count for row in texts.label_counts.all()} == {f"class {n}": 3000 for n in range(7)}
+
+
+def test_too_many_at_once_are_refused_and_nothing_is_changed(pets, owner, monkeypatch):
+    monkeypatch.setattr(edits, "MOST", 3)
+    monkeypatch.setattr(edits, "CHUNK", 2)
+    with pytest.raises(InvalidInputError, match="More than 3 items"):
+        edit_items(pets, owner, pets.items.all(), field="caption", value="x")
+    assert not Edit.objects.exists() and not pets.items.exclude(caption="").exists()
+    assert edit_items(pets, owner, pets.items.filter(label="cats"), field="caption", value="x").count == 3
 
 
 def test_counts_of_labels_go_with_the_items(pets, owner):
