@@ -28,7 +28,7 @@ MAX_SOURCE_BYTES = _limit("MAX_SOURCE_BYTES", 64 * GIB)
 MAX_OPEN_SOURCES = _limit("MAX_OPEN_SOURCES", 20)  # such imports of one person that wait or run
 MAX_SOURCE_SECONDS = _limit("MAX_SOURCE_SECONDS", 12 * 3600)
 # One import, archives opened.
-MAX_FILES = _limit("MAX_FILES", 100_000)
+MAX_FILES = _limit("MAX_FILES", 120_000)  # a hundred thousand, and the folders they lie in
 MAX_UNPACKED_BYTES = _limit("MAX_UNPACKED_BYTES", 20 * GIB)
 # How much larger an archive may become; small archives of repetitive texts pass below RATIO_FREE_BYTES.
 MAX_RATIO = _limit("MAX_RATIO", 100)
