@@ -38,7 +38,8 @@ POST_ONLY = {
 }
 FOR_ALL = {
     "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split", "datasets", "dataset-new",
-    "reviews", "models", "history", "performance", "settings", "schedules", "schedule-new", "schedule-preview", "templates",
+    "reviews", "models", "history", "performance", "settings", "schedules", "schedule-new", "schedule-preview",
+    "templates",
     "subjects", "subject-new",
 }  # fmt: skip
 FOR_ADMINISTRATORS = {"node-action"}
