@@ -18,7 +18,7 @@ from datasets.quality import acts, report, runs
 from datasets.quality.codes import CHECKS, Check
 from datasets.quality_serializers import DISMISS, RESTORE, SET_ASIDE, TAKE_ROWS_BACK
 
-PER_PAGE = 24
+PER_PAGE = 12
 PAGE = "dataset-quality"
 
 

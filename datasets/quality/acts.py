@@ -83,12 +83,23 @@ def set_aside(dataset: Dataset, by: AbstractBaseUser, code: str, *, keep: str = 
             raise ConflictError("There is nothing left to set aside.", "Check the dataset again.")
         if rows:
             score.settle(dataset)
+        _compare_again(dataset, by, code)
     return Done(edit.count, rows, edit if edit.count else None)
 
 
 def undo(edit: Edit, by: AbstractBaseUser) -> edits.Undone:
     """Take items back that were set aside; the score follows."""
-    return edits.undo(edit, by)
+    with transaction.atomic():
+        undone = edits.undo(edit, by)
+        _compare_again(edit.dataset, by, str(edit.value))
+    return undone
+
+
+def _compare_again(dataset: Dataset, by: AbstractBaseUser, code: str) -> None:
+    """What was found of an item because of another changes when that one goes or comes back. Nothing is measured
+    anew, so it takes seconds."""
+    if code in CHECKS and CHECKS[code].clustered:
+        runs.ask(dataset, by)
 
 
 def take_rows_back(dataset: Dataset, by: AbstractBaseUser, code: str) -> Done:

@@ -46,8 +46,7 @@ def quality_badge(dataset: Dataset) -> SafeString:
         return SafeString("")
     colour, icon = LOOKS[score.in_words(dataset.quality)]
     return format_html(
-        '<span class="state state-{}" title="Quality, of 100" data-testid="quality-badge">{}<span>'
-        '<span class="visually-hidden">Quality </span>{}</span></span>',
+        '<span class="state state-{}" title="Of 100" data-testid="quality-badge">{}<span>Quality {}</span></span>',
         colour, svg(icon), f"{dataset.quality:.0f}",
     )  # fmt: skip
 

@@ -19,7 +19,8 @@ CROW = "A crow who was thirsty found a jug with a little water in it, and droppe
 
 
 def checked(dataset, owner):
-    ended = runs.run_quality(runs.start_run(dataset, owner).pk)
+    waiting = dataset.quality_runs.filter(status="queued").first() or runs.start_run(dataset, owner)
+    ended = runs.run_quality(waiting.pk)
     dataset.refresh_from_db()
     assert (ended.status, ended.message) == ("completed", "")
     return ended
@@ -164,6 +165,19 @@ def test_all_but_one_of_each_group_are_set_aside_and_taken_back(doubled, owner):
     second.refresh_from_db()
     assert second.aside == ""
     assert report.set_aside_lately(doubled).count() == 0
+
+
+def test_the_one_that_was_kept_is_no_duplicate_any_more(texts, owner):
+    rows(texts, [{"text": STORY.strip()}, {"text": STORY + "   "}, {"text": CROW}])
+    checked(texts, owner)
+    Item.objects.filter(dataset=texts, name="row-1").update(characters=500)  # the larger one is kept
+    done = acts.set_aside(texts, owner, "duplicate", keep="best")
+    assert list(texts.items.exclude(aside="").values_list("name", flat=True)) == ["row-0"]
+    checked(texts, owner)
+    assert report.of(texts).reasons == [] and texts.quality == 100
+    acts.undo(done.edit, owner)
+    checked(texts, owner)
+    assert [reason.code for reason in report.of(texts).reasons] == ["duplicate"]
 
 
 def test_the_best_of_a_group_is_the_one_with_the_fewest_other_faults(texts, owner):
