@@ -61,8 +61,7 @@ def page(
         return _page_of_version(dataset, filters, after, size)
     segments, descending = SORTS.get(sort, SORTS["id"])
     source = _source(dataset, filters, by_quality=segments is BY_QUALITY)
-    shown = replace(source, fitting=listed(source.fitting))
-    return walk(shown, segments, descending=descending, after=after, before=before, size=size)
+    return walk(replace(source, shown=listed), segments, descending=descending, after=after, before=before, size=size)
 
 
 def total(dataset: Dataset, filters: Filters) -> Total:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,11 +56,15 @@ class Slice:
 
 @dataclass(frozen=True)
 class Source:
-    """What is walked: `base` in order, and the part of it that fits. `indexed`: an index finds that part itself."""
+    """What is walked: `base` in order, and the part of it that fits. `indexed`: an index finds that part itself.
+
+    `shown` makes of plain items what a page shows; it is asked for the items of the page alone.
+    """
 
     base: QuerySet[Item]
     fitting: QuerySet[Item]
     indexed: bool
+    shown: Callable[[QuerySet[Item]], QuerySet[Item]] = lambda items: items
 
 
 class Beside(Func):
@@ -144,7 +149,9 @@ class _Run:
                 end = next(iter(place[self.stretch - 1 : self.stretch]), None)
             if end is not None:
                 rows = rows.filter(Beside(segment.columns, end, upto))
-            self.items += [(segment, item) for item in rows[: self.wanted - len(self.items)]]
+            ids = list(rows.values_list("pk", flat=True)[: self.wanted - len(self.items)])
+            found = self.source.shown(Item.objects.filter(pk__in=ids)).in_bulk() if ids else {}
+            self.items += [(segment, found[pk]) for pk in ids if pk in found]
             if self.full or end is None:
                 return
             if time.monotonic() > self.until:
