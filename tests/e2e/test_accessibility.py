@@ -13,8 +13,8 @@ pytestmark = pytest.mark.e2e
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 320)]
 LISTS = ["/", "/monitor", "/queue", "/jobs", "/datasets", "/models", "/history", "/performance", "/schedules",
-         "/templates"]  # fmt: skip
-FORMS = ["/jobs/new", "/datasets/new", "/schedules/new", "/settings"]
+         "/templates", "/subjects"]  # fmt: skip
+FORMS = ["/jobs/new", "/datasets/new", "/schedules/new", "/settings", "/subjects/new"]
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +50,30 @@ def filled(newcomers_hub):
         f"/schedules/{schedule}", f"/schedules/{schedule}/edit", f"/templates/new?job={done}",
         f"/datasets/{texts['id']}", f"/datasets/{images['id']}", first_item(hub, texts), first_item(hub, images),
         f"/datasets/{images['id']}?search=nothing-is-called-so", f"/models/{model}", f"/versions/{version}",
-        "/jobs?search=nothing-is-called-so",
+        "/jobs?search=nothing-is-called-so", *sheets_and_subjects(hub),
     ]  # fmt: skip
     for job in (after, held, waiting, running):
         hub.post(f"/training/jobs/{job}/cancel")
         hub.wait_job(job, "cancelled")
+
+
+def sheets_and_subjects(hub):
+    """Addresses of the pages between a table and a training sheet, and of a subject's."""
+    rows = "".join(f"{n},{'LMH'[n % 3]},{n / 7:.2f}\n" for n in range(40))
+    sheet = hub.dataset("Accessible table", "table", {"machines.csv": f"id,Type,Torque [Nm]\n{rows}".encode()})["id"]
+    parts = {"prompt": 'Type {{ Type }}, {{ row["Torque [Nm]"] }} Nm?', "completion": "{{ Type|lower }}"}
+    template = hub.post("/templates", {"name": "Accessible", **parts})["id"]
+    rendering = hub.post(f"/datasets/{sheet}/render", {"template": template, "label_column": "Type"})
+    hub.until(lambda: hub.get(f"/renderings/{rendering['id']}")["finished_at"], 60, "the rendering")
+    pairs = rendering["target"]
+    hub.post(f"/datasets/{pairs}/subjects", {"way": "label", "kind": "machine"})
+    subject = hub.get("/subjects")["results"][0]["id"]
+    own = f"/datasets/{sheet}/sheet"
+    return [
+        own, f"{own}/templates/new", f"{own}/templates/{template}", f"{own}/templates/{template}/render",
+        f"{own}/rows/3", f"{own}/renderings/{rendering['id']}", f"/datasets/{pairs}/pairs",
+        f"/datasets/{pairs}/subjects", f"/subjects/{subject}",
+    ]  # fmt: skip
 
 
 def first_item(hub, dataset):
