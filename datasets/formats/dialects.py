@@ -51,8 +51,8 @@ def sniff(sample: str, *, whole: bool, options: dict[str, Any] | None = None) ->
             if rows is None or (quoted and not _uses_quotes(text, delimiter)):
                 continue
             width, agree = _width(rows)
-            if (width < 2 or agree < AGREE) and not forced:
-                continue
+            if not forced and (width < 2 or agree < AGREE or (whole and len(rows) == 1 and not is_header(rows))):
+                continue  # one line with a comma in it is no table
             rank = DELIMITERS.index(delimiter) if delimiter in DELIMITERS else 0
             score = (round(agree, 2), int(quoted), -rank)
             if best is None or score > best[0]:
@@ -110,9 +110,9 @@ def _rows(text: str, delimiter: str, quoted: bool) -> list[list[str]] | None:
 def _uses_quotes(text: str, delimiter: str) -> bool:
     """Whether cells stand in quotes. In tab-separated files that needs more than a few: people just write them."""
     edge = re.escape(delimiter)
-    wrapped = len(re.findall(rf'(?:^|(?<={edge}))"(?:[^"]|"")*"(?={edge}|\r|\n|\Z)', text, re.MULTILINE))
-    opened = len(re.findall(rf'(?:^|{edge})"', text, re.MULTILINE))
-    if wrapped < 0.9 * opened:
+    rest, wrapped = re.subn(rf'(?:^|(?<={edge}))"(?:[^"]|"")*"(?={edge}|\r|\n|\Z)', "", text, flags=re.MULTILINE)
+    unmatched = len(re.findall(rf'(?:^|{edge})"', rest, re.MULTILINE))
+    if unmatched > 0.1 * wrapped:
         return False
     if delimiter != "\t":
         return wrapped > 0

@@ -204,6 +204,15 @@ def test_what_is_no_table_is_set_aside_with_the_reason(tables, bring, content, c
     nothing_left()
 
 
+def test_formulas_stay_what_they_are(tables, bring):
+    cells = ["=1+1", "+1", "-1+1", "@SUM(A1)", "\t=1", '"=HYPERLINK(""http://x"",""y"")"']
+    content = "name,v\n" + "".join(f"{cell},{number}\n" for number, cell in enumerate(cells))
+    bring(tables, ("t.csv", content.encode()))
+    item = tables.items.get()
+    assert read(item)["name"].to_pylist() == [*cells[:-1], '=HYPERLINK("http://x","y")']
+    assert types(item) == {"name": "text", "v": "whole"}
+
+
 def test_a_series_tells_its_gaps(tables, bring):
     start = dt.datetime(2024, 1, 1)
     moments = [start + timedelta(hours=number) for number in range(500) if number not in {100, 101, 102, 300}]
