@@ -22,9 +22,9 @@ PER_PAGE = {Modality.TEXT: 24, Modality.AUDIO: 24, Modality.TABLE: 24}
 MAX_CHOSEN = 1000
 
 
-def listing(request: HttpRequest, dataset: Dataset, labels: list[Any]) -> dict[str, Any]:
+def listing(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     """What the list of items shows: a page of those that fit, how many there are, and the filters."""
-    wanted = _filters(request.GET, dataset, labels)
+    wanted = _filters(request.GET, dataset)
     sort = request.GET.get("sort", "id")
     sort = sort if sort in browse.SORTS else "id"
     part = browse.page(
@@ -41,7 +41,7 @@ def listing(request: HttpRequest, dataset: Dataset, labels: list[Any]) -> dict[s
 
 def export(request: HttpRequest, dataset: Dataset) -> HttpResponseBase:
     """All items that fit the filters, as CSV."""
-    wanted = _filters(request.GET, dataset, overview.label_counts(dataset))
+    wanted = _filters(request.GET, dataset)
     return csv_response(request, f"dataset-{dataset.pk}", browse.EXPORTED, browse.exported(dataset, wanted))
 
 
@@ -89,7 +89,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     form = request.POST
     field, value = _asked(form)
     if form.get("all") == "1":
-        wanted = _filters(form, dataset, list(overview.label_counts(dataset)))
+        wanted = _filters(form, dataset)
         if form.get("sure") != "1":
             return _question(request, dataset, wanted, field, value)
         items: Any = browse.matching(dataset, wanted)
@@ -122,10 +122,10 @@ def _query(given: QueryDict) -> dict[str, str]:
     return {name: clean(given[name]) for name in filters.NAMES if name in given and given[name] != "-"}
 
 
-def _filters(given: QueryDict, dataset: Dataset, labels: list[Any]) -> filters.Filters:
+def _filters(given: QueryDict, dataset: Dataset) -> filters.Filters:
     query = _query(given)
-    if query.get("label") not in {entry.label for entry in labels}:
-        query.pop("label", None)
+    if "label" in query and not dataset.label_counts.filter(label=query["label"]).exists():
+        del query["label"]
     return filters.read(dataset, query)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import PROTECT, QuerySet
 
 from datasets import gates, versions
-from datasets.models import Dataset, DatasetVersion, Import, Item, LabelCount, Modality
+from datasets.models import Dataset, DatasetVersion, Import, LabelCount, Modality
 from datasets.splits import CONTENT
 
 NOTICEABLE = 0.01  # a share that is off by more than this is explained
@@ -21,12 +21,6 @@ def listed() -> QuerySet[Dataset]:
 def imports(dataset: Dataset) -> QuerySet[Import]:
     """Imports into a dataset, newest first, without their long lists of sources."""
     return dataset.imports.defer("sources").select_related("created_by").defer("created_by__password")
-
-
-def items(dataset: Dataset, label: str | None = None) -> QuerySet[Item]:
-    """Items in the order of their import; of one class when `label` is given ('' for none)."""
-    found = dataset.items.order_by("id")
-    return found if label is None else found.filter(label=label)
 
 
 def label_counts(dataset: Dataset, limit: int = 1000) -> list[LabelCount]:

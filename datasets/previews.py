@@ -118,6 +118,7 @@ def make(item_id: int) -> None:
             _made(item, sandbox)
     _asked(item.sha256).unlink(missing_ok=True)
     _tell(item.dataset_id)
+    prune()
 
 
 def prune(limit: int | None = None) -> int:

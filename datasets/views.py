@@ -88,7 +88,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponseBase:
     labels = overview.label_counts(found)
     unlabelled = next((entry.count for entry in labels if not entry.label), 0)
     context = {
-        "dataset": found, "labels": labels, **item_views.listing(request, found, labels),
+        "dataset": found, "labels": labels, **item_views.listing(request, found),
         "unlabelled": unlabelled if found.modality == Modality.IMAGE else 0,
     }  # fmt: skip
     if request.GET.get("part") == "classes":
