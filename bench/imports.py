@@ -156,9 +156,11 @@ class _Memory(_Every):
         total = 0
         for process in self.hub.processes():
             try:
-                parents = " ".join(parent.name() for parent in process.parents())
-                if "q:background" in f"{process.name()} {parents}":
+                if process.name() == "q:background":
                     total += process.memory_full_info().uss
+                    # Decoders run with an environment of their own.
+                    decoders = [child for child in process.children() if child.name() != process.name()]
+                    total += sum(child.memory_full_info().uss for child in decoders)
             except psutil.Error:
                 continue
         self.most = max(self.most, total)

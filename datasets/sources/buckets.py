@@ -32,6 +32,7 @@ class Bucket:
         scheme, host, port, _ = origins.web_address(origin["endpoint"], "endpoint")
         self.bucket, self.prefix = origin["bucket"], origin.get("prefix", "").lstrip("/")
         self.http = GuardedManager(beat)
+        self.passed_over = 0
         try:
             self.client = Minio(
                 f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
@@ -44,11 +45,14 @@ class Bucket:
 
     def entries(self, after: str = "") -> Iterator[Entry]:
         base = self.prefix.rpartition("/")[0]
+        self.passed_over = 0 if not after else self.passed_over
         with _in_words():
             found = self.client.list_objects(self.bucket, self.prefix, recursive=True, start_after=after or None)
             for entry in found:
                 key = entry.object_name or ""
-                if not key.endswith("/"):  # what consoles make to show an empty folder
+                if {".", ".."} & set(key.split("/")):  # no client can ask for such a key
+                    self.passed_over += 1
+                elif not key.endswith("/"):  # what consoles make to show an empty folder
                     yield Entry(key, key[len(base) :].lstrip("/"), entry.size or 0)
 
     def open(self, entry: Entry, start: int, validator: str) -> Body:
