@@ -36,7 +36,11 @@ def reading_of(dataset: Dataset) -> dict[str, Any]:
     delimiters = [(value, name.capitalize()) for name, value in DELIMITERS.items()]
     columns = COLUMNS.get(Modality(dataset.modality), [])
     typed = dataset.modality == Modality.TABLE
-    return {"what": what, "how": how, "columns": columns, "delimiters": delimiters, "typed": typed}
+    named = dataset.modality in {Modality.IMAGE, Modality.AUDIO, Modality.VIDEO}
+    return {
+        "what": what, "how": how, "columns": columns, "delimiters": delimiters, "typed": typed, "named": named,
+        "rows": dataset.modality == Modality.TEXT,
+    }  # fmt: skip
 
 
 @register.simple_tag

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
 
 from common.errors import InvalidInputError
 from datasets.formats.marks import marks_from_name, pattern
@@ -72,6 +74,16 @@ def test_labels_from_names(images, bring):
     options = checked({"label_from": "{label}_{group}_*.png"})
     bring(images, ("set/7_theo_3.png", picture(1)), ("set/other.png", picture(2)), options=options)
     assert {(item.label, item.group) for item in images.items.all()} == {("7", "theo"), ("set", "")}
+
+
+def test_the_form_takes_how_files_are_named(images, owner, client):
+    client.force_login(owner)
+    page = client.get(reverse("dataset", args=[images.pk])).content.decode()
+    assert 'name="option.label_from"' in page
+    for given, kept in (("{label}_*.png", 1), ("no placeholder", 1)):
+        sent = SimpleUploadedFile("7_a.png", picture(1))
+        client.post(reverse("dataset-upload", args=[images.pk]), {"files": sent, "option.label_from": given})
+        assert [made.options for made in images.imports.all()] == [{"label_from": "{label}_*.png"}] * kept
 
 
 @pytest.mark.parametrize(
