@@ -13,7 +13,7 @@ from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.files import store
 from common.push import publish
 from common.references import remove_unreferenced
-from datasets.models import Dataset, DatasetVersion, Import, Item, Modality, Refusal, RenderError, Subject
+from datasets.models import Dataset, DatasetVersion, Finding, Import, Item, Modality, Refusal, RenderError, Subject
 
 
 def create_dataset(
@@ -92,6 +92,7 @@ def delete_dataset(dataset: Dataset, by: AbstractBaseUser) -> int:
             raise _in_use(dataset, error) from error
         # One statement for each table, whatever the number of rows; cascades would load them.
         Refusal.objects.filter(source__dataset=dataset).delete()
+        Finding.objects.filter(dataset=dataset).delete()
         Item.objects.filter(dataset=dataset).delete()
         Import.objects.filter(dataset=dataset).delete()
         RenderError.objects.filter(rendering__target=dataset).delete()

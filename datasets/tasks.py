@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datasets import collecting, governance, imports, previews, renderings
-from datasets.quality import runs
+from datasets.quality import prints, runs
 
 
 def run_import(import_id: int) -> None:
@@ -32,3 +32,4 @@ def make_preview(item_id: int) -> None:
 
 def collect() -> None:
     collecting.collect()
+    prints.forget_unused()

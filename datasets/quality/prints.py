@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+from django.db.models.fields.json import KeyTextTransform
+
 from common.errors import NotFoundError
 from common.files import store
 from datasets.models import Fingerprint, Item, Modality
@@ -14,7 +17,6 @@ from datasets.quality import films, images, sheets, sounds, texts
 MEASURES: dict[str, Any] = {
     Modality.TEXT: texts, Modality.IMAGE: images, Modality.AUDIO: sounds, Modality.VIDEO: films, Modality.TABLE: sheets,
 }  # fmt: skip
-SHORT = 1000  # of a value that PostgreSQL keeps beside its row
 
 
 @dataclass
@@ -57,6 +59,13 @@ def known(items: Iterable[Item], kind: str) -> dict[int, Print]:
     rows = Fingerprint.objects.filter(sha256__in=wanted, kind=kind, version=MEASURES[kind].VERSION)
     kept = {row.sha256: Print(row.facts, bytes(row.value)) for row in rows}
     return {item.pk: kept[address(item)] for item in items if address(item) in kept}
+
+
+def forget_unused() -> int:
+    """Delete the fingerprints of content that no item has any more. Returns how many."""
+    copies = Item.objects.filter(facts__has_key="parquet").annotate(copy=KeyTextTransform("parquet", "facts"))
+    used = Exists(Item.objects.filter(sha256=OuterRef("sha256"))) | Exists(copies.filter(copy=OuterRef("sha256")))
+    return Fingerprint.objects.exclude(used).delete()[0]
 
 
 def _measure(item: Item, kind: str, beat: Callable[[], None]) -> Print:

@@ -51,7 +51,8 @@ def measure(item: Item, beat: Callable[[], None]) -> tuple[dict[str, Any], bytes
     file = pq.ParquetFile(path)
     total = file.metadata.num_rows
     names = file.schema_arrow.names
-    time = _time_column(file.schema_arrow)
+    series = (item.facts.get("profile") or {}).get("series") or {}
+    time = series.get("time") or _time_column(file.schema_arrow)
     hashes = np.zeros(total, np.uint64)
     stamps = np.full(total, np.iinfo(np.int64).min)
     missing = dict.fromkeys(names, 0)

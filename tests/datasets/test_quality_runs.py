@@ -8,9 +8,10 @@ from django.utils import timezone
 
 from common.errors import ConflictError, InvalidInputError
 from datasets import edits, versions
+from datasets.creation import delete_dataset
 from datasets.manifests import entries
 from datasets.models import Dataset, Finding, Fingerprint, Item, QualityRun
-from datasets.quality import acts, report, runs, texts
+from datasets.quality import acts, prints, report, runs, texts
 from datasets.quality.work import Look
 from tests.datasets.planted import rows
 
@@ -223,6 +224,14 @@ def test_an_item_deleted_meanwhile_is_left_out(doubled, owner, monkeypatch):
     monkeypatch.setattr(Look, "_compare", shrink)
     checked(doubled, owner)
     assert Finding.objects.filter(code="duplicate").count() == 0
+
+
+def test_fingerprints_of_content_that_is_gone_are_forgotten(doubled, owner):
+    checked(doubled, owner)
+    assert prints.forget_unused() == 0
+    delete_dataset(doubled, owner)
+    assert not Finding.objects.exists() and not QualityRun.objects.exists()
+    assert prints.forget_unused() == 4
 
 
 def test_what_is_said_of_the_whole_dataset_takes_from_its_score(texts, owner):
