@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from common.revision import revision
+from datasets.models import DatasetVersion
 from jobs.models import Job
 from registry.models import ModelVersion
 
@@ -23,6 +24,8 @@ def _sources(job: Job) -> list[dict[str, Any]]:
     sources: list[dict[str, Any]] = []
     if frozen := job.dataset_version:
         data = _node("dataset", frozen.dataset_id, frozen.dataset.name, modality=frozen.dataset.modality)
+        if sheets := _sheets(frozen):
+            data["comes_from"] = sheets
         sources.append(
             _node(
                 "dataset_version",
@@ -44,6 +47,18 @@ def _sources(job: Job) -> list[dict[str, Any]]:
         name = ", ".join(f"{title} {version}" for title, version in versions.items() if version)
         sources.append(_node("environment", None, name, **job.environment))
     return sources
+
+
+def _sheets(frozen: DatasetVersion) -> list[dict[str, Any]]:
+    """Of a training sheet: the sheets that its pairs were made from, each with the template that made them."""
+    made = frozen.dataset.rendered_from.filter(made__gt=0, created_at__lte=frozen.created_at).select_related("sheet")
+    return [
+        _node(
+            "sheet", one.sheet_id, one.sheet.name, rendering=one.pk, pairs=one.made,
+            comes_from=[_node("template", one.template_id, one.rendered_by.get("name", ""), sheet=one.sheet_id)],
+        )
+        for one in made.order_by("id")[:20]
+    ]  # fmt: skip
 
 
 def _version(version: ModelVersion) -> dict[str, Any]:

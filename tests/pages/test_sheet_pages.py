@@ -7,6 +7,7 @@ from django.urls import reverse
 from datasets import renderings, sheet_live
 from datasets.models import Rendering, Template
 from tests.pages.conftest import HTMX
+from tests.world import make_job
 
 TYPED = {"name": "Ask", "prompt": "Type {{ Type }}?", "completion": "{{ note }}", "system": "", "sample": "first"}
 
@@ -98,3 +99,14 @@ def test_open_pages_are_told_as_rows_are_rendered(world, owner):
     assert told[1].event == "items"
     assert "Completed" in lists.update()[0].data
     assert lists.update() == []
+
+
+def test_the_lineage_of_a_job_goes_back_to_sheet_and_template(page, world, owner):
+    job = make_job(owner, recipe="text-generation", dataset=world.rendering.target)
+    shown = page.get(f"/jobs/{job.pk}").content.decode()
+    assert reverse("dataset-sheet", args=[world.sheet.pk]) in shown
+    assert reverse("sheet-template", args=[world.sheet.pk, world.rendering.template_id]) in shown
+    version = page.get(f"/api/v1/training/jobs/{job.pk}/lineage").json()["comes_from"][0]
+    sheet = version["comes_from"][0]["comes_from"][0]
+    assert (sheet["kind"], sheet["id"], sheet["pairs"]) == ("sheet", world.sheet.pk, 18)
+    assert sheet["comes_from"][0]["kind"] == "template"
