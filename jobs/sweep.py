@@ -84,5 +84,7 @@ def background_hangs() -> bool:
     if oldest(QUEUE) < BACKGROUND_SECONDS:
         return False
     fresh = Now() - timedelta(seconds=BACKGROUND_SECONDS)
-    long = (Import, QualityRun, Rendering)
-    return not any(work.objects.filter(status="running", heartbeat_at__gt=fresh).exists() for work in long)
+    # What is fetched from elsewhere has a process of its own.
+    here = Q(origin={}) | Q(origin__kind="items")
+    long = (Import.objects.filter(here), QualityRun.objects.all(), Rendering.objects.all())
+    return not any(work.filter(status="running", heartbeat_at__gt=fresh).exists() for work in long)

@@ -23,7 +23,7 @@ def python(code, **environment):
 
 
 def test_a_web_process_that_has_loaded_every_page_has_loaded_neither_torch_nor_decoders():
-    decoders = "'av', 'pyarrow', 'pillow_heif', 'python_calamine', 'charset_normalizer', 'numpy'"
+    decoders = "'av', 'pyarrow', 'pillow_heif', 'python_calamine', 'charset_normalizer', 'numpy', 'minio'"
     heavy = f"{{'torch', 'sklearn', 'transformers', 'scipy', {decoders}}}"
     loaded = "from django.urls import get_resolver; list(get_resolver().reverse_dict)"
     code = f"import trainhub.asgi; {loaded}; import sys; print(sorted({heavy} & set(sys.modules)))"

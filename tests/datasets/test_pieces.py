@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import io
 import os
@@ -202,6 +203,21 @@ def test_a_disk_without_room_is_told_before_anything_is_sent(owner, images, home
     with pytest.raises(UnavailableError, match="free"):
         pieces.begin(images, owner, name="a", size=1 << 60)
     assert not Upload.objects.exists()
+
+
+def test_a_disk_that_fills_up_costs_the_piece_alone(api, uploads, monkeypatch):
+    address = begin(api, uploads, "a.zip", 10)
+    add(api, address, 0, b"12345")
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        answer = add(api, address, 5, b"67890")
+    assert answer.status_code == 503 and "disk" in answer.json()["detail"]
+    assert api.head(address).headers["Upload-Offset"] == "5"
+    assert add(api, address, 5, b"67890").status_code == 204
 
 
 def test_what_nobody_finishes_is_swept(api, uploads, home, monkeypatch):

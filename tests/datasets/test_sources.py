@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -172,6 +173,17 @@ def test_fetching_ends_in_time(fetch, images, home, monkeypatch):
     monkeypatch.setattr(limits, "MAX_SOURCE_SECONDS", -1)
     with serving(File(b"x")) as server:
         assert "took longer" in fetch(images, kind="url", url=f"{server.url}/x.png").message
+
+
+def test_a_disk_that_fills_up_ends_it_in_words(fetch, images, home, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(landing.os, "pwrite", full)
+    with serving(File(picture(1))) as server:
+        ended = fetch(images, kind="url", url=f"{server.url}/x.png")
+    assert (ended.status, images.items.count()) == ("failed", 0) and "full" in ended.message
+    assert list((home / "uploads").iterdir()) == []
 
 
 def test_redirects_end(fetch, images, home):
