@@ -48,6 +48,7 @@ def filled(newcomers_hub):
         f"/jobs/{held}", f"/jobs/{after}", f"/jobs/new?from={held}",
         f"/jobs/{done}", f"/jobs/{failed}", f"/jobs/{running}", f"/jobs/{waiting}", f"/jobs/new?dataset={images['id']}",
         f"/schedules/{schedule}", f"/schedules/{schedule}/edit", f"/templates/new?job={done}",
+        f"/datasets/{texts['id']}/quality", f"/datasets/{images['id']}/quality",
         f"/datasets/{texts['id']}", f"/datasets/{images['id']}", first_item(hub, texts), first_item(hub, images),
         f"/datasets/{images['id']}?search=nothing-is-called-so", f"/models/{model}", f"/versions/{version}",
         "/jobs?search=nothing-is-called-so", *sheets_and_subjects(hub),
