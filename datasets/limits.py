@@ -19,7 +19,7 @@ def _limit(name: str, default: int) -> int:
 MAX_UPLOAD_BYTES = _limit("MAX_UPLOAD_BYTES", 4 * GIB)
 # Files that come in piece by piece: one file, one piece, all open ones of a person, and how long they wait.
 MAX_UPLOADED_FILE_BYTES = _limit("MAX_UPLOADED_FILE_BYTES", 64 * GIB)
-MAX_PIECE_BYTES = _limit("MAX_PIECE_BYTES", 8 * MIB)
+MAX_PIECE_BYTES = _limit("MAX_PIECE_BYTES", 8 * MIB)  # no more than `common.doorstep.SMALL`
 MAX_OPEN_UPLOADS = _limit("MAX_OPEN_UPLOADS", 10_000)
 MAX_OPEN_UPLOAD_BYTES = _limit("MAX_OPEN_UPLOAD_BYTES", 256 * GIB)
 MAX_UPLOAD_SECONDS = _limit("MAX_UPLOAD_SECONDS", 24 * 3600)  # without a piece
