@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from common.errors import ConflictError, InvalidInputError
 from common.parsers import check_text
 from common.push import publish
 from datasets import edits, sheets
-from datasets.models import Dataset, Item, Modality, Rendering, Subject
+from datasets.models import Dataset, Item, Modality, Subject
 
 MAX_ATTRIBUTES = 50
 MAX_TEXT = 500
@@ -107,8 +107,8 @@ def ways(dataset: Dataset) -> list[tuple[str, str]]:
     found += [(f"{METADATA}{key}", f"'{key}' of their metadata") for key in sorted(keys)[:50]]
     columns: dict[str, None] = {}
     if dataset.modality == Modality.TEXT:
-        for made in dataset.rendered_from.select_related("sheet")[:20]:
-            columns |= dict.fromkeys(sheets.open_sheet(made.sheet).names)
+        for sheet in _sheets(dataset):
+            columns |= dict.fromkeys(sheet.names)
     return found + [(f"{COLUMN}{name}", f"the column '{name}' of their sheet") for name in columns]
 
 
@@ -196,18 +196,23 @@ def _values_of(dataset: Dataset, way: str) -> QuerySet[Item]:
     raise _wrong("way", "Choose one of the ways that are offered.")
 
 
+def _sheets(dataset: Dataset) -> Iterator[sheets.Sheet]:
+    """The sheets that a training sheet was made from, each once; those whose tables are gone are passed over."""
+    for sheet in Dataset.objects.filter(renderings__target=dataset).distinct().order_by("id")[:20]:
+        with suppress(ConflictError):
+            yield sheets.open_sheet(sheet)
+
+
 def _by_column(dataset: Dataset, way: str) -> dict[str, list[int]]:
     """Ids of pairs by the value of a column in the row that each was made from."""
     column = way.removeprefix(COLUMN)
-    made = Rendering.objects.filter(target=dataset).select_related("sheet")
     pairs = dataset.items.filter(origin__has_key="row").order_by("id").values_list("pk", "origin")
     ids = {(origin["item"], origin["row"]): pk for pk, origin in pairs.iterator(5000)}
     found: dict[str, list[int]] = {}
-    for sheet in {one.sheet_id: one.sheet for one in made}.values():
-        opened = sheets.open_sheet(sheet)
-        if column not in opened.names:
+    for sheet in _sheets(dataset):
+        if column not in sheet.names:
             continue
-        for batch in opened.read(0, [column]):
+        for batch in sheet.read(0, [column]):
             for row in batch:
                 value = row.values[column]
                 text = "" if value is None else " ".join(str(value).split())

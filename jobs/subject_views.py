@@ -72,7 +72,7 @@ def all_subjects(request: HttpRequest) -> HttpResponseBase:
 
 @form_of("subjects")
 def start(request: HttpRequest) -> HttpResponse:
-    """A job for each chosen subject, and what came of each; without 'sure', first what it would take."""
+    """A job for each chosen subject, and what came of each."""
     keys = [key for text in request.POST.getlist("subject") if (key := number_in(text))]
     wanted = find_subjects(request.user, keys)
     template = _template(request)
@@ -151,8 +151,17 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
 
 @form_of("subject")
 def merge(request: HttpRequest, pk: int) -> HttpResponse:
+    """Another subject becomes a part of this one; first asked whether that is meant."""
     into = _find(request, pk)
     other = get_visible(Subject.objects.all(), request.user, pk=number_in(request.POST.get("other")) or 0)
+    if "sure" not in request.POST:
+        context = {
+            "title": f"Merge '{other.name}' into '{into.name}'?", "keep": "Leave them", "button": "Merge them",
+            "lines": [f"All that is about '{other.name}' is about '{into.name}' then.", "It can't be undone."],
+            "action": reverse("subject-merge", args=[pk]), "back": reverse("subject", args=[pk]), "icon_name": "users",
+            "kept": [("other", other.pk), ("sure", 1)],
+        }  # fmt: skip
+        return show(request, "confirm.html", "parts/confirm.html", context)
     subjects.merge(into, [other])
     text = f"'{other.name}' is a part of '{into.name}' now: its items, datasets, jobs and models are about it."
     return done(request, text, reverse("subject", args=[pk]))

@@ -135,3 +135,12 @@ def test_too_many_values_name_no_subjects(owner, monkeypatch):
     with pytest.raises(InvalidInputError, match="more than 1 different"):
         subjects.assign(texts(owner), owner, "label")
     assert not Subject.objects.exists()
+
+
+def test_a_sheet_whose_tables_are_gone_offers_no_columns(owner):
+    table = make_table(owner)
+    template = sheet_templates.create(owner, name="Note", prompt="{{ id }}", completion="{{ note }}")
+    pairs = renderings.run_rendering(renderings.start(table, owner, template).pk).target
+    table.items.all().delete()
+    assert [key for key, _ in subjects.ways(pairs)] == ["label"]
+    assert subjects.values(pairs, "column:Type") == []

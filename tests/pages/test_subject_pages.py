@@ -57,7 +57,10 @@ def test_a_subject_is_made_changed_merged_and_deleted(page, owner):
     assert "at least 2 responses, 50 words, 1 category" in shown
     page.post(f"/subjects/{ada.pk}/change", {"name": "Ada L.", "kind": "", "attributes": ""})
     other = subjects.create(owner, name="Countess", attributes={"title": "countess"})
-    page.post(f"/subjects/{ada.pk}/merge", {"other": other.pk})
+    asked = page.post(f"/subjects/{ada.pk}/merge", {"other": other.pk}).content.decode()
+    assert "Merge &#x27;Countess&#x27; into &#x27;Ada L.&#x27;?" in asked
+    assert Subject.objects.count() == 2
+    page.post(f"/subjects/{ada.pk}/merge", {"other": other.pk, "sure": 1})
     ada.refresh_from_db()
     assert (ada.name, ada.attributes) == ("Ada L.", {"title": "countess"})
     page.post(f"/subjects/{ada.pk}/delete")
