@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 from django.utils import timezone
@@ -12,6 +13,8 @@ from rest_framework import serializers
 
 from common.numbers import BIGINT_MAX
 from common.parsers import check_text
+
+SHOWN = 60  # characters of a wrong name that an answer repeats
 
 
 class FiniteFloatField(serializers.FloatField):
@@ -72,14 +75,39 @@ class TextField(serializers.CharField):
 
 
 class Input(serializers.Serializer):
-    """Base of all bodies and queries: only the fields that are named here are ever read."""
+    """Base of all bodies and queries: a name that is not listed is refused, at any depth."""
 
     @classmethod
-    def read(cls, data: Any) -> dict[str, Any]:
-        """The validated values; ValidationError (400) names each wrong field."""
-        form = cls(data=data)
+    def read(cls, data: Any, *, beside: Collection[str] = ()) -> dict[str, Any]:
+        """The validated values; ValidationError (400) names each wrong field. `beside` are names that others read."""
+        form = cls(data=data, context={"beside": beside})
         form.is_valid(raise_exception=True)
         return dict(form.validated_data)
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        beside = self.context.get("beside", ()) if self.parent is None else ()
+        unknown = unknown_names(data, [*self.fields, *beside]) if isinstance(data, Mapping) else {}
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**unknown, **error.detail}) from None
+        if unknown:
+            raise serializers.ValidationError(unknown)
+        return values
+
+
+def unknown_names(given: Iterable[str], known: Collection[str]) -> dict[str, list[str]]:
+    """The names that are none of the known ones, each with the nearest of these, or all of them. At most ten."""
+    found = [name for name in map(str, given) if name not in known][:10]
+    return {name[:SHOWN]: [_not_known(name[:SHOWN], known)] for name in found}
+
+
+def _not_known(name: str, known: Collection[str]) -> str:
+    if near := get_close_matches(name, known, n=1):
+        return f"This name is not known here. Did you mean '{near[0]}'?"
+    if not known:
+        return "This takes no input."
+    return f"This name is not known here. Known are: {', '.join(known)}."
 
 
 def refuse_bad_text(values: Mapping[str, str]) -> None:

@@ -56,7 +56,7 @@ class ItemsView(APIView):
     )  # fmt: skip
     def get(self, request: Request, dataset_id: int) -> Response:
         dataset = _find(request, dataset_id)
-        given = ItemsInput.read(request.query_params)
+        given = ItemsInput.read(request.query_params, beside=filters.NAMES)
         wanted = filters.read(dataset, {name: request.query_params.get(name) for name in filters.NAMES}, strict=True)
         part = browse.page(
             dataset, wanted, sort=given["sort"], after=given["after"], before=given["before"],

@@ -75,8 +75,10 @@ class PaginatedView(_SessionsView):
 
 
 class DateRangeView(_SessionsView):
+    query = RangeQuery
+
     def get_queryset(self) -> QuerySet[Session]:
-        asked = RangeQuery.read(self.request.query_params)
+        asked = RangeQuery.read(self.request.query_params, beside=Pages.names())
         return reading.between(super().get_queryset(), asked["start"], asked["end"])
 
     @extend_schema(

@@ -17,7 +17,7 @@ from common.downloads import download
 from common.errors import InvalidInputError
 from common.parsers import check_text
 from datasets.models import Dataset, DatasetVersion, Subject
-from jobs import control, creation, lineage, logs, metrics, overview
+from jobs import control, creation, lineage, logs, metrics, overview, waiting
 from jobs.filters import JobFilter
 from jobs.inputs import (
     JobChangeInput,
@@ -116,7 +116,7 @@ class JobsView(generics.ListAPIView):
         for field, (rows, owner) in PARTS.items():
             if given.get(field) is not None:
                 given[field] = get_visible(rows.all(), request.user, owner, pk=given[field])
-        given["after"] = [get_visible(Job.objects.all(), request.user, pk=pk) for pk in set(given.get("after", []))]
+        given["after"] = waiting.jobs_named(request.user, given.get("after", []))
         job, created = creation.create_job(request.user, **given, idempotency_key=key)
         return Response(shown(job), status=201 if created else 200)
 

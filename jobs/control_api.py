@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.access import visible
+from common.serializers import Input
 from jobs import batch, control
 from jobs.api import TAGS, find, listed, shown
 from jobs.inputs import (
@@ -56,7 +57,9 @@ def _verb_view(name: str, summary: str, description: str = "") -> type[APIView]:
             responses=JobDoneSerializer,
         )
         def post(self, request: Request, job_id: int) -> Response:
-            job = control.VERBS[name](find(request, job_id), request.user)
+            job = find(request, job_id)
+            Input.read(request.data)
+            job = control.VERBS[name](job, request.user)
             return Response({"success": True, "job": shown(job)})
 
     return VerbView

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.errors import InvalidInputError
+from common.serializers import Input
 from datasets.models import Subject
 from engine import catalogue
 from jobs import limits, nodes, overview
@@ -104,6 +105,7 @@ class DrainView(APIView):
         responses=NodeDetailSerializer,
     )
     def post(self, request: Request, node_name: str) -> Response:
+        Input.read(request.data)
         return _shown(request, nodes.drain(nodes.find(node_name), request.user))
 
 
@@ -117,6 +119,7 @@ class ResumeNodeView(APIView):
         responses=NodeDetailSerializer,
     )
     def post(self, request: Request, node_name: str) -> Response:
+        Input.read(request.data)
         return _shown(request, nodes.resume(nodes.find(node_name), request.user))
 
 

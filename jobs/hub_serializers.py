@@ -139,6 +139,7 @@ class UserLimitInput(NumbersInput):
 
 class SubjectLimitInput(NumbersInput):
     subject = IdField()
+    name = TextField(required=False, help_text="As it is shown, so that limits can be sent back; the id counts.")
 
 
 class LimitsInput(Input):

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from common.access import get_visible
-from common.errors import InvalidInputError, NotFoundError
+from common.errors import InvalidInputError
 from common.pages import number_in
+from jobs import waiting
 from jobs.limits import LONGEST
 from jobs.models import AfterFailure, Job
 from jobs.needs import DEVICES, MAX_DEVICES, MAX_MEMORY_GIB, read_labels
 from jobs.priorities import read_priority
-from jobs.states import Priority
+from jobs.states import MAX_PRIORITY, Priority
 
 NUMBER = "number"  # the choice of a priority that is typed as a number
 UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
@@ -79,7 +79,12 @@ def shown(values: Mapping[str, str]) -> dict[str, Any]:
 
 def priority(typed: Mapping[str, str]) -> int:
     chosen = typed.get("priority", "").strip() or "0"
-    return read_priority(typed.get("priority_number", "").strip() or "0" if chosen == NUMBER else chosen)
+    if chosen != NUMBER:
+        return read_priority(chosen)
+    if not (text := typed.get("priority_number", "").strip()):
+        hint = f"Type a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}, or choose a level."
+        raise _wrong("priority", "The priority has no number.", hint)
+    return read_priority(text)
 
 
 def device(typed: Mapping[str, str]) -> str:
@@ -134,17 +139,14 @@ def moment(typed: Mapping[str, str]) -> datetime | None:
 def needed(typed: Mapping[str, str], user: Any) -> list[Job]:
     """The jobs whose numbers were typed, with commas or spaces between them."""
     words = re.split(r"[\s,;#]+", typed.get("after", "").strip(" ,;#"))
-    found = []
+    ids = []
     for word in filter(None, words):
         pk = number_in(word)
         if pk is None:
             hint = "Write the numbers of jobs, such as 12, 15."
             raise _wrong("after", f"'{word[:40]}' is no number of a job.", hint)
-        try:
-            found.append(get_visible(Job.objects.all(), user, pk=pk))
-        except NotFoundError as problem:
-            raise _wrong("after", problem.message, "Look its number up in the list of jobs.") from None
-    return found
+        ids.append(pk)
+    return waiting.jobs_named(user, ids)
 
 
 def length(typed: Mapping[str, str], name: str) -> float | None:

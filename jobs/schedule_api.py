@@ -11,7 +11,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.access import get_visible, visible
-from jobs import blueprints, schedules
+from common.serializers import Input
+from jobs import blueprints, schedules, waiting
 from jobs.api import find, shown
 from jobs.models import JobTemplate, Schedule, ScheduleEvent
 from jobs.schedule_serializers import (
@@ -121,7 +122,7 @@ class TemplateStartView(APIView):
         given = TemplateStartInput.read(request.data)
         when = {key: given.pop(key) for key in ("not_before", "after", "after_failure") if key in given}
         if "after" in when:
-            when["after"] = [find(request, pk) for pk in set(when["after"])]
+            when["after"] = waiting.jobs_named(request.user, when["after"])
         wanted = blueprints.altered(template.request, given)
         job = blueprints.start(template.owner, wanted, schedules.database_now(), **when)
         return Response(shown(job), status=201)
@@ -205,6 +206,7 @@ class PauseScheduleView(APIView):
         responses=ScheduleSerializer,
     )
     def post(self, request: Request, schedule_id: int) -> Response:
+        Input.read(request.data)
         changed = schedules.pause(find_schedule(request, schedule_id), request.user)
         return Response(ScheduleSerializer(changed).data)
 
@@ -218,6 +220,7 @@ class ResumeScheduleView(APIView):
         responses=ScheduleSerializer,
     )
     def post(self, request: Request, schedule_id: int) -> Response:
+        Input.read(request.data)
         changed = schedules.resume(find_schedule(request, schedule_id), request.user)
         return Response(ScheduleSerializer(changed).data)
 
@@ -231,6 +234,7 @@ class RunScheduleView(APIView):
         responses={201: JobSerializer},
     )
     def post(self, request: Request, schedule_id: int) -> Response:
+        Input.read(request.data)
         job = schedules.run_now(find_schedule(request, schedule_id), request.user)
         return Response(shown(job), status=201)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from common.errors import ConflictError
+from common.access import visible
+from common.errors import ConflictError, InvalidInputError
 from common.wording import moment_utc
 from jobs.folders import discard_work
 from jobs.lifecycle import NotInStateError, locked, move
@@ -24,6 +25,16 @@ from jobs.states import ACTIVE, TERMINAL, Status
 NAMED = 3  # jobs that the sentence names
 AT_ONCE = 500
 UNWELL = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+def jobs_named(user: AbstractBaseUser, ids: Iterable[int]) -> list[Job]:
+    """The jobs to start after, by their ids, each once. InvalidInputError for one that does not exist for `user`."""
+    wanted = list(dict.fromkeys(ids))
+    found = {job.pk: job for job in visible(Job.objects.filter(pk__in=wanted), user)}
+    if missing := [pk for pk in wanted if pk not in found]:
+        message = f"There is no job {missing[0]} for you."
+        raise InvalidInputError(message, "Look its number up in the list of jobs.", fields={"after": [message]})
+    return [found[pk] for pk in wanted]
 
 
 def reason_to_wait(needed: Sequence[Job], after_failure: str, not_before: datetime | None) -> str:

@@ -184,6 +184,7 @@ def _database() -> dict[str, object]:
 
 
 DATABASES = {"default": _database()}
+TRAINHUB_EMBEDDED = not os.environ.get("DATABASE_URL")  # other machines can't reach the embedded server
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # django-q2 warns at each start that no time limit is set for tasks; ours is the supervisor's business.
@@ -317,6 +318,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "trainhub.api_schema.add_problem_details",
+        "trainhub.api_schema.close_inputs",
     ],
 }
 

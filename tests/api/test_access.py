@@ -67,7 +67,6 @@ def test_S02_no_list_shows_a_stranger_someone_elses_rows(mallory, world):
         ("training/jobs", {"recipe": "simulate", "subject": "subject"}),
         ("training/jobs", {"recipe": "simulate", "base_version": "version"}),
         ("training/jobs", {"recipe": "simulate", "model": "model"}),
-        ("training/jobs", {"recipe": "simulate", "after": ["job"]}),
         ("performance/metrics/record", {"name": "x", "value": 1, "version": "version"}),
         ("datasets", {"name": "mine", "modality": "text", "subject": "subject"}),
     ],

@@ -200,11 +200,13 @@ def test_S23_a_reported_session_takes_nothing_but_what_is_offered(alice, owner, 
     from history.models import Session
 
     now = timezone.now().isoformat()
-    alice.post_json(
-        "training-history",
-        {"started_at": now, "completed_at": now, "user": stranger.pk, "user_id": stranger.pk, "id": 77, "job": 1,
-         "job_id": 1, "model_version": 1, "created_at": "2000-01-01T00:00:00Z", "request_digest": "x"},
-    )  # fmt: skip
+    rest = {"user": stranger.pk, "user_id": stranger.pk, "id": 77, "job": 1, "job_id": 1, "model_version": 1,
+            "created_at": "2000-01-01T00:00:00Z", "request_digest": "x"}  # fmt: skip
+    body = {"started_at": now, "completed_at": now}
+    answer = alice.post_json("training-history", body | rest)
+    assert (answer.status_code, set(answer.json()["errors"])) == (400, set(rest))
+    assert not Session.objects.exists()
+    assert alice.post_json("training-history", body).status_code == 201
     session = Session.objects.get()
     assert (session.user, session.job, session.model_version) == (owner, None, None)
     assert session.created_at.year > 2000
@@ -213,10 +215,60 @@ def test_S23_a_reported_session_takes_nothing_but_what_is_offered(alice, owner, 
 
 def test_S23_a_reported_figure_takes_nothing_but_what_is_offered(alice, owner, stranger):
     mine, theirs = make_version(owner), make_version(stranger, "Theirs")
-    body = {"version": mine.pk, "name": "x", "value": 1, "model": theirs.model_id, "source": "evaluation", "id": 5}
+    body = {"version": mine.pk, "name": "x", "value": 1}
+    for rest in ({"model": theirs.model_id}, {"source": "evaluation"}, {"id": 5}):
+        answer = alice.post_json("performance/metrics/record", body | rest)
+        assert (answer.status_code, set(answer.json()["errors"])) == (400, set(rest))
     assert alice.post_json("performance/metrics/record", body).status_code == 201
     record = MetricRecord.objects.get()
     assert (record.model_id, record.source) == (mine.model_id, "reported")
+
+
+SLIPS = [
+    ("POST", "training/jobs", {"recipe": "simulate", "priorty": 5, "not_befor": "x"},
+     {"priorty": "Did you mean 'priority'?", "not_befor": "Did you mean 'not_before'?"}),
+    ("PATCH", "training/jobs/{job}", {"not_before": None}, {"not_before": "Known are: name, priority, "}),
+    ("PATCH", "training/jobs/{job}", {"name": "n", "after": [12]}, {"after": "Known are: name, priority, "}),
+    ("POST", "training/jobs/{job}/pause", {"reason": "lunch"}, {"reason": "This takes no input."}),
+    ("PUT", "training/limits", {"user": "admin", "running": 1},
+     {"user": "Did you mean 'users'?", "running": "Known are: default, users, subjects."}),
+    ("PUT", "training/limits", {"users": [{"user": "alice", "max_runing": 1}]},
+     {"users.0.max_runing": "Did you mean 'max_running'?"}),
+    ("POST", "training/templates", {"name": "t", "request": {"recipe": "simulate", "not_before": None}},
+     {"request.not_before": "Known are: recipe, "}),
+    ("POST", "training/nodes/n1/drain", {"now": True}, {"now": "This takes no input."}),
+    ("GET", "training/jobs?stauts=failed", None, {"stauts": "Did you mean 'status'?"}),
+    ("GET", "training/queue?search=fox", None, {"search": "Known are: page, page_size."}),
+    ("GET", "training/jobs/{job}/logs?form=1", None, {"form": "Did you mean 'format'?"}),
+    ("GET", "training-history/user/{user}/date-range?star=2026-01-01T00:00:00Z", None,
+     {"star": "Did you mean 'start'?"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "body", "told"), SLIPS)
+def test_a_name_that_is_not_known_is_refused_and_the_nearest_one_told(staff, world, owner, method, path, body, told):
+    """Ignored, a slip of the pen made a job of another priority than was asked for, and nobody was told."""
+    before = Job.objects.values().get()
+    answer = staff.send(method, path.format(job=world.job.pk, user=owner.pk), body)
+    assert answer.status_code == 400
+    errors = answer.json()["errors"]
+    assert set(errors) == set(told)
+    for name, text in told.items():
+        assert text in errors[name][0]
+    assert Job.objects.values().get() == before
+
+
+def test_what_is_wrong_and_what_is_not_known_are_told_together(alice):
+    errors = alice.post_json("training/jobs", {"recipe": "nothing", "priorty": 5}).json()["errors"]
+    assert set(errors) == {"recipe", "priorty"}
+
+
+def test_links_between_pages_keep_their_filters_and_work(alice, world):
+    assert alice.post_json("training/jobs", {"recipe": "simulate"}).status_code == 201
+    first = alice.get("training/jobs?page_size=1&ordering=name&recipe=simulate").json()
+    second = alice.get(first["next"].removeprefix("http://testserver"))
+    assert second.status_code == 200
+    assert second.json()["results"][0]["id"] != first["results"][0]["id"]
 
 
 def test_GET_changes_nothing(alice, world):

@@ -187,10 +187,14 @@ def test_a_verb_that_does_not_fit_the_state_is_a_conflict_with_words(alice, owne
 def test_name_and_priority_can_be_changed_and_nothing_else(alice, owner):
     job = make_job(owner)
     before = Job.objects.filter(pk=job.pk).values().get()
-    body = {
-        "name": "Renamed", "priority": 3, "id": 99, "owner": 1, "status": "completed", "attempt": 9, "progress": 100,
-        "attempt_number": 9, "recipe": "text-generation", "created_at": "2000-01-01T00:00:00Z", "model_version": 1,
+    body = {"name": "Renamed", "priority": 3}
+    rest = {
+        "id": 99, "owner": 1, "status": "completed", "attempt": 9, "progress": 100, "attempt_number": 9,
+        "recipe": "text-generation", "created_at": "2000-01-01T00:00:00Z", "model_version": 1,
     }  # fmt: skip
+    refused = alice.send("PATCH", f"training/jobs/{job.pk}", body | rest)
+    assert (refused.status_code, set(refused.json()["errors"])) == (400, set(rest))
+    assert Job.objects.filter(pk=job.pk).values().get() == before
     answer = alice.send("PATCH", f"training/jobs/{job.pk}", body)
     assert answer.status_code == 200
     after = Job.objects.filter(pk=job.pk).values().get()
@@ -200,12 +204,16 @@ def test_name_and_priority_can_be_changed_and_nothing_else(alice, owner):
 
 
 def test_a_new_job_takes_nothing_but_what_is_offered(alice, owner, stranger):
-    body = {
-        "recipe": "simulate", "id": 4711, "owner": stranger.pk, "owner_id": stranger.pk, "status": "completed",
-        "attempt": 9, "attempt_number": 9, "is_staff": True, "metrics": {"x": 1}, "idempotency_key": "stolen",
+    rest = {
+        "id": 4711, "owner": stranger.pk, "owner_id": stranger.pk, "status": "completed", "attempt": 9,
+        "attempt_number": 9, "is_staff": True, "metrics": {"x": 1}, "idempotency_key": "stolen",
         "created_at": "2000-01-01T00:00:00Z", "environment": {"python": "1"},
     }  # fmt: skip
-    assert alice.post_json("training/jobs", body).status_code == 201
+    for name, value in rest.items():
+        refused = alice.post_json("training/jobs", {"recipe": "simulate", name: value})
+        assert (refused.status_code, set(refused.json()["errors"])) == (400, {name})
+    assert not Job.objects.exists()
+    assert alice.post_json("training/jobs", {"recipe": "simulate"}).status_code == 201
     job = Job.objects.get()
     assert (job.owner, job.status, job.attempt_number) == (owner, "queued", 0)
     assert (job.metrics, job.environment, job.idempotency_key, job.created_at.year > 2000) == ({}, {}, "", True)

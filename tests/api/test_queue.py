@@ -70,6 +70,7 @@ def test_a_job_starts_after_others(alice, owner):
         ({"not_before": 3}, "not_before", "wrong format"),
         ({"after": ["x"]}, "after.0", "integer"),
         ({"after": 3}, "after", "list"),
+        ({"after": [999_999]}, "after", "There is no job 999999 for you."),
         ({"after": list(range(1, 30))}, "after", "20"),
         ({"after_failure": "weep"}, "after_failure", "not a valid choice"),
         ({"priority": "soon"}, "priority", "low, normal, high, urgent"),

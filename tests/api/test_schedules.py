@@ -68,7 +68,7 @@ def test_one_job_of_a_template_may_differ(alice, stranger):
     assert alice.get(address).json()["request"]["config"]["steps"] == 9, "the template stays as it is"
     theirs = make_job(stranger)
     for wrong, status in [
-        ({"config": {"steps": -1}}, 400), ({"recipe": "text-generation"}, 201), ({"after": [theirs.pk]}, 404),
+        ({"config": {"steps": -1}}, 400), ({"recipe": "text-generation"}, 400), ({"after": [theirs.pk]}, 400),
         ({"dataset": 999_999}, 404), ({"dataset": 1, "dataset_version": 1}, 400), ({"priority": "soon"}, 400),
     ]:  # fmt: skip
         assert alice.post_json(f"{address}/start", wrong).status_code == status, wrong

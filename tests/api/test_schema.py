@@ -45,6 +45,13 @@ def test_every_answer_has_a_shape():
                 assert code == "204" or answer.get("content"), (method, path, code)
 
 
+def test_the_schema_says_that_bodies_take_nothing_but_their_fields():
+    shapes = generated()["components"]["schemas"]
+    assert shapes["NewJobInputRequest"]["additionalProperties"] is False
+    assert shapes["UserLimitInputRequest"]["additionalProperties"] is False
+    assert "additionalProperties" not in shapes["Job"]
+
+
 def test_no_schema_speaks_of_secrets():
     text = str(generated()["components"]["schemas"])
     assert not re.search(r"'(digest|password_digest|request_digest|idempotency_key)'", text)

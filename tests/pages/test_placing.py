@@ -40,7 +40,7 @@ def test_everything_that_is_typed_reaches_the_job(page, owner):
     [
         ("devices", "0", "from 1 to 64"), ("devices", "two", "from 1 to 64"), ("memory_gib", "lots", "GiB from 0"),
         ("memory_gib", "-1", "GiB from 0"), ("memory_gib", "nan", "GiB from 0"), ("labels", "no/slash", "lower-case"),
-        ("not_before", "tomorrow", "Choose a date"), ("not_before", "2001-01-01T00:00", "has passed"),
+        ("not_before", "tomorrow", "Choose a date"), ("not_before", "2001-01-01T00:00", "passed. Choose a later one"),
         ("not_before", "0001-01-01T00:00", ""), ("not_before", "9999-12-31T23:59", ""),
         ("after", "fox", "Write the numbers"), ("after", "999999", "no job 999999"), ("after_failure", "explode", ""),
         ("max_seconds", "soon", "such as 90 min"), ("max_seconds", "0 s", "such as 90 min"),
