@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const STORED = "review-keys";
-  let pending = null; // the button that waits for a reason
+  let pending = null; // the key of the button that waits for a reason, and the item that it is about
 
   const box = () => document.getElementById("reason");
   const toggle = document.getElementById("review-keys");
@@ -11,16 +11,18 @@
     toggle.addEventListener("change", () => window.localStorage.setItem(STORED, toggle.checked ? "on" : "off"));
   }
 
-  const ask = (button) => { pending = button.dataset.key; box().focus(); };
+  const item = () => document.querySelector("#review [data-item]")?.dataset.item;
+  const ask = (button) => { pending = { key: button.dataset.key, item: item() }; box().focus(); };
   const button = (key) => document.querySelector(`#review [data-key="${key}"]`);
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target === box()) {
       if (event.key === "Escape") { pending = null; box().blur(); }
-      if (event.key === "Enter" && !event.shiftKey && pending && box().value.trim()) {
+      if (event.key === "Enter" && !event.shiftKey && pending?.item === item() && box().value.trim()) {
         event.preventDefault();
-        button(pending)?.click();
+        box().blur(); // htmx would put the focus into the next item's box, and keys would be letters there
+        button(pending.key)?.click();
       }
       return;
     }
@@ -38,6 +40,6 @@
   const ahead = () => {
     for (const next of document.querySelectorAll("#review [data-ahead]")) new Image().src = next.dataset.ahead;
   };
-  document.addEventListener("htmx:after:swap", () => { pending = null; ahead(); });
+  document.addEventListener("htmx:after:swap", ahead);
   ahead();
 })();
