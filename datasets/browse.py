@@ -23,7 +23,7 @@ from datasets.search import in_content
 PAGE = 48
 COUNTED = 10_000
 RARE = 1_000  # so many items of one kind are looked up by their ids
-COUNTED_STRETCH = 10_000
+COUNTED_STRETCH = 4_000
 SHOWN_BYTES = 20_000  # a row's content is listed up to this size
 
 EXPORTED = (

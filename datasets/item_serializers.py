@@ -126,9 +126,10 @@ class UndoneSerializer(serializers.Serializer):
 
 
 class SeriesInput(Input):
-    column = TextField(help_text="A column of numbers.")
+    column = TextField(default="", allow_blank=True, help_text="A column of numbers; empty for the first.")
 
 
 class SeriesSerializer(serializers.Serializer):
+    column = serializers.CharField()
     x = serializers.ListField(child=serializers.FloatField(), help_text="Seconds since 1970.")
     y = serializers.ListField(child=serializers.FloatField(allow_null=True))

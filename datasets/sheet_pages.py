@@ -44,16 +44,20 @@ def rows(item: Item, query: Mapping[str, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def series(item: Item, column: str) -> dict[str, list[Any]]:
-    """A column over time for a plot: {"x": seconds, "y": values}, thinned to the extremes of each stretch.
+def series(item: Item, column: str = "") -> dict[str, Any]:
+    """A column over time for a plot: {"column", "x": seconds, "y": values}, thinned to the extremes of each stretch.
 
-    NotFoundError when the table has no time column, or no column of numbers of this name.
+    Without a name the first column of numbers; nothing for an item that is no table with a time column. NotFoundError
+    when a column is named that can't be plotted.
     """
     profile = item.facts.get("profile") or {}
     time = (profile.get("series") or {}).get("time")
-    types = {one["name"]: one["type"] for one in item.facts.get("columns", [])}
-    if time is None or types.get(column) not in NUMBERS:
+    numbers = [one["name"] for one in item.facts.get("columns") or [] if one["type"] in NUMBERS] if time else []
+    if column and column not in numbers:
         raise NotFoundError("This column can't be plotted over time.", "Choose a column of numbers.")
+    if not numbers:
+        return {"column": "", "x": [], "y": []}
+    column = column or numbers[0]
     import numpy
 
     file = _parquet(item)
@@ -64,6 +68,7 @@ def series(item: Item, column: str) -> dict[str, list[Any]]:
     y = table.column(column).cast("float64").to_numpy()
     kept = _extremes(y, numpy)
     return {
+        "column": column,
         "x": [float(value) for value in x[kept]],
         "y": [float(value) if math.isfinite(value) else None for value in y[kept]],
     }
