@@ -5,7 +5,16 @@ Verbs raise them; every door (page, API, admin, command) shows them in its own w
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+# What PostgreSQL says when waiting would not help. A connection that fails carries no SQLSTATE, only this.
+REFUSALS = re.compile(
+    r"""FATAL:\s+( (?:role|database)\s"[^"]*"\sdoes\snot\sexist | role\s"[^"]*"\sis\snot\spermitted\sto\slog\sin
+    | .*authentication\sfailed.* | no\spg_hba\.conf\sentry.* | permission\sdenied\sfor\sdatabase.* )
+    | (no\spassword\ssupplied)""",
+    re.VERBOSE,
+)
 
 
 class ProblemError(Exception):
@@ -78,4 +87,16 @@ def database_away() -> UnavailableError:
     return UnavailableError(
         "The database can't be reached.",
         "Running jobs go on. Try again in a few seconds; the page comes back by itself.",
+    )
+
+
+def database_refuses(error: Exception) -> InvalidInputError | None:
+    """What is wrong with DATABASE_URL, when PostgreSQL answers and refuses for good; None when it may come back."""
+    found = REFUSALS.search(str(error))
+    if not found:
+        return None
+    reason = (found[1] or found[2]).splitlines()[0].strip()
+    return InvalidInputError(
+        f"PostgreSQL refuses the connection: {reason}.",
+        "Correct user, password or name of the database in DATABASE_URL, or create them, then start again.",
     )

@@ -25,6 +25,12 @@ def prepare_home() -> Path:
     return base
 
 
+def known_home() -> str:
+    """The identity of this home, empty when no hub was ever started in it. Looks, and writes nothing."""
+    path = home() / "home_id"
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""
+
+
 def home_identity() -> str:
     """What tells this home from every other, wherever it is mounted: made once, kept in it."""
     path = home() / "home_id"

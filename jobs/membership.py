@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from common.errors import ConflictError
-from common.paths import home, home_identity
+from common.paths import home, home_identity, known_home
 from jobs.models import SharedHome
 
 
@@ -41,7 +41,7 @@ def check() -> None:
     row = SharedHome.objects.filter(pk=1).first()
     if row is None:
         raise ConflictError("The hub has not been started yet.", "Run `make run` on its first machine, then this.")
-    if row.identity != home_identity():
+    if row.identity != known_home():
         raise ConflictError(
             f"TRAINHUB_HOME ({home()}) is not the hub's home: data and checkpoints are files that all nodes share.",
             "Mount the hub's home on this machine, and set TRAINHUB_HOME to where it is.",

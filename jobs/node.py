@@ -29,7 +29,7 @@ from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from common.background import QUEUE
-from common.errors import ConflictError, InvalidInputError
+from common.errors import ConflictError, InvalidInputError, database_refuses
 from common.paths import run_folder, warm_socket
 from common.push import publish
 from engine.launch import boot_id, engine_environment, ping, warm_command
@@ -74,7 +74,7 @@ class NodeManager:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         self._claim_name()
-        self._with_database(membership.check)
+        self._with_database(membership.check, first=True)
         self._start_warm()
         self._with_database(self._register)
         try:
@@ -173,7 +173,8 @@ class NodeManager:
             row["memory_bytes"] = memory.get((kind, int(number or 0)))
             Slot.objects.update_or_create(node=self.node, index=index, defaults=row)
         Slot.objects.filter(node=self.node, index__gte=len(self.devices)).update(enabled=False)
-        nodes.note(self.node, "started", None, f"TrainHub {settings.TRAINHUB_VERSION}, {len(self.devices)} slots.")
+        slots = f"{len(self.devices)} {'slot' if len(self.devices) == 1 else 'slots'}"
+        nodes.note(self.node, "started", None, f"TrainHub {settings.TRAINHUB_VERSION}, {slots}.")
 
     def _mine(self) -> QuerySet[Node]:
         """This node's row, as long as this manager holds its name."""
@@ -234,13 +235,18 @@ class NodeManager:
         else:
             self._register()  # it was forgotten while it could not be heard
 
-    def _with_database(self, call: Any) -> None:
-        """Run a call that is safe to repeat, until the database answers or the manager is stopped."""
+    def _with_database(self, call: Any, first: bool = False) -> None:
+        """Run a call that is safe to repeat, until the database answers or the manager is stopped.
+
+        At the `first` contact a user or database that PostgreSQL does not know ends it: InvalidInputError.
+        """
         while not self.stopping:
             try:
                 call()
                 return
             except AWAY as error:
+                if first and (problem := database_refuses(error)):
+                    raise problem from error
                 self._complain(error)
                 time.sleep(0.5)
 

@@ -13,7 +13,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import InterfaceError, OperationalError
 
-from common.errors import ProblemError, database_away
+from common.errors import ProblemError, database_away, database_refuses
 from common.numbers import BIGINT_MAX
 
 
@@ -46,8 +46,8 @@ class OperatorCommand(BaseCommand):
             yield
         except ProblemError as error:
             raise CommandError(f"{error.message} {error.hint}".strip()) from None
-        except (OperationalError, InterfaceError):
-            away = database_away()
+        except (OperationalError, InterfaceError) as error:
+            away = database_refuses(error) or database_away()
             raise CommandError(f"{away.message} {away.hint}") from None
 
 

@@ -101,6 +101,24 @@ def test_a_machine_with_another_home_is_refused_in_words(hub, join, tmp_path):
     process = join(TRAINHUB_HOME=str(tmp_path), DATABASE_URL=url)
     text, _ = process.communicate(timeout=30)
     assert process.returncode != 0
+    assert "No hub was ever started in TRAINHUB_HOME" in text
+    assert os.listdir(tmp_path) == [], "nothing is written into a folder that is none of ours"
+    for name in ("home_id", "secret_key"):  # the home of some other hub
+        (tmp_path / name).write_text("x" * 60)
+    process = join(TRAINHUB_HOME=str(tmp_path), DATABASE_URL=url)
+    text, _ = process.communicate(timeout=30)
+    assert process.returncode != 0
     assert "is not the hub's home" in text
     assert "Traceback" not in text
-    assert os.listdir(tmp_path)  # it was a home of its own
+
+
+@pytest.mark.parametrize("wrong", [("user=trainhub", "user=nobody-known"), ("/trainhub?", "/no-such-database?")])
+def test_a_database_that_knows_neither_user_nor_name_ends_the_node_with_the_setting_named(hub, join, wrong):
+    """It was 'the database is away', for ever."""
+    from common.embedded_postgres import EmbeddedPostgres
+
+    process = join(DATABASE_URL=EmbeddedPostgres(hub.home).url.replace(*wrong))
+    text, _ = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "does not exist" in text and "in DATABASE_URL" in text
+    assert "Traceback" not in text

@@ -10,10 +10,10 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from common.errors import ProblemError
+from common.errors import ProblemError, database_refuses
 from jobs import membership
 
 
@@ -26,12 +26,16 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if self._pending():
-            call_command("migrate", interactive=False, verbosity=0)
         try:
+            if self._pending():
+                call_command("migrate", interactive=False, verbosity=0)
             membership.found(options["new_home"])
         except ProblemError as error:
             raise CommandError(f"{error.message} {error.hint}") from None
+        except OperationalError as error:
+            if problem := database_refuses(error):
+                raise CommandError(f"{problem.message} {problem.hint}") from None
+            raise
         self._collect_static()
         self._administrator()
 
