@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_http_methods
 
 from common.downloads import download
+from common.errors import ProblemError
 
 PER_PAGE = 25
 ID_MAX = 2**63 - 1
@@ -100,6 +101,14 @@ def done(request: HttpRequest, message: str, go_to: str, *, stay: bool = False) 
     response = HttpResponse()
     response.headers["HX-Redirect"] = go_to
     return response
+
+
+def refused(request: HttpRequest, problem: ProblemError, go_to: str) -> HttpResponse:
+    """An action that was refused: told on the page that it belongs to. HTMX gets a toast, from the middleware."""
+    if wants_fragment(request):
+        raise problem
+    messages.error(request, f"{problem.message} {problem.hint}".strip())
+    return redirect(go_to)
 
 
 def form_of(page: str) -> Callable[[View], View]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.template.loader import render_to_string
 
 from common import wording
@@ -84,7 +85,10 @@ def machines(user: Any) -> dict[str, Any]:
     free = sum(not place.busy for card in cards if card.node.takes_jobs for place in card.places)
     busy = sum(place.busy for card in cards for place in card.places)
     up = sum(node.is_up for node in found)
-    return {"cards": cards, "up": up, "free": free, "busy": busy, "administrator": user.is_staff}
+    return {
+        "cards": cards, "up": up, "free": free, "busy": busy, "administrator": user.is_staff,
+        "embedded": settings.TRAINHUB_EMBEDDED,
+    }  # fmt: skip
 
 
 def machine(node: Node, user: Any) -> dict[str, Any]:

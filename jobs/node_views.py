@@ -7,8 +7,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from common.errors import ForbiddenError
-from common.pages import done, show
+from common.errors import ForbiddenError, ProblemError
+from common.pages import done, refused, show
 from jobs import node_pictures, nodes
 from jobs.models import Node
 
@@ -35,7 +35,10 @@ def action(request: HttpRequest, name: str, verb: str) -> HttpResponse:
         raise ForbiddenError("Only administrators may change nodes.", "Ask one of them.")
     back = reverse("nodes") if verb == "forget" else reverse("node", args=[node.name])
     if request.method == "POST":
-        VERBS[verb](node, request.user)
+        try:
+            VERBS[verb](node, request.user)
+        except ProblemError as problem:
+            return refused(request, problem, reverse("node", args=[node.name]))
         return done(request, _said(verb, node), back, stay=verb != "forget")
     return show(request, "confirm.html", "parts/confirm.html", _question(verb, node))
 

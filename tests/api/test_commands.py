@@ -149,6 +149,7 @@ def test_limits_are_set_listed_and_removed(administrator, owner):
     told = json.loads(manage("limits", "list", "--json")[0])
     assert {(row["user"], row["max_running"]) for row in told} == {(None, 4), ("alice", 1)}
     assert "Limit of alice" in manage("limits", "list")[0]
+    assert manage("limits")[0] == manage("limits", "list")[0]
     manage("limits", "remove", "--of", "alice")
     assert Limit.objects.get().user is None
 

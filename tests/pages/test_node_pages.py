@@ -50,6 +50,21 @@ def test_each_state_is_told_in_words(page, node, columns, word, sentence):
         assert f"<span>{word}</span>" in html and sentence in html, address
 
 
+def test_a_slot_is_called_free_only_where_jobs_are_taken(page, node):
+    for columns, told in (({}, "free"), ({"draining": True}, "idle, takes nothing"), ({"state": "stopped"}, "off")):
+        Node.objects.filter(pk=node.pk).update(**columns)
+        html = page.get("/nodes").content.decode()
+        assert [word for word in ("free", "idle, takes nothing", "off") if f">{word}</span>" in html] == [told]
+
+
+def test_how_to_add_a_machine_depends_on_whether_it_could_reach_the_database(page, settings):
+    html = page.get("/nodes").content.decode()
+    assert "embedded database, which other machines can" in html and "make node" not in html
+    settings.TRAINHUB_EMBEDDED = False
+    html = page.get("/nodes").content.decode()
+    assert "make node" in html and "DATABASE_URL=" in html and "embedded database" not in html
+
+
 def test_figures_are_shown_where_they_are_known_and_nothing_stands_for_the_others(page, node):
     gpu = {"kind": "gpu", "index": 0, "name": "H100", "memory_bytes": 80 << 30}
     figures = {"gpu/0/utilization_percent": 97.0, "gpu/0/power_watts": 612.3, "system/cpu_percent": 12.0}
@@ -144,7 +159,7 @@ def test_the_page_of_a_node_follows_what_is_done_to_it(administrator, node):
     source = NodeSource.open(administrator, str(node.pk), {})
     source.snapshot()
     nodes.drain(node, administrator)
-    assert targets(source.update()) == {"node-head", "node-events"}
+    assert targets(source.update()) == {"node-head", "node-events", "node-use"}
 
 
 def test_thirty_nodes_cost_no_more_queries_than_one(admin_page, node, django_assert_max_num_queries):
@@ -156,8 +171,3 @@ def test_thirty_nodes_cost_no_more_queries_than_one(admin_page, node, django_ass
     with django_assert_max_num_queries(8):
         html = admin_page.get("/nodes").content.decode()
     assert html.count('data-testid="node"') == 31
-
-
-def test_how_to_add_a_machine_is_one_command(page, node):
-    html = page.get("/nodes").content.decode()
-    assert "make node" in html and "DATABASE_URL=" in html

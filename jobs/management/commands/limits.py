@@ -19,8 +19,9 @@ class Command(OperatorCommand):
     help = "See and set how many jobs a user or a subject may have running, and waiting or running, at a time."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        actions.add_parser("list", help="all limits").add_argument("--json", action="store_true")
+        actions = parser.add_subparsers(dest="action", metavar="ACTION")
+        listed = actions.add_parser("list", help="all limits, as without an action")
+        listed.add_argument("--json", action="store_true")
         chosen = actions.add_parser("set", help="set a limit; a number that is left out is no limit")
         chosen.add_argument("--running", type=_number, metavar="N", help="running at a time")
         chosen.add_argument("--active", type=_number, metavar="N", help="not yet ended, waiting ones included")
@@ -32,10 +33,10 @@ class Command(OperatorCommand):
             whose.add_argument("--subject", type=row_id, metavar="ID", help="the subject whose limit it is")
             self.add_user(one)
 
-    def handle(self, *args: Any, action: str, **options: Any) -> None:
+    def handle(self, *args: Any, action: str | None, **options: Any) -> None:
         with self.in_words():
-            if action == "list":
-                self._list(options["json"])
+            if action in {None, "list"}:
+                self._list(options.get("json", False))
                 return
             running, active = options.get("running"), options.get("active")
             if action == "set" and running is None and active is None:
