@@ -8,12 +8,26 @@ from collections.abc import Iterator
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, QuerySet
+from django.db.models.fields.json import KT
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.files import store
 from common.push import publish
 from common.references import remove_unreferenced
-from datasets.models import Dataset, DatasetVersion, Finding, Import, Item, Modality, Refusal, RenderError, Subject
+from datasets.models import (
+    Dataset,
+    DatasetVersion,
+    EditedItem,
+    Finding,
+    GovernanceDecision,
+    Import,
+    Item,
+    Modality,
+    Refusal,
+    RenderError,
+    ReviewVote,
+    Subject,
+)
 
 
 def create_dataset(
@@ -92,8 +106,11 @@ def delete_dataset(dataset: Dataset, by: AbstractBaseUser) -> int:
             raise _in_use(dataset, error) from error
         # One statement for each table, whatever the number of rows; cascades would load them.
         Refusal.objects.filter(source__dataset=dataset).delete()
-        Finding.objects.filter(dataset=dataset).delete()
-        Item.objects.filter(dataset=dataset).delete()
+        for about_items in (Finding, ReviewVote, GovernanceDecision):
+            about_items.objects.filter(dataset=dataset).delete()
+        EditedItem.objects.filter(edit__dataset=dataset).delete()
+        items = Item.objects.filter(dataset=dataset)
+        items._raw_delete(items.db)  # nothing points at them any more
         Import.objects.filter(dataset=dataset).delete()
         RenderError.objects.filter(rendering__target=dataset).delete()
         Dataset.objects.filter(pk=dataset.pk).delete()
@@ -104,11 +121,11 @@ def delete_dataset(dataset: Dataset, by: AbstractBaseUser) -> int:
 def named_files(addresses: list[str]) -> set[str]:
     """Those of the addresses that an item or a version names (see common.references)."""
     items = Item.objects.filter(sha256__in=addresses).values_list("sha256", flat=True)
-    # Only tables have a columnar copy; they are few, so that no index of that fact is needed.
-    copies = Item.objects.filter(dataset__modality=Modality.TABLE, facts__parquet__in=addresses)
+    copies = Item.objects.filter(facts__has_key="parquet").annotate(copy=KT("facts__parquet"))  # by an index
+    copies = copies.filter(copy__in=addresses).values_list("copy", flat=True)
     versions = DatasetVersion.objects.filter(content_hash__in=addresses).values_list("content_hash", flat=True)
     lists = DatasetVersion.objects.filter(left_out_hash__in=addresses).values_list("left_out_hash", flat=True)
-    return {*items, *copies.values_list("facts__parquet", flat=True), *versions, *lists}
+    return {*items, *copies, *versions, *lists}
 
 
 def addresses_of(items: QuerySet[Item]) -> Iterator[str]:

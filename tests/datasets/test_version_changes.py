@@ -5,10 +5,13 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from common.errors import ConflictError, NotFoundError
 from common.files import store
-from datasets import differences, edits, removal
+from datasets import creation, differences, edits, governance, removal, reviews
+from datasets.gating import set_gates
 from datasets.models import Item
 from datasets.versions import freeze
 from jobs.creation import create_job
@@ -121,3 +124,16 @@ def test_by_api_and_on_pages(images, owner, client):
     assert client.delete(f"{api}/versions/2").json()["bytes_freed"] > 0
     answer = client.post(f"{pages}/1/delete", follow=True)
     assert "is deleted" in answer.content.decode() and not images.versions.exists()
+
+
+def test_a_dataset_with_votes_and_decisions_is_deleted_without_loading_its_items(images, owner):
+    fill(images, range(300))
+    set_gates(images, owner, approvals=1, governed=True)
+    governance.work(images.pk)
+    first, *_ = images.items.all()
+    reviews.vote(first, owner, "approved")
+    edits.edit_items(images, owner, [first.pk], field="label", value="zebra")
+    with CaptureQueriesContext(connection) as asked:
+        creation.delete_dataset(images, owner)
+    said = [query["sql"] for query in asked if query["sql"].startswith('DELETE FROM "datasets_item"')]
+    assert len(said) == 1 and not Item.objects.exists(), "one statement for all items"
