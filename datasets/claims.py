@@ -7,11 +7,14 @@ for dead can write nothing more.
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from django.db import IntegrityError, models, transaction
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
@@ -47,6 +50,31 @@ class Claim(Generic[Row]):
         """Show that this worker lives; writes at most every few seconds."""
         if time.monotonic() - self._beat_at > BEAT_SECONDS:
             self.update()
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Beat from a thread meanwhile: for a call into a library that can take longer than a dead worker is given.
+
+        A claim that is lost meanwhile is noticed by the next write.
+        """
+        done = threading.Event()
+
+        def beat() -> None:
+            try:
+                while not done.wait(BEAT_SECONDS):
+                    self.update()
+            except (LostClaimError, DatabaseError):
+                pass
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=beat, name="beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def finish(self, problem: str = "", hint: str = "", **values: Any) -> None:
         """End the work: completed, or failed with what stopped it."""

@@ -82,7 +82,8 @@ class Look:
         self._keep(compare.near_duplicates(self.board, groups, self.claim.beat))
         self._keep(compare.leaks(self.board, groups))
         self._say("Looking for wrong labels")
-        doubtful, self.labels = compare.mislabelled(self.board, self.claim.beat)
+        with self.claim.computing():
+            doubtful, self.labels = compare.mislabelled(self.board, self.claim.beat)
         self._keep(doubtful)
 
     def _write(self) -> None:

@@ -106,6 +106,23 @@ def test_a_run_whose_worker_died_is_begun_again_with_what_it_measured(doubled, o
     assert codes(doubled) == [("row-1", "duplicate"), ("row-2", "near_duplicate")]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_run_lives_while_it_is_inside_of_a_library(doubled, owner, monkeypatch):
+    monkeypatch.setattr("datasets.claims.BEAT_SECONDS", 0.01)
+    run = runs.start_run(doubled, owner)
+    beats = []
+
+    def long(board, beat):
+        before = QualityRun.objects.get(pk=run.pk).heartbeat_at
+        while QualityRun.objects.get(pk=run.pk).heartbeat_at == before:  # nothing but the thread beats
+            pass
+        beats.append(before)
+        return {}, {}
+
+    monkeypatch.setattr("datasets.quality.compare.mislabelled", long)
+    assert runs.run_quality(run.pk).status == "completed" and beats
+
+
 def test_a_worker_that_was_taken_for_dead_writes_nothing(doubled, owner, monkeypatch):
     run = runs.start_run(doubled, owner)
     original = Look._compare
