@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import job_views, new_views, node_views, queue_views, schedule_views, subject_views, views
+from jobs import expected_views, job_views, new_views, node_views, queue_views, schedule_views, subject_views, views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("jobs", views.jobs, name="jobs"),
     path("jobs/batch", queue_views.batch, name="jobs-batch"),
     path("jobs/new", new_views.new, name="job-new"),
+    path("jobs/new/expected", expected_views.expected, name="job-new-expected"),
     path("jobs/new/split", new_views.split, name="job-new-split"),
     path("jobs/<int:pk>", job_views.job, name="job"),
     path("jobs/<int:pk>/log", job_views.log, name="job-log"),

@@ -42,6 +42,7 @@ def pages(world, node):
         "node-action": "/nodes/bench-1/drain",
         "jobs": "/jobs",
         "job-new": "/jobs/new",
+        "job-new-expected": f"/jobs/new/expected?recipe=text-generation&dataset={world.dataset.pk}",
         "job-new-split": f"/jobs/new/split?dataset={world.dataset.pk}",
         "job": f"/jobs/{world.job.pk}",
         "job-log": f"/jobs/{world.job.pk}/log?log=marker",

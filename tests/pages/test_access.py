@@ -37,7 +37,8 @@ POST_ONLY = {
     "version-try",
 }
 FOR_ALL = {
-    "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split", "datasets", "dataset-new",
+    "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split",
+    "job-new-expected", "datasets", "dataset-new",
     "reviews", "models", "history", "performance", "settings", "schedules", "schedule-new", "schedule-preview",
     "templates",
     "subjects", "subject-new",

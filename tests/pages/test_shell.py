@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 from tests.pages.conftest import HTMX
 
 FRAGMENTS = {
-    "job-new-split", "job-log", "job-log-file", "dataset-split", "version-file", "node-action", "schedule-preview",
+    "job-new-split",
+    "job-new-expected", "job-log", "job-log-file", "dataset-split", "version-file", "node-action", "schedule-preview",
 }  # fmt: skip
 
 

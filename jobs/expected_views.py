@@ -1,0 +1,47 @@
+"""What the form of a new job says of time and cost, as it is filled in."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from common.access import visible
+from common.errors import ProblemError
+from common.pages import clean, number_in
+from datasets import gates
+from datasets.models import Dataset
+from engine.catalogue import RECIPES
+from jobs import estimates, forms, placing
+from jobs.creation import check_config
+
+
+@require_safe
+def expected(request: HttpRequest) -> HttpResponse:
+    """The estimate for what is typed; nothing while it is no request for a job."""
+    typed = placing.DEFAULTS | {key: clean(value) for key, value in request.GET.items()}
+    recipe = typed.get("recipe", "")
+    told = ""
+    if recipe in RECIPES:
+        try:
+            config = check_config(recipe, forms.read(recipe, typed))
+            resources = {"device": placing.device(typed), "devices": placing.devices(typed)}
+            guess = estimates.estimate(recipe, config, examples=_examples(request, typed), resources=resources)
+            told = f"It takes {guess}." if guess.seconds is not None else f"How long it takes: {guess.reason}."
+        except ProblemError:
+            pass  # the form says so when it is sent
+    return render(request, "jobs/_expected.html", {"told": told})
+
+
+def _examples(request: HttpRequest, typed: dict[str, str]) -> int | None:
+    """How many items would be trained on, about."""
+    key = number_in(typed.get("dataset"))
+    dataset = visible(Dataset.objects.all(), request.user).filter(pk=key).first() if key else None
+    if dataset is None:
+        return None
+    try:
+        held_out = sum(float(typed.get(name) or 0) for name in ("validation_fraction", "test_fraction"))
+    except ValueError:
+        held_out = 0.0
+    kept = 1 - held_out if 0 <= held_out < 1 else 1.0
+    return max(1, round(gates.trainable(dataset).count() * kept))
