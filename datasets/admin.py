@@ -10,7 +10,19 @@ from common.admin import ReadOnlyAdmin
 from common.errors import ProblemError
 from datasets import edits, gate_admin, sheet_admin, subject_admin  # noqa: F401  those with _admin register their own
 from datasets.creation import delete_dataset
-from datasets.models import Dataset, DatasetVersion, Edit, Import, Item, LabelCount, Refusal
+from datasets.models import (
+    Dataset,
+    DatasetVersion,
+    Edit,
+    Finding,
+    Fingerprint,
+    Import,
+    Item,
+    LabelCount,
+    QualityRun,
+    Refusal,
+    Upload,
+)
 
 
 @admin.register(Dataset)
@@ -103,6 +115,40 @@ class EditAdmin(ReadOnlyAdmin):
                 messages.error(request, f"{problem.message} {problem.hint}")
             else:
                 messages.success(request, f"{undone.restored:,} items are as before, {undone.left:,} were left.")
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnlyAdmin):
+    list_display = ["name", "dataset", "owner", "received", "bytes", "updated_at"]
+    list_select_related = ["dataset", "owner"]
+    search_fields = ["name", "dataset__name", "owner__username"]
+
+
+@admin.register(QualityRun)
+class QualityRunAdmin(ReadOnlyAdmin):
+    list_display = ["id", "dataset", "status", "done", "total", "score", "message", "created_at", "finished_at"]
+    list_select_related = ["dataset"]
+    list_filter = ["status", "created_at"]
+    search_fields = ["dataset__name"]
+
+
+@admin.register(Finding)
+class FindingAdmin(ReadOnlyAdmin):
+    list_display = ["code", "points", "reason", "item_id", "dataset", "dismissed_at"]
+    list_select_related = ["dataset"]
+    list_filter = ["code"]
+    search_fields = ["=code", "dataset__name"]
+
+
+@admin.register(Fingerprint)
+class FingerprintAdmin(ReadOnlyAdmin):
+    list_display = ["sha256", "kind", "version"]
+    list_filter = ["kind", "version"]
+    search_fields = ["=sha256"]
+    exclude = ["value"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Fingerprint]:
+        return super().get_queryset(request).defer("value")
 
 
 @admin.register(DatasetVersion)

@@ -150,3 +150,14 @@ def test_a_row_is_its_content(api, texts):
     other = {"text": "new"}
     assert api.patch(f"{items(texts)}/{item.pk}", {"content": other}).json()["sha256"] == rows.address(other)
     assert api.patch(f"{items(texts)}/{item.pk}", {"content": {"a": 1}}).status_code == 400
+
+
+def test_administrators_set_items_aside_and_undo_it(pets, administrator, client):
+    client.force_login(administrator)
+    ids = list(pets.items.values_list("pk", flat=True)[:3])
+    client.post("/admin/datasets/item/", {"action": "set_aside", "_selected_action": ids})
+    edit = Edit.objects.get()
+    assert (edit.count, edit.by, pets.items.exclude(aside="").count()) == (3, administrator, 3)
+    said = client.post("/admin/datasets/edit/", {"action": "undo", "_selected_action": [edit.pk]}, follow=True)
+    assert "3 items are as before" in said.content.decode()
+    assert not pets.items.exclude(aside="").exists()
