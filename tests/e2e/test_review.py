@@ -1,0 +1,91 @@
+"""Reviewing with the keyboard alone, and the pages of gates as axe sees them."""
+
+import pytest
+
+from tests.e2e.test_accessibility import LOOKS, faults, look_at
+from tests.hub.harness import digits
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def gated(newcomers_hub):
+    """A dataset of pictures that one person must approve and a rule must allow."""
+    hub = newcomers_hub
+    made = hub.dataset("Gated digits", "image", digits(4))
+    hub.post("/governance/rules", {
+        "name": "licensed digits", "decision": "allow", "reason": "Its licence allows it.", "dataset": made["id"],
+        "condition": {"field": "licence", "is": "in", "value": ["CC0"]},
+    })  # fmt: skip
+    hub.call("PATCH", f"/datasets/{made['id']}/gates", {"approvals": 1, "governed": True})
+    return made["id"]
+
+
+def shown(page):
+    return page.get_by_test_id("review-item").get_attribute("data-item")
+
+
+def moved_on(page, before):
+    item = """(before) => document.querySelector('[data-testid="review-item"]')?.dataset.item !== before"""
+    page.wait_for_function(item, arg=before)
+
+
+def test_items_are_judged_by_keyboard_alone(signed_in, gated, newcomers_hub):
+    page, hub = signed_in, newcomers_hub
+    page.goto(f"/datasets/{gated}/review")
+    first = shown(page)
+    page.keyboard.press("a")
+    moved_on(page, first)
+    second = shown(page)
+    page.keyboard.press("r")
+    assert page.evaluate("() => document.activeElement.id") == "reason", "a rejection asks for its reason"
+    page.keyboard.type("A smudge, no digit: r a c")
+    page.keyboard.press("Enter")
+    moved_on(page, second)
+    third = shown(page)
+    page.keyboard.press("c")
+    page.keyboard.type("The class is wrong.")
+    page.keyboard.press("Enter")
+    moved_on(page, third)
+    fourth = shown(page)
+    page.keyboard.press("u")
+    moved_on(page, fourth)
+    assert shown(page) == third, "the last vote is taken back"
+    page.keyboard.press("n")
+    moved_on(page, third)
+    states = hub.get(f"/datasets/{gated}/review")["states"]
+    assert (states["approved"], states["rejected"], states["change"]) == (1, 1, 0)
+    page.get_by_label("Single keys").uncheck()
+    page.keyboard.press("Tab")
+    page.keyboard.press("a")
+    page.reload()
+    assert not page.get_by_label("Single keys").is_checked(), "the browser remembers it"
+    assert hub.get(f"/datasets/{gated}/review")["states"]["approved"] == 1, "the keys are switched off"
+    page.get_by_label("Single keys").check()
+
+
+def test_gates_are_set_on_their_page(signed_in, gated, newcomers_hub):
+    page = signed_in
+    page.goto(f"/datasets/{gated}/gates")
+    page.get_by_label("Licence").fill("CC0")
+    page.get_by_test_id("set-gates").click()
+    page.get_by_text("The gates of 'Gated digits' are set").first.wait_for()
+    page.get_by_test_id("gates-passed").get_by_text("Refused by a rule").wait_for(state="detached")
+    assert newcomers_hub.get(f"/datasets/{gated}/gates")["metadata"] == {"licence": "CC0"}
+
+
+def test_no_page_of_gates_versions_or_reviews_has_a_fault(signed_in, gated, newcomers_hub):
+    page = signed_in
+    for item in newcomers_hub.get(f"/datasets/{gated}/review")["results"][:8]:
+        newcomers_hub.post(f"/datasets/{gated}/review", {"votes": [{"item": item["id"], "verdict": "approved"}]})
+    newcomers_hub.post(f"/datasets/{gated}/versions", {"split_by": "stratified"})
+    pages = ["gates", "review", "versions", "versions/1", "versions/1/left-out", "versions/1/changes"]
+    found = []
+    for colours, width in LOOKS:
+        for address in ["/reviews", *(f"/datasets/{gated}/{name}" for name in pages)]:
+            look_at(page, address, colours, width)
+            found += faults(page)
+            wide = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            if wide > 0:
+                found.append(f"{page.url}: {wide} px wider than the window of {width} px")
+    assert found == []
