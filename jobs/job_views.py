@@ -14,12 +14,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 from common import wording
 from common.access import get_visible
 from common.downloads import download
-from common.pages import clean, done, form_of, search_text, show
+from common.errors import ProblemError
+from common.pages import clean, done, form_of, refused, search_text, show
 from datasets import gates
 from datasets.models import Modality
 from datasets.overview import holds_text_out
 from engine.catalogue import RECIPES, config_class
-from jobs import control, logs, metrics, pictures, placing, presentation
+from jobs import control, logs, metrics, pictures, placing, presentation, questions
 from jobs.models import Job
 from jobs.places import Move
 from jobs.queue_views import moved
@@ -54,11 +55,14 @@ def action(request: HttpRequest, pk: int, name: str) -> HttpResponse:
         raise Http404
     found = _find(request, pk)
     page = reverse("job", args=[pk])
-    if request.method == "POST":
+    if request.method != "POST":
+        return show(request, "confirm.html", "parts/confirm.html", questions.about(found, name))
+    try:
         changed = control.VERBS[name](found, request.user)
-        told = moved(name, found, changed) if name in set(Move) else presentation.said(name, changed)
-        return done(request, told, page, stay=True)
-    return show(request, "confirm.html", "parts/confirm.html", _question(found, name, page))
+    except ProblemError as problem:
+        return refused(request, problem, page)
+    told = moved(name, found, changed, request.user) if name in set(Move) else presentation.said(name, changed)
+    return done(request, told, page, stay=True)
 
 
 @form_of("job")
@@ -122,20 +126,6 @@ def _find(request: HttpRequest, pk: int) -> Job:
 def _search(found: Job, text: str) -> dict[str, Any]:
     lines = logs.read(found, limit=FOUND_LINES, search=text) if text else []
     return {"search": text, "found": lines, "limit": FOUND_LINES}
-
-
-def _question(found: Job, name: str, page: str) -> dict[str, Any]:
-    label = {"cancel": "Cancel"}.get(name, name.capitalize())
-    lines = presentation.losses_of_cancelling(found) if name == "cancel" else ["It can be undone."]
-    return {
-        "title": f"{label} '{found.name}'?",
-        "lines": lines,
-        "action": reverse("job-action", args=[found.pk, name]),
-        "back": page,
-        "keep": "Let it go on",
-        "button": f"{label} the job",
-        "icon_name": "x",
-    }
 
 
 def _changed(found: Job) -> list[tuple[str, Any, Any]]:

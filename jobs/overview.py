@@ -10,6 +10,7 @@ from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, Val
 from django.utils import timezone
 
 from common.access import visible
+from common.pages import number_in
 from jobs.models import Job, Slot
 from jobs.queue import free_slots, ready
 from jobs.states import ACTIVE, TERMINAL, Status
@@ -20,6 +21,12 @@ RELATED = ("owner", "dataset_version__dataset", "model_version__model", "subject
 def listed(user: AbstractBaseUser) -> QuerySet[Job]:
     """The jobs that `user` may see, with what a row of a list shows, newest first."""
     return visible(Job.objects.select_related(*RELATED), user).order_by("-created_at", "-id")
+
+
+def found_by(jobs: QuerySet[Job], text: str) -> QuerySet[Job]:
+    """Those whose name holds what was typed, or whose number it is: 'fox', '12' or '#12'."""
+    number = number_in(text.removeprefix("#"))
+    return jobs.filter(Q(name__icontains=text) | Q(pk=number)) if number else jobs.filter(name__icontains=text)
 
 
 def active_jobs(user: AbstractBaseUser) -> QuerySet[Job]:

@@ -81,15 +81,21 @@ def said(action: str, job: Job) -> str:
     }[action]
 
 
-def said_of_move(action: str, job: Job, moved: bool, place: int | None) -> str:
-    """Where a job stands after it was moved; `place` counts from 1, None when it has just left the queue."""
+def said_of_move(action: str, job: Job, moved: bool, place: int | None, everyones: bool) -> str:
+    """Where a job stands after it was moved; `place` counts from 1, None when it has just left the queue.
+
+    `everyones`: it was moved among everyone's jobs, not only its owner's.
+    """
     name = f"'{job.name}'"
     if place is None:
         return f"{name} is no longer in the queue: a worker has taken it."
     if moved:
         return f"{name} is number {place:,} in line now."
     end = "last" if action == "down" else "first"
-    return f"{name} stays number {place:,} in line: it is the {end} that may be moved among priority {job.priority}."
+    whose = "" if everyones else "your jobs of "
+    level = priority(job.priority).lower()
+    level = f"{level} priority" if job.priority in Priority.values else f"priority {level}"
+    return f"{name} is already the {end} of {whose}{level} and stays number {place:,} in line."
 
 
 def said_of_many(action: str, jobs: list[Job]) -> str:

@@ -66,7 +66,7 @@ class View:
         """The jobs that the filters leave."""
         if self.owner:
             jobs = jobs.filter(owner_id=self.owner)
-        return jobs.filter(name__icontains=self.search) if self.search else jobs
+        return overview.found_by(jobs, self.search) if self.search else jobs
 
 
 def queue(user: Any, view: View) -> dict[str, Any]:
@@ -82,7 +82,10 @@ def queue(user: Any, view: View) -> dict[str, Any]:
         "viewer": user,
         "view": view,
         "page": page,
-        "rows": [{"job": job, "place": places.get(job.pk), "reason": reasons.get(job.pk, "")} for job in jobs],
+        "rows": [
+            {"job": job, "place": places.get(job.pk), "reason": reasons.get(job.pk, ""), "first": first, "last": last}
+            for job, (first, last) in zip(jobs, _ends(page, view), strict=True)
+        ],
         "total": total,
         "others": total - page.paginator.count if not view.filtered else 0,
         "held": [{"job": job, "reason": reasons.get(job.pk, "")} for job in held[:MOST_HELD]],
@@ -129,6 +132,22 @@ def _page(user: Any, view: View, total: int) -> tuple[Page, dict[int, int]]:
     if whole:
         return page, {pk: place for place, pk in enumerate(ids, page.start_index())}
     return page, {pk: before + 1 for pk, before in places_of(ids).items()} if ids else {}
+
+
+def _ends(page: Page, view: View) -> list[tuple[bool, bool]]:
+    """Of each row, whether it is the first and the last that may be moved in its priority; False where unknown.
+
+    A page shows all jobs among which its viewer moves one, in their order, unless it is filtered.
+    """
+    levels = [None if job.interrupted else job.priority for job in page.object_list]
+    if not levels:
+        return []
+    before = [... if page.has_previous() else None, *levels[:-1]]
+    behind = [*levels[1:], ... if page.has_next() else None]
+    return [
+        (not view.filtered and over not in {level, ...}, not view.filtered and under not in {level, ...})
+        for over, level, under in zip(before, levels, behind, strict=True)
+    ]
 
 
 def _held(user: Any, view: View) -> QuerySet[Job]:

@@ -85,14 +85,14 @@ def _ask(request: HttpRequest) -> HttpResponse:
 
 
 def _move(request: HttpRequest, where: Move, job: Job) -> None:
-    messages.success(request, moved(where, job, move_in_queue(job, request.user, where)))
+    messages.success(request, moved(where, job, move_in_queue(job, request.user, where), request.user))
 
 
-def moved(where: str, before: Job, after: Job) -> str:
-    """What a move came to."""
+def moved(where: str, before: Job, after: Job, by: Any) -> str:
+    """What a move by a person came to."""
     place = places_of([after.pk]).get(after.pk) if after.status == Status.QUEUED else None
     changed = after.event_count != before.event_count
-    return presentation.said_of_move(where, after, changed, None if place is None else place + 1)
+    return presentation.said_of_move(where, after, changed, None if place is None else place + 1, by.is_staff)
 
 
 def _do_many(request: HttpRequest, action: str) -> None:

@@ -55,7 +55,7 @@ def filtered(request: HttpRequest) -> tuple[QuerySet[Job], dict[str, Any]]:
     if recipe:
         found = found.filter(recipe=recipe)
     if search:
-        found = found.filter(name__icontains=search)
+        found = overview.found_by(found, search)
     return found, {
         "status": status,
         "recipe": recipe,

@@ -40,6 +40,32 @@ def test_cancelling_says_first_what_is_lost(page, owner):
     assert job.status == "queued"
 
 
+def test_the_question_on_a_page_of_its_own_leads_to_the_job_and_comes_too_late_in_words(page, owner):
+    """The form of the page was sent by script, which left the question standing."""
+    job = make_job(owner, name="Patience")
+    address = f"/jobs/{job.pk}/cancel"
+    whole = page.get(address).content.decode()
+    assert f'action="{address}"' in whole and f'hx-post="{address}"' not in whole
+    assert f'hx-post="{address}"' in page.get(address, headers=HTMX).content.decode(), "the dialog stays on its page"
+    assert page.post(address, follow=True).redirect_chain == [(f"/jobs/{job.pk}", 302)]
+    late = page.get(address).content.decode()
+    assert "&#x27;Patience&#x27; is cancelled already." in late and "<form" not in late.partition("confirm")[2]
+    assert f'href="/jobs/{job.pk}"' in late
+    assert "is cancelled, so it can&#x27;t be paused." in page.get(f"/jobs/{job.pk}/pause").content.decode()
+    told = page.post(address, follow=True)
+    assert told.redirect_chain == [(f"/jobs/{job.pk}", 302)]
+    assert "so it can&#x27;t be cancelled" in told.content.decode()
+    retry = page.get(f"/jobs/{job.pk}/retry").content.decode()
+    assert "a cancelled one begins anew" in retry and "undone" not in retry
+
+
+@pytest.mark.parametrize("verb", list(control.VERBS))
+def test_every_question_has_a_sentence_of_its_own(page, owner, verb):
+    for job in (make_job(owner, name="Fox"), control.pause(make_job(owner, name="Crow"), owner)):
+        html = page.get(f"/jobs/{job.pk}/{verb}", headers=HTMX).content.decode()
+        assert job.name in html and "start_now" not in html.replace(f"/{job.pk}/start_now", "")
+
+
 def test_without_javascript_an_action_leads_back_with_a_toast(page, owner):
     job = make_job(owner, name="Patience")
     answer = page.post(f"/jobs/{job.pk}/pause", follow=True)
@@ -63,7 +89,6 @@ def test_what_does_not_fit_the_state_is_explained(page, owner):
     answer = page.post(f"/jobs/{job.pk}/pause", headers=HTMX)
     assert answer.status_code == 409
     assert "#toasts" in answer.content.decode() and "cancelled" in answer.content.decode()
-    assert page.post(f"/jobs/{job.pk}/pause").status_code == 409
     assert page.post(f"/jobs/{job.pk}/explode").status_code == 404
 
 

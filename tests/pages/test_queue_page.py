@@ -49,7 +49,7 @@ def test_jobs_move_up_down_and_to_the_top_and_the_answer_tells_the_new_place(pag
     assert order() == ["Two", "One", "Three"]
     press(f"down:{three[1].pk}")
     assert order() == ["One", "Two", "Three"]
-    assert "stays number 1 in line" in press(f"up:{three[0].pk}")
+    assert "is already the first of your jobs of normal priority and stays number 1" in press(f"up:{three[0].pk}")
     assert order() == ["One", "Two", "Three"]
 
 
@@ -81,11 +81,15 @@ def test_a_priority_is_set_for_many_by_level_or_number(page, three, given, expec
     assert [job.priority for job in Job.objects.order_by("pk")] == [0, expected, expected]
 
 
-@pytest.mark.parametrize("given", [{"priority": "x"}, {"priority": "number", "priority_number": "99999"}, {}])
+NO_PRIORITY = [{"priority": "x"}, {"priority": "number", "priority_number": "99999"}, {"priority": "number"}, {}]
+
+
+@pytest.mark.parametrize("given", NO_PRIORITY)
 def test_a_priority_that_is_none_changes_nothing_and_says_what_may_be_written(page, three, given):
+    Job.objects.update(priority=7)
     sent = given | {"job": three[0].pk, "action": "priority", "next": "/queue"}
     html = page.post("/jobs/batch", sent, follow=True).content.decode()
-    assert set(Job.objects.values_list("priority", flat=True)) == {0}
+    assert set(Job.objects.values_list("priority", flat=True)) == ({7} if given else {0, 7})
     assert "from -1000 to 1000" in html or not given
 
 
@@ -174,6 +178,38 @@ def test_the_queue_of_thousands_costs_as_many_queries_as_that_of_ten(client, adm
     assert len(many) == few
     selected = [query["sql"] for query in many if 'FROM "jobs_job"' in query["sql"] and "COUNT(" not in query["sql"]]
     assert all("LIMIT" in sql or " IN (" in sql or "= 'running'" in sql for sql in selected), selected
+
+
+def test_a_job_is_found_by_its_number(page, three):
+    """Forms ask for numbers of jobs, so lists show them and find by them."""
+    number = three[1].pk
+    html = page.get(f"/queue?search=%23{number}").content.decode()
+    assert rows(html) == ["Two"] and f"<span>#{number}</span>" in html
+    html = page.get(f"/jobs?search={number}").content.decode()
+    assert f"#{number} ·" in html and f"#{three[0].pk} ·" not in html
+
+
+def test_a_search_that_only_held_jobs_fit_says_so(page, owner, three):
+    control.pause(three[0], owner)
+    html = page.get("/queue?search=One").content.decode()
+    assert "What you search for is held: see below." in html and html.count('data-testid="held-row"') == 1
+    assert "Nothing that waits matches" in page.get("/queue?search=nothing").content.decode()
+
+
+def ends(html):
+    """Which of the buttons Up and Down say that they can do nothing: 'up One', …"""
+    found = re.findall(r'data-moves aria-disabled="true" aria-label="Move (\w+) (up|down)"', html)
+    return {f"{way} {name}" for name, way in found}
+
+
+def test_moves_that_can_do_nothing_look_so_and_only_those(page, owner, three):
+    make_job(owner, name="Urgent", priority=500)
+    assert ends(page.get("/queue").content.decode()) == {"up Urgent", "down Urgent", "up One", "down Three"}
+    assert ends(page.get("/queue?search=o").content.decode()) == set(), "a filter hides the neighbours"
+    for number in range(60):
+        make_job(owner, name=f"More{number}")
+    assert ends(page.get("/queue").content.decode()) == {"up Urgent", "down Urgent", "up One"}
+    assert ends(page.get("/queue?page=2").content.decode()) == {"down More59"}
 
 
 def test_the_csv_holds_the_places(page, three):
