@@ -101,6 +101,11 @@ def moment_utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def day_and_time(moment: datetime) -> str:
+    """A time in the zone that it carries: Mon 2 March 2026, 02:30 CET."""
+    return f"{moment:%a %-d %B %Y, %H:%M %Z}"
+
+
 def storable(text: str) -> str:
     """A text that PostgreSQL can hold: without NUL and without halves of characters."""
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

@@ -129,8 +129,9 @@ def delete(template: JobTemplate) -> None:
     names = list(row.schedules.values_list("name", flat=True)[:4])
     if names:
         more = " and more" if len(names) > 3 else ""
+        shown = ", ".join(f"'{name}'" for name in names[:3])
         raise ConflictError(
-            f"The template '{row.name}' is used by the schedules {', '.join(names[:3])}{more}.",
+            f"The template '{row.name}' is used by the {'schedule' if len(names) == 1 else 'schedules'} {shown}{more}.",
             "Delete these first, or let them use another template.",
         )
     row.delete()
@@ -140,8 +141,9 @@ def clean_name(name: str) -> str:
     """A name without spaces at its ends; InvalidInputError when nothing is left or it is too long."""
     name = name.strip()
     if not name or len(name) > MAX_NAME:
-        hint = f"Type up to {MAX_NAME} characters."
-        raise InvalidInputError("The name is missing or too long.", hint, fields={"name": [hint]})
+        message = "The name is too long." if name else "The name is missing."
+        hint = f"Type a name of up to {MAX_NAME} characters."
+        raise InvalidInputError(message, hint, fields={"name": [f"{message} {hint}"]})
     return name
 
 

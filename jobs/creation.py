@@ -198,11 +198,9 @@ def _check_time(not_before: datetime | None) -> None:
             fields={"not_before": ["no time zone"]},
         )
     if not_before < _now() - CLOCKS_DIFFER:
-        raise InvalidInputError(
-            f"The time to start, {moment_utc(not_before)}, has passed.",
-            "Choose a later one, or leave it out to start as soon as a device is free.",
-            fields={"not_before": ["has passed"]},
-        )
+        message = f"The time to start, {moment_utc(not_before)}, has passed."
+        hint = "Choose a later one, or leave it out to start as soon as a device is free."
+        raise InvalidInputError(message, hint, fields={"not_before": [f"{message} {hint}"]})
 
 
 def _now() -> datetime:

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models.functions import Greatest, Now
 
 from common.background import enqueue
 from common.errors import ConflictError, ProblemError
@@ -133,7 +133,10 @@ def _refuse(row: Schedule, due: datetime, why: str) -> None:
 
 
 def _switch_off(row: Schedule, due: datetime | None, why: str) -> int:
-    Schedule.objects.filter(pk=row.pk).update(enabled=False, next_at=None, last_error=why[:500])
+    failures = Greatest(F("failures_in_a_row"), 1)  # it tells this from a schedule that a person paused
+    Schedule.objects.filter(pk=row.pk).update(
+        enabled=False, next_at=None, last_error=why[:500], failures_in_a_row=failures
+    )
     schedules.note(row, "switched_off", due=due, message=why)
     return 1
 

@@ -36,6 +36,7 @@ FIELDS = {
 TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 MAX_MINUTES = 366 * 24 * 60
 MAX_EXPRESSION = 100
+ORDINAL = re.compile(r"\b[23]([123])th\b")  # as in 31th
 SHORTEST_MONTH = 28
 MINUTE = timedelta(minutes=1)
 NOT_ZONES = {"localtime", "Factory", "posixrules"}
@@ -139,8 +140,7 @@ class Rule:
         if self.kind == "every":
             return f"every {_span(self.minutes)}"
         if self.kind == "cron":
-            words = CronSim(self.expression, datetime(2000, 1, 1)).explain()
-            return f"{words[:1].lower()}{words[1:]} ({self.expression})"
+            return f"{_explained(self.expression)} ({self.expression})"
         if self.kind == "monthly":
             last = ", or on its last day," if self.day > SHORTEST_MONTH else ""
             return f"on day {self.day} of every month{last} at {self.at}"
@@ -232,11 +232,34 @@ def _expression(given: Any) -> str:
     try:
         next(CronSim(expression, datetime(2000, 1, 1)))
     except CronSimError as error:
+        if _date_never_comes(expression):
+            raise _wrong("The cron expression names a date that never comes.", hint, "expression") from None
         reason = str(error).replace("Bad", "it has a wrong")
         raise _wrong(f"The cron expression can't be read: {reason}.", hint, "expression") from None
     except StopIteration:
         raise _wrong("The cron expression names a time that never comes.", hint, "expression") from None
     return expression
+
+
+def _date_never_comes(expression: str) -> bool:
+    """Whether the days and the months can each be read, and no such month has such a day."""
+    minute, hour, day, month, weekday = expression.split()
+    try:
+        for other in (f"{minute} {hour} {day} * {weekday}", f"{minute} {hour} 1 {month} {weekday}"):
+            next(CronSim(other, datetime(2000, 1, 1)))
+    except (CronSimError, StopIteration):
+        return False
+    return True
+
+
+def _explained(expression: str) -> str:
+    """A cron expression in words. Where both are restricted, the day of the month *or* that of the week is meant."""
+    words = CronSim(expression, datetime(2000, 1, 1)).explain()
+    _, _, day, _, weekday = expression.split()
+    if not day.startswith("*") and not weekday.startswith("*"):
+        words = words.replace(" and on ", " or on ", 1)
+    words = ORDINAL.sub(lambda found: found[0][:-2] + {"1": "st", "2": "nd", "3": "rd"}[found[1]], words)
+    return f"{words[:1].lower()}{words[1:]}"
 
 
 def _span(minutes: int) -> str:

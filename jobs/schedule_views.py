@@ -10,9 +10,10 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from common import wording
 from common.access import get_visible, visible
-from common.errors import InvalidInputError, ProblemError
-from common.pages import clean, done, number_in, page_of, show
+from common.errors import InvalidInputError, NotFoundError, ProblemError
+from common.pages import clean, done, number_in, page_of, refused, show
 from jobs import blueprints, schedule_forms, schedules
 from jobs.models import Job, JobTemplate, Schedule
 from jobs.rules import zones
@@ -73,12 +74,18 @@ def action(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         asked |= {"action": reverse("schedule-action", args=[pk, verb]), "back": address, "keep": "Leave it"}
         return show(request, "confirm.html", "parts/confirm.html", asked)
     if verb == "run":
-        job = schedules.run_now(row, request.user)
+        try:
+            job = schedules.run_now(row, request.user)
+        except ProblemError as problem:
+            return refused(request, problem, address)
         return done(request, f"'{job.name}' is made. The schedule's own times stay.", reverse("job", args=[job.pk]))
     if verb == "delete":
         schedules.delete(row)
         return done(request, f"The schedule '{row.name}' is deleted. Its jobs stay.", reverse("schedules"))
-    changed = schedules.pause(row, request.user) if verb == "pause" else schedules.resume(row, request.user)
+    try:
+        changed = schedules.pause(row, request.user) if verb == "pause" else schedules.resume(row, request.user)
+    except ProblemError as problem:
+        return refused(request, problem, address)
     said = "goes on" if changed.enabled else "makes no more jobs until you resume it"
     return done(request, f"'{row.name}' {said}.", address)
 
@@ -101,7 +108,9 @@ def templates(request: HttpRequest) -> HttpResponse:
 def new_template(request: HttpRequest) -> HttpResponse:
     """Keep the request of a job under a name."""
     values = {key: clean(value) for key, value in (request.POST or request.GET).items()}
-    job = get_visible(_jobs(), request.user, pk=number_in(values.get("job")) or 0)
+    if (key := number_in(values.get("job") or request.GET.get("job"))) is None:
+        raise InvalidInputError("A template keeps the settings of a job.", "Press Save as template on the job's page.")
+    job = get_visible(_jobs(), request.user, pk=key)
     context: dict[str, Any] = {"job": job, "name": values.get("name", job.name)}
     if request.method == "POST":
         try:
@@ -112,6 +121,35 @@ def new_template(request: HttpRequest) -> HttpResponse:
         messages.success(request, f"'{template.name}' is saved. Start jobs from it, or let it repeat.")
         return redirect("templates")
     return render(request, "jobs/template_new.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit_template(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give a template another name, or the settings of a job whose number is typed."""
+    row = get_visible(JobTemplate.objects.select_related("owner"), request.user, pk=pk)
+    values = {"name": row.name, "job": ""} | {key: clean(value) for key, value in request.POST.items()}
+    context: dict[str, Any] = {"template": row, "values": values, "used": row.schedules.count()}
+    if request.method == "POST":
+        try:
+            changed = blueprints.change(row, name=values["name"], request=_settings_of(request, values["job"]))
+        except ProblemError as problem:
+            told = {"problem": problem, "errors": problem.fields}
+            return render(request, "jobs/template_edit.html", context | told, status=problem.status)
+        messages.success(request, f"'{changed.name}' is changed.")
+        return redirect("templates")
+    return render(request, "jobs/template_edit.html", context)
+
+
+def _settings_of(request: HttpRequest, typed: str) -> dict[str, Any] | None:
+    """The request of the job whose number was typed; None for nothing."""
+    if not (text := typed.strip().removeprefix("#")):
+        return None
+    try:
+        return blueprints.of_job(get_visible(_jobs(), request.user, pk=number_in(text) or 0))
+    except NotFoundError:
+        hint = "Look the job's number up in the list of jobs, or leave this empty."
+        message = f"There is no job {text[:40]} for you."
+        raise InvalidInputError(message, hint, fields={"job": [f"{message} {hint}"]}) from None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -126,10 +164,13 @@ def template_action(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         asked |= {"action": reverse("template-action", args=[pk, verb]), "back": reverse("templates")}
         asked |= {"keep": "Leave it", "icon_name": "trash" if verb == "delete" else "player-play"}
         return show(request, "confirm.html", "parts/confirm.html", asked)
-    if verb == "delete":
-        blueprints.delete(row)
-        return done(request, f"The template '{row.name}' is deleted.", reverse("templates"))
-    job = blueprints.start(row.owner, row.request, schedules.database_now())
+    try:
+        if verb == "delete":
+            blueprints.delete(row)
+            return done(request, f"The template '{row.name}' is deleted.", reverse("templates"))
+        job = blueprints.start(row.owner, row.request, schedules.database_now())
+    except ProblemError as problem:
+        return refused(request, problem, reverse("templates"))
     return done(request, f"'{job.name}' is in the queue.", reverse("job", args=[job.pk]))
 
 
@@ -154,7 +195,7 @@ def _save(request: HttpRequest, row: Schedule | None) -> HttpResponse:
         }
         if row is None:
             row = schedules.create(request.user, **wanted, rule=rule, **_source(request, values))
-            said = f"'{row.name}' is saved. Its first job comes {schedules.in_words(row)}."
+            said = f"'{row.name}' is saved. It makes a job {schedules.in_words(row)}. {_first(row)}"
         else:
             kept = schedule_forms.rule(schedule_forms.start(row, {}))  # as the form would send it unchanged
             source = _source(request, values) if values.get("source", "own") != "own" else {}
@@ -166,6 +207,11 @@ def _save(request: HttpRequest, row: Schedule | None) -> HttpResponse:
         return render(request, "jobs/schedule_form.html", context, status=problem.status)
     messages.success(request, said)
     return redirect("schedule", pk=row.pk)
+
+
+def _first(row: Schedule) -> str:
+    times = schedules.next_times(row, 1)
+    return f"The first one comes on {wording.day_and_time(times[0])}." if times else ""
 
 
 def _source(request: HttpRequest, values: dict[str, Any]) -> dict[str, Any]:

@@ -97,8 +97,8 @@ def pause(schedule: Schedule, by: AbstractBaseUser) -> Schedule:
     """Make no more jobs until it is resumed. Pausing twice changes nothing."""
     row = locked(schedule.pk)
     if row.enabled:
-        row.enabled, row.next_at = False, None
-        row.save(update_fields=["enabled", "next_at", "updated_at"])
+        row.enabled, row.next_at, row.failures_in_a_row = False, None, 0
+        row.save(update_fields=["enabled", "next_at", "failures_in_a_row", "updated_at"])
         note(row, "paused", actor=by)
     return row
 

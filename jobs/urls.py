@@ -35,5 +35,6 @@ urlpatterns = [
     path("schedules/<int:pk>/<slug:verb>", schedule_views.action, name="schedule-action"),
     path("templates", schedule_views.templates, name="templates"),
     path("templates/new", schedule_views.new_template, name="template-new"),
+    path("templates/<int:pk>/edit", schedule_views.edit_template, name="template-edit"),
     path("templates/<int:pk>/<slug:verb>", schedule_views.template_action, name="template-action"),
 ]

@@ -126,4 +126,4 @@ def elapsed(job: Job) -> float:
 @register.filter
 def day_and_time(moment: datetime) -> str:
     """A time in the zone that it carries: Mon 2 March 2026, 02:30 CET."""
-    return f"{moment:%a %-d %B %Y, %H:%M %Z}"
+    return wording.day_and_time(moment)

@@ -326,7 +326,7 @@ def test_a_template_is_used_as_it_is_at_each_time(owner):
     assert first.name == f"Small of {first.scheduled_for:%Y-%m-%d} #1"
     assert (first.priority, second.priority) == (3, 0)
     assert (first.config["steps"], second.config["steps"]) == (5, 9)
-    with pytest.raises(ConflictError, match="used by the schedules Nightly"):
+    with pytest.raises(ConflictError, match="used by the schedule 'Nightly'"):
         blueprints.delete(template)
     schedules.delete(schedule)
     blueprints.delete(template)

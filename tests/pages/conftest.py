@@ -90,6 +90,7 @@ def pages(world, node):
         "schedule-new": "/schedules/new",
         "schedule-preview": "/schedules/preview?kind=daily&at=02:30&zone=UTC",
         "schedule": f"/schedules/{world.schedule.pk}",
+        "template-edit": f"/templates/{world.template.pk}/edit",
         "schedule-edit": f"/schedules/{world.schedule.pk}/edit",
         "schedule-action": f"/schedules/{world.schedule.pk}/delete",
         "templates": "/templates",

@@ -30,7 +30,7 @@ def test_a_job_is_repeated_from_its_page(page, job):
     form = page.get(link)
     assert f'value="job:{job.pk}" selected' in form.content.decode()
     answer = page.post("/schedules/new", FORM | {"source": f"job:{job.pk}"}, follow=True)
-    assert "Its first job comes every day at 02:30, Europe/Berlin" in text_of(answer)
+    assert "It makes a job every day at 02:30, Europe/Berlin. The first one comes on" in text_of(answer)
     schedule = Schedule.objects.get()
     assert schedule.request["config"]["steps"] == 7
     shown = text_of(page.get(f"/schedules/{schedule.pk}"))
@@ -50,9 +50,10 @@ def test_a_template_is_saved_started_and_repeated(page, job):
     assert f'value="template:{template.pk}" selected' in page.get(link).content.decode()
     page.post("/schedules/new", FORM | {"source": f"template:{template.pk}"})
     assert Schedule.objects.get().template == template
-    refused = page.post(f"/templates/{template.pk}/delete")
-    assert refused.status_code == 409
-    assert "is used by the schedules Nightly" in text_of(refused)
+    refused = page.post(f"/templates/{template.pk}/delete", follow=True)
+    assert refused.redirect_chain == [("/templates", 302)]
+    assert "is used by the schedule &#x27;Nightly&#x27;." in text_of(refused)
+    assert page.post(f"/templates/{template.pk}/delete", headers=HTMX).status_code == 409
 
 
 def test_a_job_is_started_of_a_template_with_changes(page, owner, stranger):
@@ -74,6 +75,35 @@ def test_a_job_is_started_of_a_template_with_changes(page, owner, stranger):
     assert page.get(f"/jobs/new?template={kept.pk}").status_code == 200, "its version is gone"
 
 
+def test_a_template_is_renamed_and_takes_over_the_settings_of_another_job(page, owner, stranger, job):
+    template = blueprints.save(owner, "Base", {"recipe": "simulate", "config": {"steps": 3}})
+    address = f"/templates/{template.pk}/edit"
+    assert address in page.get("/templates").content.decode()
+    assert 'value="Base"' in page.get(address).content.decode()
+    assert "is changed" in text_of(page.post(address, {"name": "Small", "job": ""}, follow=True))
+    template.refresh_from_db()
+    assert (template.name, template.request["config"]["steps"]) == ("Small", 3)
+    page.post(address, {"name": "Small", "job": f"#{job.pk}"})
+    template.refresh_from_db()
+    assert template.request["config"]["steps"] == 7
+    for wrong in ("x", "999999", str(make_job(stranger).pk)):
+        answer = page.post(address, {"name": "Other", "job": wrong})
+        assert answer.status_code == 400 and f"There is no job {wrong} for you" in text_of(answer)
+        assert f'value="{wrong}"' in answer.content.decode()
+    assert page.post(address, {"name": " ", "job": ""}).status_code == 400
+    template.refresh_from_db()
+    assert template.name == "Small"
+
+
+def test_a_template_that_was_refused_can_be_opened_again_and_without_a_job_says_what_to_do(page, job):
+    page.post("/templates/new", {"job": job.pk, "name": "Small"})
+    form = page.post("/templates/new", {"job": job.pk, "name": "Small"}).content.decode()
+    assert f'action="/templates/new?job={job.pk}"' in form
+    assert page.get(f"/templates/new?job={job.pk}").status_code == 200
+    answer = page.get("/templates/new")
+    assert answer.status_code == 400 and "Press Save as template on the job" in text_of(answer)
+
+
 def test_a_name_that_is_taken_is_told_on_the_form(page, job):
     page.post("/templates/new", {"job": job.pk, "name": "Small"})
     answer = page.post("/templates/new", {"job": job.pk, "name": "Small"})
@@ -88,6 +118,10 @@ def test_a_name_that_is_taken_is_told_on_the_form(page, job):
         ({"kind": "monthly", "day": "31", "at": "08:00"}, "on day 31 of every month, or on its last day, at 08:00"),
         ({"kind": "every", "count": "6", "unit": "60"}, "every 6 hours"),
         ({"kind": "cron", "expression": "0 4 * * sun"}, "at 04:00 on Sunday (0 4 * * SUN)"),
+        (
+            {"kind": "cron", "expression": "30 2 31 * 1"},
+            "at 02:30 on the 31st day of month or on Monday (30 2 31 * 1)",
+        ),
     ],
 )
 def test_the_next_times_are_shown_while_one_types_and_saved_as_shown(page, job, typed, words):
@@ -109,8 +143,11 @@ def test_the_next_times_are_shown_while_one_types_and_saved_as_shown(page, job, 
         ({"kind": "weekly", "days": []}, "The days are missing"),
         ({"kind": "every", "count": "0", "unit": "1"}, "The number of minutes is out of range"),
         ({"kind": "cron", "expression": "soon"}, "does not have five fields"),
+        ({"kind": "cron", "expression": "0 0 30 2 *"}, "names a date that never comes"),
+        ({"kind": "cron", "expression": "0 0 32 2 *"}, "has a wrong day-of-month"),
         ({"zone": "Atlantis"}, "There is no time zone called"),
-        ({"name": ""}, "The name is missing"),
+        ({"name": ""}, "The name is missing. Type a name of up to 200 characters."),
+        ({"name": "x" * 201}, "The name is too long. Type a name of up to 200 characters."),
         ({"source": ""}, "Say what the schedule makes"),
         ({"source": "template:99999"}, "There is no job template"),
         ({"kind": "nonsense"}, "kind is not known"),
@@ -148,7 +185,10 @@ def test_a_schedule_is_changed_paused_resumed_run_and_deleted(page, job, owner):
     answer = page.post(f"{address}/run", follow=True)
     assert "The schedule's own times stay" in text_of(answer).replace("&#x27;", "'")
     assert schedule.jobs.count() == 1
-    assert "has not ended" in text_of(page.post(f"{address}/run"))
+    page.post(f"{address}/pause")
+    refused = page.post(f"{address}/run", follow=True)
+    assert refused.redirect_chain == [(address, 302)], "told on the schedule's page, not on one of its own"
+    assert "has not ended" in text_of(refused)
     assert "Those that it made stay" in text_of(page.get(f"{address}/delete"))
     page.post(f"{address}/delete")
     assert not Schedule.objects.exists()
@@ -177,6 +217,21 @@ def test_why_a_time_made_no_job_is_told_on_its_page(page, owner, job):
     assert f"Job {made.pk}" in shown
     assert "Last time left out" in text_of(page.get("/schedules"))
     assert f"Made by the schedule {schedule.pk}" in text_of(page.get(f"/jobs/{made.pk}"))
+    schedules.pause(schedule, owner)
+    for address in ("/schedules", f"/schedules/{schedule.pk}"):
+        shown = page.get(address).content.decode()
+        assert "Paused" in shown and "schedule-error" not in shown, "what a person paused is no failure"
+
+
+def test_a_schedule_that_switched_itself_off_says_why_and_what_to_do(page, owner):
+    schedule = schedules.create(
+        owner, name="Nightly", rule={"kind": "every", "minutes": 60}, zone="UTC", request={"recipe": "simulate"}
+    )
+    Schedule.objects.update(next_at=timezone.now(), zone="Atlantis/Gone")
+    fire_due()
+    Schedule.objects.update(zone="UTC")
+    shown = text_of(page.get(f"/schedules/{schedule.pk}"))
+    assert "Switched off" in shown and "It makes no more jobs." in shown and "Correct it under Change" in shown
 
 
 def test_a_stranger_can_do_nothing_with_a_schedule_or_template(client, stranger, world):
