@@ -86,8 +86,12 @@
   const watch = () => {
     const bad = (toast) => toast.classList.contains("note-red");
     const toasts = [...document.querySelectorAll("#toasts .note")];
-    const first = [...toasts].sort((a, b) => bad(a) - bad(b));
-    first.slice(0, Math.max(0, toasts.length - MOST_TOASTS)).forEach((toast) => toast.remove());
+    // What is told now takes the place of good news before it, which it may contradict; one with a way back stays.
+    if (toasts.some((toast) => !seen.has(toast))) {
+      for (const toast of toasts) if (seen.has(toast) && toast.matches(".note-green:not(:has(form))")) toast.remove();
+    }
+    const first = [...toasts].filter((toast) => toast.isConnected).sort((a, b) => bad(a) - bad(b));
+    first.slice(0, Math.max(0, first.length - MOST_TOASTS)).forEach((toast) => toast.remove());
     for (const toast of toasts) {
       if (seen.has(toast)) continue;
       seen.add(toast);
@@ -117,6 +121,17 @@
     const here = held && document.getElementById(held);
     if (here && here !== document.activeElement) here.focus({ preventScroll: true });
     if (here?.matches("[data-moves]") && Date.now() - moved < 3000) here.scrollIntoView({ block: "nearest" });
+  });
+
+  // A download takes the filters as they are now, also those that were typed since the page was drawn.
+  for (const kind of ["click", "auxclick", "contextmenu"]) document.addEventListener(kind, (event) => {
+    const link = event.target.closest("a[data-export]");
+    if (!link) return;
+    const asked = new URLSearchParams(window.location.search);
+    asked.delete("page");
+    for (const [name, value] of new FormData(link.closest("form"))) if (value) asked.set(name, value); else asked.delete(name);
+    asked.set("export", "csv");
+    link.search = asked;
   });
 
   // What was typed into such a form becomes a part of its address, so that the way back leads to it.
