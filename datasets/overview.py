@@ -11,6 +11,7 @@ from datasets.models import Dataset, DatasetVersion, Import, LabelCount, Modalit
 from datasets.splits import CONTENT
 
 NOTICEABLE = 0.01  # a share that is off by more than this is explained
+SPLIT_AT_ONCE = 5_000  # items; of more, the parts of a split are not counted while a page is made
 
 
 def listed() -> QuerySet[Dataset]:

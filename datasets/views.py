@@ -35,7 +35,6 @@ from datasets.splits import CONTENT, RULE_WORDS
 
 SORTS = {"created": "created_at", "name": "name", "items": "item_count", "size": "byte_count", "changed": "updated_at"}
 KINDS = [{"value": value, "title": title, "words": KIND_WORDS[value]} for value, title in Modality.choices]
-SPLIT_AT_ONCE = 5_000  # items
 NAMED_JOBS = 3
 SHARES = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0", "split_by": CONTENT}
 
@@ -98,7 +97,7 @@ def dataset(request: HttpRequest, pk: int) -> HttpResponseBase:
         context |= {"used": _used(found), "values": SHARES, "split_rules": RULE_WORDS.items()}
         # Counting what a split of very many items would give takes seconds: it is done when someone asks.
         later = {"counts": None, "split_later": True}
-        context |= _split(found, SHARES) if found.item_count <= SPLIT_AT_ONCE else later
+        context |= _split(found, SHARES) if found.item_count <= overview.SPLIT_AT_ONCE else later
     return show(request, "datasets/dataset.html", "datasets/_items.html", context)
 
 

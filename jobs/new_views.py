@@ -172,7 +172,7 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "template": start.get("template"),
         **placing.shown(filled),
         "idempotency_key": filled.get("idempotency_key") or uuid.uuid4().hex,
-        **(_split(dataset, filled) if RECIPES[recipe].modality else {}),
+        **_split_at_first(dataset, filled, bool(RECIPES[recipe].modality)),
     }
 
 
@@ -201,6 +201,15 @@ def _fitting(dataset: Dataset | None) -> list[Recipe]:
     """Recipes for this kind of data; without data, those that need none."""
     modality = dataset.modality if dataset else None
     return [recipe for recipe in RECIPES.values() if recipe.modality == modality]
+
+
+def _split_at_first(dataset: Dataset | None, values: Mapping[str, str], used: bool) -> dict[str, Any]:
+    """The counts that the form opens with; of a large dataset they come after the page."""
+    if not used:
+        return {}
+    if dataset and dataset.item_count > overview.SPLIT_AT_ONCE:
+        return {"dataset": dataset, "counts": None, "split_later": True}
+    return _split(dataset, values)
 
 
 def _split(dataset: Dataset | None, values: Mapping[str, str]) -> dict[str, Any]:

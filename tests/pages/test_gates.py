@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from datasets import governance, reviews
+from datasets import governance, overview, reviews
 from datasets.gating import set_gates
 from tests.pages.conftest import HTMX
 
@@ -82,3 +82,14 @@ def test_the_gates_page_shows_agreement_and_lets_reviewers_go(page, dataset, own
     assert "2 that two or more looked at" in shown and "0 %" in shown and "0.00 (Cohen)" in shown
     told = page.post(f"/datasets/{dataset.pk}/gates/reviewers/dismiss", {"user": stranger.pk}, follow=True)
     assert "reviews it no longer" in text(told) and not dataset.reviewers.exists()
+
+
+def test_a_large_dataset_is_counted_after_the_page(page, dataset, monkeypatch):
+    monkeypatch.setattr(overview, "SPLIT_AT_ONCE", 1)
+    shown = text(page.get(f"/jobs/new?dataset={dataset.pk}"))
+    assert (
+        "Count what each set would get" in shown
+        and 'hx-trigger="load, click"' in shown
+        and 'data-testid="split"' not in shown
+    )
+    assert 'data-testid="split"' in text(page.get(f"/jobs/new/split?dataset={dataset.pk}"))
