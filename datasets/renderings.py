@@ -21,6 +21,7 @@ from datasets import claims, governance, rows, sheets
 from datasets.claims import MAX_ATTEMPTS, Claim, LostClaimError
 from datasets.creation import create_dataset
 from datasets.models import Dataset, Item, Modality, RenderError, Rendering, Template
+from datasets.quality import runs
 from datasets.sheet_templates import Program, Tried, tried
 from datasets.sheets import Sheet, Table
 
@@ -219,6 +220,8 @@ def _finish(claim: Claim[Rendering], problem: str = "", hint: str = "") -> None:
             target.status = Dataset.Status.PROCESSING
         target.save(update_fields=["status", "updated_at"])
         governance.ask(Dataset.objects.filter(pk=target.pk))
+        if row.made and target.status == Dataset.Status.ACTIVE:
+            runs.after_import(target)
         _tell(row)
 
 

@@ -56,6 +56,11 @@ def test_every_row_makes_a_pair_or_an_error_that_names_it(table, owner, template
     assert (first.label, first.name, first.facts["words"]) == ("L", "table-0.csv, row 1", 18)
 
 
+def test_pairs_that_were_made_are_checked_for_quality(table, owner, template):
+    pairs = render(table, owner, template).target
+    assert pairs.quality_runs.count() == 1
+
+
 def test_chats_are_messages(table, owner):
     template = sheet_templates.create(owner, name="Chat", **PARTS, chat=True)
     item = render(table, owner, template).target.items.first()
