@@ -42,12 +42,13 @@ def filled(newcomers_hub):
     after = hub.post("/training/jobs", after)["id"]
     nightly = {"name": "Nightly", "job": done, "rule": {"kind": "daily", "at": "02:30"}, "zone": "UTC"}
     schedule = hub.post("/training/schedules", nightly)["id"]
-    hub.post("/training/templates", {"name": "Small", "job": done})
+    kept = hub.post("/training/templates", {"name": "Small", "job": done})["id"]
     yield [
         *LISTS, *FORMS, "/nodes", "/nodes/test", "/nodes/test/drain", "/no-such-page", "/queue?search=nothing",
         f"/jobs/{held}", f"/jobs/{after}", f"/jobs/new?from={held}",
         f"/jobs/{done}", f"/jobs/{failed}", f"/jobs/{running}", f"/jobs/{waiting}", f"/jobs/new?dataset={images['id']}",
         f"/schedules/{schedule}", f"/schedules/{schedule}/edit", f"/templates/new?job={done}",
+        f"/templates/{kept}/edit", f"/jobs/{waiting}/cancel", f"/jobs/{done}/cancel",
         f"/datasets/{texts['id']}/quality", f"/datasets/{images['id']}/quality",
         f"/datasets/{texts['id']}", f"/datasets/{images['id']}", first_item(hub, texts), first_item(hub, images),
         f"/datasets/{images['id']}?search=nothing-is-called-so", f"/models/{model}", f"/versions/{version}",

@@ -51,6 +51,33 @@ def test_a_job_is_moved_by_keyboard_alone_and_the_focus_goes_with_it(signed_in, 
     assert page.evaluate("document.activeElement.id") == f"down-{line['Three']}"
 
 
+def test_of_quick_presses_none_is_lost(signed_in, line):
+    page = signed_in
+    page.goto("/queue")
+    page.wait_for_function(ORDER, arg=["One", "Two", "Three"])
+    page.focus(f"#down-{line['One']}")
+    for _ in range(4):  # two down, and two at the end of the way
+        page.keyboard.press("Enter")
+    page.focus(f"#up-{line['Two']}")
+    page.wait_for_function(ORDER, arg=["Two", "Three", "One"])
+    page.focus(f"#up-{line['One']}")
+    for _ in range(2):
+        page.keyboard.press("Enter")
+    page.wait_for_function(ORDER, arg=["One", "Two", "Three"])
+    expect(page.locator("#toasts .note")).to_have_count(1)
+
+
+def test_a_download_takes_the_filters_as_they_are_now(signed_in, line):
+    page = signed_in
+    page.goto("/jobs")
+    page.fill('input[name="search"]', f"#{line['Two']}")
+    page.wait_for_function("() => location.search.includes('search=')")
+    with page.expect_download() as found:
+        page.click("a[data-export]")
+    rows = found.value.path().read_text().splitlines()
+    assert [row.split(",")[1] for row in rows] == ["name", "Two"]
+
+
 def test_the_queue_follows_what_others_do_and_keeps_what_was_ticked_and_typed(signed_in, newcomers_hub, line):
     page, hub = signed_in, newcomers_hub
     page.goto("/queue")
