@@ -60,7 +60,7 @@ class DecisionsView(generics.ListAPIView):
 
     def get_queryset(self) -> QuerySet[GovernanceDecision]:
         dataset = get_visible(overview.listed(), self.request.user, pk=self.kwargs["dataset_id"])
-        return dataset.decisions.select_related("item", "by").order_by("-id")
+        return dataset.decisions.select_related("item", "by").defer("by__password").order_by("-id")
 
     @extend_schema(operation_id="datasets_decisions", tags=TAGS, summary="What the rules said, newest first")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -118,7 +118,7 @@ class RuleView(APIView):
 
 def _visible(request: Request) -> QuerySet[GovernanceRule]:
     """Everyone sees the rules of all datasets and those of their own."""
-    rules = GovernanceRule.objects.select_related("changed_by").order_by("position", "id")
+    rules = GovernanceRule.objects.select_related("changed_by").defer("changed_by__password").order_by("position", "id")
     return rules if request.user.is_staff else rules.filter(Q(dataset=None) | Q(dataset__owner=request.user.pk))
 
 

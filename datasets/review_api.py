@@ -106,7 +106,7 @@ class ReviewersView(APIView):
         responses=ReviewerSerializer(many=True),
     )  # fmt: skip
     def get(self, request: Request, dataset_id: int) -> Response:
-        rows = _own(request, dataset_id).reviewers.select_related("user")
+        rows = _own(request, dataset_id).reviewers.select_related("user").defer("user__password")
         return Response(ReviewerSerializer(rows, many=True).data)
 
     @extend_schema(

@@ -20,13 +20,13 @@ LANES = ("any 1 0 ", "cuda 1 0 ", "cpu 1 4 ")
 
 _FILL = """
 INSERT INTO jobs_job (owner_id, name, recipe, config, seed, resources, lane, status, phase, waiting_for, request,
-    priority, position, interrupted, preemptible, after_failure, phase_seconds, attempt_number,
+    priority, position, interrupted, preemptible, after_failure, phase_seconds, estimate, attempt_number,
     attempts_since_progress, current_step, figures, sample, spent_seconds, failure_code, failure_message, failure_hint,
     failure_traceback, metrics, environment, idempotency_key, request_digest, log_lines, event_count, created_at,
     queued_at)
 SELECT (%s::bigint[])[1 + n %% %s], 'job ' || n, 'simulate', '{}', 0, '{}', (%s::text[])[1 + n %% 3], 'queued', '', '',
-    '', n %% 4, n / %s, false, false, 'cancel', '{}', 0, 0, 0, '{}', '', 0, '', '', '', '', '{}', '{}', '', '', 0, 0,
-    now() - n * interval '1 ms', now()
+    '', n %% 4, n / %s, false, false, 'cancel', '{}', '{}', 0, 0, 0, '{}', '', 0, '', '', '', '', '{}', '{}', '', '', 0,
+    0, now() - n * interval '1 ms', now()
 FROM generate_series(1, %s) AS n
 """
 
