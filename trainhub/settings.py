@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from common.paths import home, run_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-TRAINHUB_VERSION = "0.2.0"
+TRAINHUB_VERSION = "0.3.0"
 TRAINHUB_HOME = home()
 TRAINHUB_PORT = int(os.environ.get("TRAINHUB_PORT", "8000"))
 # Where people reach the hub. An https address switches every production protection on.
