@@ -149,7 +149,8 @@ def test_a_file_that_brings_the_decoder_down_is_refused_and_no_more(recordings, 
     ask = Sandbox.ask
 
     def killed(box, what, path, beat, **more):
-        deadly = path.read_bytes().endswith(b"deadly")
+        if deadly := path.read_bytes().endswith(b"deadly"):
+            box.process.send_signal(signal.SIGSTOP)  # it must not answer before it is killed
         return ask(box, what, path, lambda: box.process.kill() if deadly else beat(), **more)
 
     monkeypatch.setattr(Sandbox, "ask", killed)
