@@ -15,6 +15,7 @@ ROWS = 25
 COLUMNS = 40  # shown of a wide table; the others are in its profile
 CELL = 200  # characters of a cell
 POINTS = 1500  # of a plotted column
+WORDS = {"text", "category"}
 PLOTTED = 6  # columns that can be chosen for the plot
 NUMBERS = {"whole", "number"}
 
@@ -88,7 +89,10 @@ def _extremes(values: Any, numpy: Any) -> Any:
 
 def _column(found: Mapping[str, Any]) -> dict[str, Any]:
     """A column's figures, with its histogram as bars on a field of 100 × 28."""
-    counts = (found.get("histogram") or {}).get("counts") or [number for _, number in found.get("top", [])]
+    words = found.get("type") in WORDS
+    frequent = [number for _, number in found.get("top", [])]
+    # The figures of words are those of their lengths, which nobody looks for here.
+    counts = frequent if words else (found.get("histogram") or {}).get("counts") or frequent
     most = max(counts, default=0) or 1
     width = 100 / max(1, len(counts))
     bars = [
@@ -96,8 +100,10 @@ def _column(found: Mapping[str, Any]) -> dict[str, Any]:
          "y": round(28 - 27 * count / most, 2), "height": round(27 * count / most, 2)}
         for place, count in enumerate(counts)
     ]  # fmt: skip
-    middle = (found.get("quantiles") or {}).get("0.5")
-    return {**found, "bars": bars, "median": middle, "top": found.get("top", [])[:3]}
+    shown = {**found, "bars": bars, "top": found.get("top", [])[:3]}
+    if words:
+        return shown | {"min": None, "median": None, "max": None, "bars": bars if found["type"] == "category" else []}
+    return shown | {"median": (found.get("quantiles") or {}).get("0.5")}
 
 
 def _head(item: Item) -> list[list[Any]]:
