@@ -7,9 +7,10 @@ for dead can write nothing more.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,9 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
 from common.background import enqueue
+from common.errors import InvalidInputError, ProblemError
+
+log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 5.0
 STALE = timedelta(seconds=60)  # without a heartbeat for so long, a worker is taken for dead
@@ -99,6 +103,31 @@ def take(model: type[Row], pk: int, *related: str) -> Claim[Row] | None:
             return Claim(model._default_manager.select_related(*related).get(pk=pk)) if won else None
     except IntegrityError:  # a constraint allows one at a time
         return None
+
+
+def carry_out(
+    claim: Claim[Any], what: str, work: Callable[[], None], end: Callable[[str, str], None], smaller: str
+) -> bool:
+    """Do the work, which ends itself when all went well; else end it in words. False when others have it now.
+
+    `smaller` is what to do about work that kills its workers. A database error leaves the work open: its heartbeat
+    stops, and the sweep has it taken up again.
+    """
+    try:
+        if claim.attempt > MAX_ATTEMPTS:
+            raise InvalidInputError(f"The {what} was given up: it stopped its worker several times.", smaller)
+        work()
+    except LostClaimError:
+        log.info("%s %s is no longer this worker's", what, claim.row.pk)
+        return False
+    except DatabaseError:
+        raise
+    except ProblemError as error:
+        end(error.message, error.hint)
+    except Exception as error:
+        log.exception("%s %s failed", what, claim.row.pk)
+        end(f"The {what} stopped: {type(error).__name__}.", "Try again; if it happens again, tell us.")
+    return True
 
 
 def offer(model: type[models.Model], task: str, but: Q | None = None) -> int:

@@ -7,21 +7,21 @@ transaction: items, refusals and counters together, so after a crash the next wo
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from common.background import enqueue
-from common.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
+from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.files import store
 from common.push import publish
 from datasets import claims, governance, limits, spool
-from datasets.claims import MAX_ATTEMPTS, LostClaimError
+from datasets.claims import LostClaimError
 from datasets.creation import create_dataset, delete_dataset
 from datasets.models import Dataset, Import
 from datasets.names import clean
@@ -32,7 +32,6 @@ from datasets.worker import ImportClaim, work
 
 __all__ = ["begin", "create_dataset", "delete_dataset", "run_import", "start_from", "start_import", "sweep_imports"]
 
-log = logging.getLogger(__name__)
 
 TASK = "datasets.tasks.run_import"
 OPEN = [Import.Status.QUEUED, Import.Status.RUNNING]
@@ -119,27 +118,16 @@ def run_import(import_id: int, *, here: bool = False) -> Import | None:
     claim = _claim(import_id)
     if claim is None:
         return None
-    try:
-        if claim.row.attempt > MAX_ATTEMPTS:
-            raise InvalidInputError(
-                "The import was given up: it stopped its worker several times.",
-                "Send the files in smaller parts, to find the one that does it.",
-            )
+
+    def bring() -> None:
         if claim.row.is_to_be_fetched:
             fetch(claim)
         work(claim)
         _finish(claim)
-    except LostClaimError:
-        log.warning("import %s was taken over or deleted", import_id)
-        return None
-    except DatabaseError:
-        raise  # the heartbeat stops, and the sweep has it taken up again
-    except ProblemError as error:
-        _finish(claim, error.message, error.hint)
-    except Exception as error:
-        log.exception("import %s failed", import_id)
-        _finish(claim, f"The import stopped: {type(error).__name__}.", "Try again; if it happens again, tell us.")
-    return claim.row
+
+    smaller = "Send the files in smaller parts, to find the one that does it."
+    kept = claims.carry_out(claim, "import", bring, partial(_finish, claim), smaller)
+    return claim.row if kept else None
 
 
 def sweep_imports() -> int:

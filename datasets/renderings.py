@@ -6,26 +6,24 @@ counters together, so after a crash the next worker goes on at row `done`, and n
 
 from __future__ import annotations
 
-import logging
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
 from common.background import enqueue
-from common.errors import ConflictError, InvalidInputError, ProblemError
+from common.errors import ConflictError, InvalidInputError
 from common.push import publish
 from datasets import claims, governance, rows, sheets
-from datasets.claims import MAX_ATTEMPTS, Claim, LostClaimError
+from datasets.claims import Claim, LostClaimError
 from datasets.creation import create_dataset
 from datasets.models import Dataset, Item, Modality, RenderError, Rendering, Template
 from datasets.quality import runs
 from datasets.sheet_templates import Program, Tried, tried
 from datasets.sheets import Sheet, Table
-
-log = logging.getLogger(__name__)
 
 TASK = "datasets.tasks.run_rendering"
 BATCH = 1000  # rows a transaction
@@ -73,24 +71,13 @@ def run_rendering(rendering_id: int) -> Rendering | None:
     claim = claims.take(Rendering, rendering_id, "sheet", "target")
     if claim is None:
         return None
-    try:
-        if claim.row.attempt > MAX_ATTEMPTS:
-            raise InvalidInputError(
-                "The rendering was given up: it stopped its worker several times.", "Render fewer rows at a time."
-            )
+
+    def render() -> None:
         _work(claim)
         _finish(claim)
-    except LostClaimError:
-        log.warning("rendering %s was taken over or deleted", rendering_id)
-        return None
-    except DatabaseError:
-        raise  # the heartbeat stops, and the sweep has it taken up again
-    except ProblemError as error:
-        _finish(claim, error.message, error.hint)
-    except Exception as error:
-        log.exception("rendering %s failed", rendering_id)
-        _finish(claim, f"The rendering stopped: {type(error).__name__}.", "Try again; if it happens again, tell us.")
-    return claim.row
+
+    kept = claims.carry_out(claim, "rendering", render, partial(_finish, claim), "Render fewer rows at a time.")
+    return claim.row if kept else None
 
 
 def sweep_renderings() -> int:

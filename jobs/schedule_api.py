@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -197,32 +198,26 @@ class ScheduleView(APIView):
         return Response(status=204)
 
 
-class PauseScheduleView(APIView):
-    @extend_schema(
-        operation_id="training_schedules_pause",
-        tags=TAGS,
-        summary="Make no more jobs until it is resumed",
-        request=None,
-        responses=ScheduleSerializer,
-    )
-    def post(self, request: Request, schedule_id: int) -> Response:
-        Input.read(request.data)
-        changed = schedules.pause(find_schedule(request, schedule_id), request.user)
-        return Response(ScheduleSerializer(changed).data)
+def _verb_view(name: str, summary: str, verb: Callable[[Schedule, Any], Schedule]) -> type[APIView]:
+    """The door of a verb that takes nothing but the schedule."""
+
+    class VerbView(APIView):
+        @extend_schema(
+            operation_id=f"training_schedules_{name}",
+            tags=TAGS,
+            summary=summary,
+            request=None,
+            responses=ScheduleSerializer,
+        )
+        def post(self, request: Request, schedule_id: int) -> Response:
+            Input.read(request.data)
+            return Response(ScheduleSerializer(verb(find_schedule(request, schedule_id), request.user)).data)
+
+    return VerbView
 
 
-class ResumeScheduleView(APIView):
-    @extend_schema(
-        operation_id="training_schedules_resume",
-        tags=TAGS,
-        summary="Go on with the next time to come",
-        request=None,
-        responses=ScheduleSerializer,
-    )
-    def post(self, request: Request, schedule_id: int) -> Response:
-        Input.read(request.data)
-        changed = schedules.resume(find_schedule(request, schedule_id), request.user)
-        return Response(ScheduleSerializer(changed).data)
+PauseScheduleView = _verb_view("pause", "Make no more jobs until it is resumed", schedules.pause)
+ResumeScheduleView = _verb_view("resume", "Go on with the next time to come", schedules.resume)
 
 
 class RunScheduleView(APIView):

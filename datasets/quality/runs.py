@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+from functools import partial
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from common.background import enqueue
-from common.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
+from common.errors import ConflictError, NotFoundError
 from common.push import publish
 from datasets import claims
-from datasets.claims import MAX_ATTEMPTS, Claim, LostClaimError
+from datasets.claims import Claim, LostClaimError
 from datasets.models import Dataset, QualityRun
 
-log = logging.getLogger(__name__)
 TASK = "datasets.tasks.run_quality"
 KEPT = 20  # runs of a dataset that are remembered
 
@@ -55,28 +54,18 @@ def run_quality(run_id: int) -> QualityRun | None:
     claim = claims.take(QualityRun, run_id, "dataset")
     if claim is None:
         return None
-    try:
-        if claim.row.attempt > MAX_ATTEMPTS:
-            raise InvalidInputError(
-                "The check was given up: it stopped its worker several times.",
-                "Set large or odd items aside, then check again.",
-            )
-        worth, summary = Look(claim).all()
+
+    def look() -> None:
+        try:
+            worth, summary = Look(claim).all()
+        except GiveWayError:
+            _give_way(claim)
+            raise LostClaimError from None
         _end(claim, score=worth, summary=summary)
-    except GiveWayError:
-        _give_way(claim)
-        return None
-    except LostClaimError:
-        log.warning("quality run %s was taken over or deleted", run_id)
-        return None
-    except DatabaseError:
-        raise  # the heartbeat stops, and the sweep has it taken up again
-    except ProblemError as error:
-        _end(claim, error.message, error.hint)
-    except Exception as error:
-        log.exception("quality run %s failed", run_id)
-        _end(claim, f"The check stopped: {type(error).__name__}.", "Try again; if it happens again, tell us.")
-    return claim.row
+
+    smaller = "Set large or odd items aside, then check again."
+    kept = claims.carry_out(claim, "check", look, partial(_end, claim), smaller)
+    return claim.row if kept else None
 
 
 def sweep_quality() -> int:
