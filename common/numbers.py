@@ -18,3 +18,15 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(inner) for inner in value]
     return value
+
+
+def number_or_text(text: str) -> int | float | str:
+    """The finite number that was typed, whole where it can be; else the text as it is."""
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        if kind is int or math.isfinite(number):
+            return number
+    return text

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from common.access import get_visible
 from common.errors import InvalidInputError
+from common.numbers import number_or_text
 from common.pages import clean, done, form_of, number_in, wants_fragment
 from datasets import agreement, gates, governance, overview, reviews
 from datasets.gating import MAX_APPROVALS, set_gates
@@ -123,14 +124,7 @@ def _metadata(typed: Mapping[str, str]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     """A number, true or false where the text is one; else the text."""
-    if text in {"true", "false"}:
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    return text == "true" if text in {"true", "false"} else number_or_text(text)
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common import wording
+from common.numbers import number_or_text
 from engine.catalogue import config_class
 
 PREFIX = "config."
@@ -83,7 +84,7 @@ def read(recipe: str, typed: Mapping[str, str]) -> dict[str, Any]:
             config[name] = text != ""
         elif kinds & {"integer", "number"}:
             if text.strip():
-                config[name] = _number(text.strip())
+                config[name] = number_or_text(text.strip())
         elif text or ("string" in kinds and schema.get("default") == ""):
             config[name] = text
     return config
@@ -190,12 +191,3 @@ def _shown(value: Any) -> str:
     if value is None or value is False:
         return ""
     return "on" if value is True else str(value)
-
-
-def _number(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
