@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from common.errors import ConflictError, InvalidInputError
+from common.uniqueness import one_name
 from common.wording import storable
 from datasets import rows, sheets, templating
 from datasets.models import Dataset, Template
@@ -181,13 +182,5 @@ def _name(name: str) -> str:
     return name
 
 
-@contextmanager
-def _one_name(name: str) -> Iterator[None]:
-    try:
-        with transaction.atomic():
-            yield
-    except IntegrityError as error:
-        raise ConflictError(
-            f"You have a template called '{name}' already.", "Choose another name, or change that one.",
-            fields={"name": ["Taken."]},
-        ) from error  # fmt: skip
+def _one_name(name: str) -> AbstractContextManager[None]:
+    return one_name(f"You have a template called '{name}' already.", "Choose another name, or change that one.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.db.models.fields.json import KeyTextTransform
 from common.errors import ConflictError, InvalidInputError
 from common.parsers import check_text
 from common.push import publish
+from common.uniqueness import one_name
 from datasets import edits, sheets
 from datasets.models import Dataset, Item, Modality, Subject
 
@@ -257,13 +258,5 @@ def _wrong(field: str, problem: str) -> InvalidInputError:
     return InvalidInputError(f"The {field} can't be used: {problem}", problem, fields={field: [problem]})
 
 
-@contextmanager
-def _one_name(name: str) -> Iterator[None]:
-    try:
-        with transaction.atomic():
-            yield
-    except IntegrityError as error:
-        raise ConflictError(
-            f"You have a subject called '{name}' already.", "Use it, or choose another name.",
-            fields={"name": ["Taken."]},
-        ) from error  # fmt: skip
+def _one_name(name: str) -> AbstractContextManager[None]:
+    return one_name(f"You have a subject called '{name}' already.", "Use it, or choose another name.")

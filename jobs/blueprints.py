@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from common.access import get_visible
 from common.errors import ConflictError, InvalidInputError, NotFoundError
+from common.uniqueness import one_name
 from datasets import versions
 from datasets.models import Dataset, DatasetVersion, Subject
 from datasets.splits import CONTENT
@@ -154,13 +154,5 @@ def _rows(owner: AbstractBaseUser, kept: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _one_name(name: str) -> Iterator[None]:
-    """Say in words that the name is taken."""
-    try:
-        with transaction.atomic():
-            yield
-    except IntegrityError as error:
-        raise ConflictError(
-            f"There is a template called '{name}' already.", "Choose another name, or change that one."
-        ) from error
+def _one_name(name: str) -> AbstractContextManager[None]:
+    return one_name(f"There is a template called '{name}' already.", "Choose another name, or change that one.")
