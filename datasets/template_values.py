@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 MAX_BYTES = 64 << 10  # of what one template makes of one row, and of each value that it uses
@@ -121,7 +121,10 @@ def _rounded(value: Any, name: str, digits: int = 0) -> Any:
             pass
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not math.isfinite(value):
         raise RowProblemError(f"{name} is no number, so it can't be rounded: {shown(value, name)[:40]!r}.")
-    rounded = round(value, digits)
+    try:
+        rounded = round(value, digits)
+    except InvalidOperation:  # a decimal keeps 28 figures; this one would need more
+        raise RowProblemError(f"{name} has too many figures to be rounded to {digits} places.") from None
     return int(rounded) if digits == 0 else rounded
 
 

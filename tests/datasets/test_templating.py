@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from datetime import date, datetime
+from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.errors import InvalidInputError
@@ -175,6 +176,7 @@ values |= st.lists(st.text(max_size=5) | st.none() | st.integers(), max_size=5) 
 
 @settings(max_examples=200, deadline=None)
 @given(values, values, st.sampled_from([*FILTERS]))
+@example(Decimal("1e27"), 0, "round")  # more figures than a decimal keeps
 def test_every_value_passes_every_filter_and_comparison_or_is_told(left, right, name):
     brackets = {"default": "('x')", "truncate": "(3)", "round": "(2)"}.get(name, "")
     for source in (f"{{{{ a|{name}{brackets} }}}}", "{% if a < b %}1{% elif a == b %}2{% elif a >= b %}3{% endif %}x"):
