@@ -60,7 +60,7 @@ def _measure() -> None:
 
     call_command("migrate", verbosity=0)
     dataset, owner = _filled()
-    from datasets import browse, edits, filters
+    from datasets.items import browse, edits, filters
 
     def page(**asked: Any) -> Callable[[], Any]:
         place = {name: asked.pop(name) for name in ("sort", "after") if name in asked}

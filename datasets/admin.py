@@ -8,8 +8,9 @@ from django.http import HttpRequest
 
 from common.admin import ReadOnlyAdmin
 from common.errors import ProblemError
-from datasets import edits, gate_admin, sheet_admin, subject_admin  # noqa: F401  those with _admin register their own
 from datasets.creation import delete_dataset
+from datasets.gating import admin as gate_admin  # noqa: F401  those with _admin register their own
+from datasets.items import edits
 from datasets.models import (
     Dataset,
     DatasetVersion,
@@ -23,6 +24,8 @@ from datasets.models import (
     Refusal,
     Upload,
 )
+from datasets.rendering import admin as sheet_admin  # noqa: F401  those with _admin register their own
+from datasets.subjects import admin as subject_admin  # noqa: F401  those with _admin register their own
 
 
 @admin.register(Dataset)

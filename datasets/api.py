@@ -20,7 +20,10 @@ from common.errors import InvalidInputError
 from common.filters import IdFilter, StableFilterSet
 from common.pagination import Pages
 from common.parsers import check_text, parse_json
-from datasets import creation, gates, imports, options, overview, versions
+from datasets import creation, overview
+from datasets.freezing import versions
+from datasets.gating import gates
+from datasets.intake import imports, options
 from datasets.models import Dataset, DatasetVersion, Import, Modality, Subject
 from datasets.serializers import (
     DatasetChangeInput,

@@ -1,17 +1,15 @@
 from django.urls import path
 
-from datasets import (
-    api,
-    governance_api,
-    item_api,
-    quality_api,
-    review_api,
-    sheet_api,
-    source_api,
-    subject_api,
-    upload_api,
-    version_api,
-)
+from datasets import api
+from datasets.freezing import api as version_api
+from datasets.gating import api as governance_api
+from datasets.intake import api as source_api
+from datasets.intake import upload_api
+from datasets.items import api as item_api
+from datasets.quality import api as quality_api
+from datasets.rendering import api as sheet_api
+from datasets.reviewing import api as review_api
+from datasets.subjects import api as subject_api
 
 DATASET = "datasets/<int:dataset_id>"
 

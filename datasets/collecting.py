@@ -16,7 +16,7 @@ from pathlib import Path
 from common.background import enqueue
 from common.files import SHA256, store
 from common.references import needed, remove_unreferenced
-from datasets import manifests
+from datasets.freezing import manifests
 from datasets.models import DatasetVersion
 
 DAY = 24 * 3600.0

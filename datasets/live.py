@@ -10,7 +10,8 @@ from common.access import get_visible
 from common.errors import NotFoundError
 from common.pages import partial
 from common.push import Message
-from datasets import edits, overview
+from datasets import overview
+from datasets.items import edits
 from datasets.models import Dataset, Refusal
 
 IMPORTS = 10

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.db.models import PROTECT, QuerySet
 
-from datasets import gates, versions
+from datasets.freezing import versions
+from datasets.freezing.splits import CONTENT
+from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion, Import, LabelCount, Modality
-from datasets.splits import CONTENT
 
 NOTICEABLE = 0.01  # a share that is off by more than this is explained
 SPLIT_AT_ONCE = 5_000  # items; of more, the parts of a split are not counted while a page is made

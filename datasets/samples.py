@@ -14,7 +14,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from PIL import Image
 
 from datasets.creation import create_dataset
-from datasets.imports import receive, run_import
+from datasets.intake.imports import receive, run_import
 from datasets.models import Dataset, Modality
 
 TEXTS = "Python language reference"

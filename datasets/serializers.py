@@ -7,10 +7,10 @@ from rest_framework import serializers
 
 from common.numbers import BIGINT_MAX
 from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
-from datasets import pace
+from datasets.freezing.splits import CONTENT, RULES
+from datasets.intake import pace
 from datasets.models import Dataset, DatasetVersion, Import, Modality, Refusal
 from datasets.sources import origins
-from datasets.splits import CONTENT, RULES
 
 MAX_DESCRIPTION = 10_000
 

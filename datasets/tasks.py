@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from datasets import collecting, governance, imports, previews, renderings
+from datasets import collecting
+from datasets.gating import governance
+from datasets.intake import imports
+from datasets.items import previews
 from datasets.quality import prints, runs
+from datasets.rendering import renderings
 
 
 def run_import(import_id: int) -> None:

@@ -1,16 +1,14 @@
 from django.urls import path
 
-from datasets import (
-    gate_views,
-    item_views,
-    quality_views,
-    review_views,
-    sheet_views,
-    source_views,
-    subject_views,
-    version_views,
-    views,
-)
+from datasets import views
+from datasets.freezing import views as version_views
+from datasets.gating import views as gate_views
+from datasets.intake import views as source_views
+from datasets.items import views as item_views
+from datasets.quality import views as quality_views
+from datasets.rendering import views as sheet_views
+from datasets.reviewing import views as review_views
+from datasets.subjects import views as subject_views
 
 urlpatterns = [
     path("datasets/<int:pk>/quality", quality_views.quality, name="dataset-quality"),

@@ -28,10 +28,13 @@ from common.pages import (
     show,
     wants_fragment,
 )
-from datasets import creation, imports, item_views, live, options, overview, versions
+from datasets import creation, live, overview
+from datasets.freezing import versions
+from datasets.freezing.splits import CONTENT, RULE_WORDS
+from datasets.intake import imports, options
+from datasets.items import views as item_views
 from datasets.models import Dataset, Import, Modality, Refusal
 from datasets.reasons import KIND_WORDS
-from datasets.splits import CONTENT, RULE_WORDS
 
 SORTS = {"created": "created_at", "name": "name", "items": "item_count", "size": "byte_count", "changed": "updated_at"}
 KINDS = [{"value": value, "title": title, "words": KIND_WORDS[value]} for value, title in Modality.choices]

@@ -12,9 +12,9 @@ from django.db import transaction
 from common.access import get_visible
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.uniqueness import one_name
-from datasets import versions
+from datasets.freezing import versions
+from datasets.freezing.splits import CONTENT
 from datasets.models import Dataset, DatasetVersion, Subject
-from datasets.splits import CONTENT
 from jobs import creation, limits
 from jobs.models import Job, JobTemplate
 from jobs.needs import Needs

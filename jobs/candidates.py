@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datasets import eligibility
-from datasets.eligibility import Figures
 from datasets.models import Dataset, EligibilityPolicy, Subject
+from datasets.subjects import eligibility
+from datasets.subjects.eligibility import Figures
 from engine import catalogue
 from jobs import estimates
 from jobs.creation import check_config

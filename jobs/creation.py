@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from common.access import get_visible
 from common.errors import ConflictError, InvalidInputError
 from common.wording import moment_utc
-from datasets import gates, versions
+from datasets.freezing import versions
+from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue
 from engine.protocol import EngineError

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 from common.access import visible
 from common.errors import ProblemError
 from common.pages import clean, number_in
-from datasets import gates
+from datasets.gating import gates
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
 from jobs import estimates, forms, placing

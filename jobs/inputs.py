@@ -10,7 +10,7 @@ from rest_framework import serializers
 from common.errors import InvalidInputError
 from common.numbers import BIGINT_MAX
 from common.serializers import FiniteFloatField, IdField, Input, MomentField, TextField, WholeField
-from datasets.splits import RULES
+from datasets.freezing.splits import RULES
 from engine.catalogue import RECIPES
 from jobs.batch import ACTIONS, AT_ONCE, PRIORITY
 from jobs.creation import MAX_NEEDED

@@ -16,7 +16,7 @@ from common.access import get_visible
 from common.downloads import download
 from common.errors import ProblemError
 from common.pages import clean, done, form_of, refused, search_text, show
-from datasets import gates
+from datasets.gating import gates
 from datasets.models import Modality
 from datasets.overview import holds_text_out
 from engine.catalogue import RECIPES, config_class

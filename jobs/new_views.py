@@ -16,8 +16,8 @@ from common.access import get_visible, visible
 from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
 from datasets import overview
+from datasets.freezing.splits import CONTENT, RULE_WORDS
 from datasets.models import Dataset, DatasetVersion
-from datasets.splits import CONTENT, RULE_WORDS
 from engine.catalogue import RECIPES, Recipe
 from jobs import blueprints, forms, placing
 from jobs.creation import create_job

@@ -13,8 +13,9 @@ from rest_framework.views import APIView
 
 from common.access import get_visible
 from common.errors import NotFoundError
-from datasets import eligibility, versions
+from datasets.freezing import versions
 from datasets.models import Dataset, DatasetVersion, EligibilityPolicy, Subject
+from datasets.subjects import eligibility
 from jobs import estimates, starting
 from jobs.api import IDEMPOTENCY_KEY, idempotency_key
 from jobs.candidates import Candidate, candidates

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
-from datasets.splits import RULES
+from datasets.freezing.splits import RULES
 from engine.catalogue import RECIPES
 from jobs.candidates import Candidate
 from jobs.estimates import Estimate, about

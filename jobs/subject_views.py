@@ -14,8 +14,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from common.access import get_visible, visible
 from common.errors import InvalidInputError, ProblemError
 from common.pages import chosen, clean, csv_response, done, form_of, number_in, page_of, search_text, show
-from datasets import eligibility, subjects
 from datasets.models import Subject
+from datasets.subjects import eligibility, subjects
 from engine.catalogue import RECIPES
 from jobs import starting
 from jobs.candidates import candidates

@@ -13,13 +13,13 @@ from django_q.conf import Conf
 from django_q.models import OrmQ
 
 from common.background import QUEUE
-from datasets import governance
 from datasets.collecting import sweep_store
-from datasets.imports import sweep_imports
+from datasets.gating import governance
+from datasets.intake.imports import sweep_imports
+from datasets.intake.pieces import sweep_uploads
 from datasets.models import Import, QualityRun, Rendering
-from datasets.pieces import sweep_uploads
 from datasets.quality.runs import sweep_quality
-from datasets.renderings import sweep_renderings
+from datasets.rendering.renderings import sweep_renderings
 from jobs import outbox
 from jobs.firing import fire_due
 from jobs.folders import sweep_folders

@@ -11,12 +11,15 @@ from django.utils import timezone
 
 from accounts import tokens
 from common.files import store
-from datasets import pieces, renderings, rulebook, sheet_templates
-from datasets import versions as dataset_versions
 from datasets.creation import create_dataset
-from datasets.edits import edit_items
-from datasets.imports import receive, run_import
-from datasets.subjects import create as create_subject
+from datasets.freezing import versions as dataset_versions
+from datasets.gating import rulebook
+from datasets.intake import pieces
+from datasets.intake.imports import receive, run_import
+from datasets.items.edits import edit_items
+from datasets.rendering import renderings
+from datasets.rendering import templates as sheet_templates
+from datasets.subjects.subjects import create as create_subject
 from history.models import Session
 from history.recording import record_reported
 from jobs import blueprints, schedules

@@ -30,9 +30,9 @@ SOURCES = {
     "nodes": "jobs.live.NodesSource",
     "node": "jobs.live.NodeSource",
     "dataset": "datasets.live.DatasetSource",
-    "quality": "datasets.quality_live.QualitySource",
-    "sheet": "datasets.sheet_live.SheetSource",
-    "rendering": "datasets.sheet_live.RenderingSource",
+    "quality": "datasets.quality.live.QualitySource",
+    "sheet": "datasets.rendering.live.SheetSource",
+    "rendering": "datasets.rendering.live.RenderingSource",
 }
 
 application = Streams(

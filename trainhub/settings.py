@@ -249,7 +249,7 @@ TRAINHUB_ALLOW_INTERNAL_SOURCES = [
     entry.strip() for entry in os.environ.get("TRAINHUB_ALLOW_INTERNAL_SOURCES", "").split(",") if entry.strip()
 ]
 FILE_UPLOAD_TEMP_DIR = str(TRAINHUB_HOME / "uploads")
-FILE_UPLOAD_HANDLERS = ["datasets.uploads.FolderUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["datasets.intake.uploads.FolderUploadHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o640
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000

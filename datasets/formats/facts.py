@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from common.files import CHUNK
 from datasets import limits
-from datasets.archives import kind as archive_kind
 from datasets.formats.workbooks import document_kind
+from datasets.intake.archives import kind as archive_kind
 from datasets.refused import Refused
 
 if TYPE_CHECKING:

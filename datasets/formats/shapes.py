@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from datasets import rows
 from datasets.formats.marks import Marks, marks_of
+from datasets.items import rows
 from datasets.refused import Refused
 
 # What a pair's two sides are called, the surer names first.

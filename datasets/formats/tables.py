@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from datasets import limits
-from datasets.archives import kind as archive_kind
 from datasets.formats.facts import Bench, Checked, Facts, copied, refuse_archives
 from datasets.formats.kinds import another_kind, kind_of
 from datasets.formats.workbooks import document_kind
+from datasets.intake.archives import kind as archive_kind
 from datasets.refused import Refused
 
 CODE = "not_a_table"

@@ -1,6 +1,6 @@
 """Triggers that count the items of each label as they come and go, so that no list of classes counts a million rows.
 
-An UPDATE of labels is counted by `datasets.edits`, the only place that makes one.
+An UPDATE of labels is counted by `datasets.items.edits`, the only place that makes one.
 """
 
 from django.db import migrations

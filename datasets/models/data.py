@@ -192,8 +192,8 @@ class Item(models.Model):
     """One file or one row of a dataset.
 
     A file's bytes lie in the content-addressed store under `sha256`. A row (a pair, a message, a short text) has
-    `content` instead, and `sha256` is the hash of its canonical JSON (`datasets.rows.address`). A table's file is one
-    item; its rows are read from the columnar copy at `facts["parquet"]`, an address in the store.
+    `content` instead, and `sha256` is the hash of its canonical JSON (`datasets.items.rows.address`). A table's file is
+    one item; its rows are read from the columnar copy at `facts["parquet"]`, an address in the store.
     """
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="items")
@@ -251,7 +251,7 @@ class Item(models.Model):
 
 
 class LabelCount(models.Model):
-    """How many items of a dataset have a label; kept right by triggers and `datasets.edits`, see `datasets.labels`."""
+    """How many items of a dataset have a label; kept right by triggers and edits, see `datasets.items.labels`."""
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="label_counts")
     label = models.CharField(max_length=200, blank=True)

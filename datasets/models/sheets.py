@@ -10,7 +10,7 @@ from datasets.models.data import Dataset
 
 
 class Template(models.Model):
-    """Prompt and completion with named columns, in a syntax that can run no code (`datasets.templating`)."""
+    """Prompt and completion with named columns, in a syntax that can run no code (`datasets.rendering.templating`)."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="sheet_templates")
     name = models.CharField(max_length=200)

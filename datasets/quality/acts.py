@@ -1,7 +1,7 @@
 """What people do about findings: say that one is no fault, or set the items (or rows of a table) aside.
 
-Setting items aside is an edit (`datasets.edits`) and is undone as one. Rows of a table are set aside in its file's
-facts, which versions and training read; taking them back is a verb of its own.
+Setting items aside is an edit (`datasets.items.edits`) and is undone as one. Rows of a table are set aside in its
+file's facts, which versions and training read; taking them back is a verb of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from common.errors import ConflictError, InvalidInputError
 from common.push import publish
-from datasets import edits, governance
+from datasets.gating import governance
+from datasets.items import edits
 from datasets.models import Dataset, Edit, Finding, Item
 from datasets.quality import ranges, runs, score, writing
 from datasets.quality.codes import CHECKS, Check

@@ -7,12 +7,12 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from common.errors import NotFoundError
-from datasets import manifests
+from datasets.freezing import manifests
+from datasets.freezing.splits import GROUP, PARTS, TIME, Record, Split, microseconds
 from datasets.models import Dataset, Item, Modality
 from datasets.quality import alike, texts
 from datasets.quality.prints import Print
 from datasets.quality.profile import Profile
-from datasets.splits import GROUP, PARTS, TIME, Record, Split, microseconds
 
 if TYPE_CHECKING:
     import numpy as np

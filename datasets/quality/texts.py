@@ -10,12 +10,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from datasets.items.rows import pair, plain_text
 from datasets.models import Item
 from datasets.quality import personal
 from datasets.quality.found import Found
 from datasets.quality.opened import DamagedError, opened
 from datasets.quality.profile import Profile
-from datasets.rows import pair, plain_text
 
 if TYPE_CHECKING:
     import numpy as np

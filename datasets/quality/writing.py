@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from django.db import transaction
 
-from datasets import edits, governance
 from datasets.claims import Claim
+from datasets.gating import governance
+from datasets.items import edits
 from datasets.models import Dataset, Finding, Item, QualityRun
 from datasets.quality import score
 from datasets.quality.found import Found

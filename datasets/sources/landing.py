@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from common.files import disk_full_in_words, sync_folder
-from datasets import spool
+from datasets.intake import spool
 
 SYNC_BYTES = 64 << 20
 SYNC_SECONDS = 2.0

@@ -13,8 +13,9 @@ from common import wording
 from common.errors import NotFoundError
 from common.files import store
 from common.icons import svg
-from datasets import formats, previews, reasons
-from datasets.gates import REASONS
+from datasets import formats, reasons
+from datasets.gating.gates import REASONS
+from datasets.items import previews
 from datasets.models import Dataset, Edit, Import, Item
 from datasets.tabs import tabs_of
 

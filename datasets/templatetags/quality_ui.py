@@ -12,10 +12,10 @@ from common.errors import NotFoundError
 from common.files import store
 from common.icons import svg
 from datasets import formats
+from datasets.items.rows import plain_text
 from datasets.models import Dataset, Item, QualityRun
 from datasets.quality import acts, score
 from datasets.quality.codes import Check
-from datasets.rows import plain_text
 
 register = template.Library()
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from django import template
 
-from datasets import again, pace
+from datasets.intake import again, pace
+from datasets.intake.options import DELIMITERS
 from datasets.models import Dataset, Import, Modality
-from datasets.options import DELIMITERS
 from datasets.sources import origins, roots
 
 register = template.Library()

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
 
-from datasets.subjects import create as create_subject
+from datasets.subjects.subjects import create as create_subject
 from jobs import nodes
 from jobs.limits import set_limit
 from jobs.models import Job, Limit, Node

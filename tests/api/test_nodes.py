@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from datasets.subjects import create as create_subject
+from datasets.subjects.subjects import create as create_subject
 from jobs.limits import set_limit
 from jobs.models import Limit, Node, NodeEvent
 from tests.world import make_job, make_node, run

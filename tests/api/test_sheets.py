@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from datasets import renderings
 from datasets.models import Template
+from datasets.rendering import renderings
 from tests.tables import make_table
 
 PARTS = {"prompt": "Type {{ Type }}, {{ note }}?", "completion": "{{ note|upper }}"}

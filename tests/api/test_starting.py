@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from datasets import subjects
-from datasets.eligibility import save_policy
 from datasets.models import Subject
+from datasets.subjects import subjects
+from datasets.subjects.eligibility import save_policy
 from jobs.models import Job, JobTemplate, Limit
 from tests.jobs.test_estimates import ran
 from tests.world import make_dataset

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from PIL import Image
 
-from datasets.imports import create_dataset, receive, run_import
+from datasets.intake.imports import create_dataset, receive, run_import
 
 
 @dataclass

@@ -10,8 +10,8 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
+from datasets.items.rows import address, canonical
 from datasets.models import Dataset, Item
-from datasets.rows import address, canonical
 
 # What a paragraph of documentation is about, by the module that it comes from.
 SUBJECTS = {

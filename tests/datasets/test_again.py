@@ -8,10 +8,11 @@ import pytest
 from django.test import Client
 
 from common.errors import ConflictError
-from datasets import collecting, versions
-from datasets.again import import_again
+from datasets import collecting
 from datasets.creation import create_dataset
-from datasets.imports import run_import
+from datasets.freezing import versions
+from datasets.intake.again import import_again
+from datasets.intake.imports import run_import
 from datasets.models import Import
 from tests.datasets.conftest import picture
 

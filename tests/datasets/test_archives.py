@@ -15,7 +15,7 @@ import zlib
 import pytest
 
 from datasets import limits
-from datasets.archives import kind, open_archive
+from datasets.intake.archives import kind, open_archive
 from datasets.refused import Refused
 from tests.datasets.conftest import picture, tree
 

@@ -7,9 +7,9 @@ import pytest
 from django.db import connection
 
 from common.errors import InvalidInputError
-from datasets import browse, filters, paging, rows
+from datasets.freezing.versions import freeze
+from datasets.items import browse, filters, paging, rows
 from datasets.models import Finding, Item
-from datasets.versions import freeze
 
 LABELS = ["", "cats", "dogs"]
 WORDS = ["fox", "grapes", "Über-50%", 'a "quoted" one', "back\\slash"]

@@ -13,8 +13,9 @@ from django.db import connection, transaction
 
 from common.files import store
 from common.references import hold_store
-from datasets import collecting, versions
-from datasets.imports import create_dataset
+from datasets import collecting
+from datasets.freezing import versions
+from datasets.intake.imports import create_dataset
 from datasets.models import Item
 from tests.datasets.conftest import picture
 from tests.world import make_version

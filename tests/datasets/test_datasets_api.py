@@ -9,9 +9,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from PIL import Image
 from rest_framework.test import APIClient
 
-from datasets.imports import run_import
+from datasets.freezing.versions import freeze
+from datasets.intake.imports import run_import
 from datasets.models import Item
-from datasets.versions import freeze
 from tests.datasets.conftest import picture
 
 BASE = "/api/v1/datasets"
@@ -155,7 +155,7 @@ def test_a_stranger_finds_nothing_and_changes_nothing(filled, stranger):
 
 
 def test_a_stranger_reaches_no_item_through_their_own_dataset(filled, stranger):
-    from datasets.imports import create_dataset
+    from datasets.intake.imports import create_dataset
 
     own, _ = create_dataset(stranger, name="own", modality="image")
     client = APIClient()

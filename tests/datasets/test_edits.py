@@ -5,11 +5,11 @@ from django.db import connection
 from django.db.models import Sum
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
-from datasets import edits, rows
 from datasets.creation import delete_dataset
-from datasets.edits import edit_items, recent, undo
+from datasets.items import edits, rows
+from datasets.items.edits import edit_items, recent, undo
 from datasets.models import Dataset, Edit, EditedItem, Item, LabelCount
-from datasets.subjects import create as create_subject
+from datasets.subjects.subjects import create as create_subject
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InvalidInputError, NotFoundError
-from datasets import eligibility, subjects
-from datasets.eligibility import Figures, check_criteria, evaluate, reasons, save_policy
 from datasets.models import Dataset, EligibilityPolicy, Item, Subject
+from datasets.subjects import eligibility, subjects
+from datasets.subjects.eligibility import Figures, check_criteria, evaluate, reasons, save_policy
 
 
 def about(subject, dataset, number, **more):

@@ -6,8 +6,9 @@ import hashlib
 
 import pytest
 
-from datasets import gates, reviews
+from datasets.gating import gates
 from datasets.models import Item, ReviewVote
+from datasets.reviewing import reviews
 
 
 def fill(dataset, count: int, **fields) -> list[Item]:

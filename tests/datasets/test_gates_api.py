@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from datasets import governance, reviews
-from datasets.gating import set_gates
+from datasets.gating import governance
+from datasets.gating.switches import set_gates
 from datasets.models import GovernanceRule
+from datasets.reviewing import reviews
 from tests.datasets.test_gates import fill
 
 JSON = "application/json"

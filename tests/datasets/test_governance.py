@@ -10,11 +10,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common.errors import ConflictError, InvalidInputError
-from datasets import conditions, edits, gates, governance, rulebook
 from datasets.creation import create_dataset
-from datasets.gating import set_gates
+from datasets.gating import conditions, gates, governance, rulebook
+from datasets.gating.switches import set_gates
+from datasets.items import edits
 from datasets.models import Dataset, Finding, GovernanceDecision, Item
-from datasets.subjects import create as create_subject
+from datasets.subjects.subjects import create as create_subject
 from tests.datasets.test_gates import fill
 
 IMAGES = {"field": "modality", "is": "is", "value": "image"}

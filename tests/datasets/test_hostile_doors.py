@@ -10,8 +10,9 @@ import zipfile
 import pytest
 from django.db.models.functions import Now
 
-from datasets import claims, pieces, worker
-from datasets.imports import run_import, start_from
+from datasets import claims
+from datasets.intake import pieces, worker
+from datasets.intake.imports import run_import, start_from
 from datasets.models import Import, Refusal
 from tests.datasets.conftest import picture, tree
 from tests.datasets.servers import S3, File, serving

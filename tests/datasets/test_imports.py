@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from common.errors import ConflictError, InvalidInputError, TooLargeError, UnavailableError
 from common.files import Batch, store
-from datasets import claims, imports, limits, spool, worker
-from datasets.imports import create_dataset, delete_dataset, receive, run_import, start_import, sweep_imports
+from datasets import claims, limits
+from datasets.freezing.versions import freeze
+from datasets.intake import imports, spool, worker
+from datasets.intake.imports import create_dataset, delete_dataset, receive, run_import, start_import, sweep_imports
 from datasets.models import Dataset, Import, Item, Refusal
-from datasets.versions import freeze
 from tests.datasets.conftest import File, picture
 from tests.datasets.test_archives import tarred, zipped
 

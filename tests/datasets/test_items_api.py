@@ -4,7 +4,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from common.files import store
-from datasets import rows
+from datasets.items import rows
 from datasets.models import Edit, Item
 
 WAV = "audio/wav"

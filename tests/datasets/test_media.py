@@ -12,7 +12,7 @@ import pytest
 from datasets import limits
 from datasets.formats import sandbox
 from datasets.formats.sandbox import Sandbox
-from datasets.imports import create_dataset
+from datasets.intake.imports import create_dataset
 from datasets.refused import Refused
 from tests.datasets.conftest import picture
 from tests.datasets.made import FILMS, SOUNDS, film, heic, lying_wav, sound, wav, workbook

@@ -15,8 +15,9 @@ from django.db import connection, transaction
 from rest_framework.test import APIClient
 
 from common.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError
-from datasets import limits, pieces, spool
-from datasets.imports import create_dataset, run_import, sweep_imports
+from datasets import limits
+from datasets.intake import pieces, spool
+from datasets.intake.imports import create_dataset, run_import, sweep_imports
 from datasets.models import Import, Upload
 from tests.datasets.conftest import picture, tree
 

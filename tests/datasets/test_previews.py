@@ -10,8 +10,8 @@ from django.test import Client
 from PIL import Image
 
 from common.files import store
-from datasets import previews
 from datasets.formats import glimpses
+from datasets.items import previews
 from datasets.models import Item
 from tests.datasets.conftest import picture
 

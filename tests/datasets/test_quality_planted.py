@@ -9,11 +9,11 @@ from django.db import connection
 from PIL import Image, ImageEnhance
 
 from common.files import store
+from datasets.freezing.splits import Record, Split
 from datasets.models import Dataset, Item
 from datasets.quality.runs import run_quality, start_run
 from datasets.quality.texts import normal
 from datasets.samples import digits
-from datasets.splits import Record, Split
 from tests.datasets.planted import paragraphs, rows, scores
 
 PERSONAL = [
@@ -107,7 +107,7 @@ def planted(owner, texts, home):
 
 
 def _made(contents):
-    from datasets.rows import address
+    from datasets.items.rows import address
 
     return [Item(sha256=address(content)) for content in contents]
 

@@ -7,9 +7,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from common.errors import ConflictError, InvalidInputError
-from datasets import edits, versions
 from datasets.creation import delete_dataset
-from datasets.manifests import entries
+from datasets.freezing import versions
+from datasets.freezing.manifests import entries
+from datasets.items import edits
 from datasets.models import Dataset, Finding, Fingerprint, Item, QualityRun
 from datasets.quality import acts, prints, report, runs, texts
 from datasets.quality.work import Look

@@ -9,8 +9,10 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from common.errors import ConflictError, InvalidInputError
-from datasets import creation, renderings, sheet_templates, tasks
+from datasets import creation, tasks
 from datasets.models import Dataset, Rendering
+from datasets.rendering import renderings
+from datasets.rendering import templates as sheet_templates
 from tests.tables import MACHINES, make_table
 
 PARTS = {

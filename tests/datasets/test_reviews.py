@@ -9,9 +9,11 @@ import pytest
 from django.db import connection
 
 from common.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
-from datasets import agreement, edits, gates, reviews
-from datasets.gating import set_gates
+from datasets.gating import gates
+from datasets.gating.switches import set_gates
+from datasets.items import edits
 from datasets.models import Item, ReviewVote
+from datasets.reviewing import agreement, reviews
 from tests.datasets.test_gates import fill
 
 

@@ -17,9 +17,9 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets import rows
 from datasets.formats.dialects import sniff
-from datasets.imports import create_dataset, receive, run_import
+from datasets.intake.imports import create_dataset, receive, run_import
+from datasets.items import rows
 from datasets.models import Import, Item
 from tests.datasets.conftest import File
 from tests.shared import data
@@ -234,7 +234,7 @@ def test_tables_of_numbers_are_told_with_and_without_header(numbers, delimiter, 
 
 def test_rows_are_frozen_and_read_by_the_engine(texts, bring, owner):
     from common.files import store
-    from datasets.versions import freeze
+    from datasets.freezing.versions import freeze
     from engine.data import open_dataset
     from engine.protocol import DataSpec
 

@@ -10,8 +10,8 @@ import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.paths import PROJECT
-from datasets import sheets
 from datasets.models import Dataset
+from datasets.rendering import sheets
 from tests.tables import MACHINES, make_table
 
 
@@ -68,7 +68,7 @@ def test_what_is_no_sheet_is_told(owner):
 
 def test_pyarrow_is_loaded_with_the_first_row_only():
     code = (
-        "import django, sys; django.setup(); import datasets.sheets, datasets.renderings, datasets.sheet_templates;"
+        "import django, sys; django.setup(); from datasets.rendering import renderings, sheets, templates;"
         "print('pyarrow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True,

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from common.errors import InvalidInputError
 from datasets.formats.marks import marks_from_name, pattern
-from datasets.options import checked
+from datasets.intake.options import checked
 from tests.datasets.conftest import picture
 from tests.datasets.test_archives import tarred, zipped
 from tests.shared import data

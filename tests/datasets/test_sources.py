@@ -17,7 +17,7 @@ from PIL import Image
 
 from common.errors import ConflictError, ProblemError
 from datasets import claims, limits
-from datasets.imports import run_import, start_from
+from datasets.intake.imports import run_import, start_from
 from datasets.models import Import
 from datasets.sources import fetching, guard, landing, origins
 from tests.datasets.conftest import picture, tree
@@ -115,7 +115,7 @@ def test_a_killed_worker_is_taken_over_in_the_middle_of_a_file(owner, images, ho
         made = start_from(images, owner, {"kind": "url", "url": f"{server.url}/big.png"})
         with monkeypatch.context() as patch:
             patch.setattr(fetching._Fetch, "_tell", die)
-            patch.setattr("datasets.imports._finish", lambda *args: None)  # a dead worker ends nothing
+            patch.setattr("datasets.intake.imports._finish", lambda *args: None)  # a dead worker ends nothing
             run_import(made.pk, here=True)
         Import.objects.filter(pk=made.pk).update(heartbeat_at=Now() - 2 * claims.STALE)
         ended = run_import(made.pk, here=True)

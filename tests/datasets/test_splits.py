@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InvalidInputError
-from datasets import splits
+from datasets.freezing import splits
+from datasets.freezing.splits import PARTS, Record, Split
+from datasets.freezing.versions import freeze, preview_split
 from datasets.models import Item
-from datasets.splits import PARTS, Record, Split
-from datasets.versions import freeze, preview_split
 from tests.datasets.test_versions import manifest
 
 

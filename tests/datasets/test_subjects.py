@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from common.errors import ConflictError, InvalidInputError
-from datasets import edits, renderings, sheet_templates, subjects
+from datasets.items import edits
 from datasets.models import Dataset, Item, Subject
+from datasets.rendering import renderings
+from datasets.rendering import templates as sheet_templates
+from datasets.subjects import subjects
 from jobs.models import Job, Limit
 from tests.tables import make_table
 from tests.world import make_job, make_version

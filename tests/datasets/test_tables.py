@@ -20,10 +20,10 @@ from django.db import connection
 from django.utils import timezone
 
 from common.files import store
-from datasets import worker as worker_module
 from datasets.creation import delete_dataset
 from datasets.formats.conversion import convert
-from datasets.imports import create_dataset, receive, run_import
+from datasets.intake import worker as worker_module
+from datasets.intake.imports import create_dataset, receive, run_import
 from datasets.models import Import
 from tests.datasets.conftest import File, picture
 from tests.datasets.made import workbook

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.errors import InvalidInputError
-from datasets.templating import FILTERS, MAX_BYTES, RowProblemError, parse
+from datasets.rendering.templating import FILTERS, MAX_BYTES, RowProblemError, parse
 
 COLUMNS = ["age", "name", "kind", "Air temperature [K]", 'a "quoted" one', "tags", "day"]
 ROW = {

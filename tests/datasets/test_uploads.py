@@ -9,7 +9,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from datasets import limits
-from datasets.imports import run_import
+from datasets.intake.imports import run_import
 from datasets.models import Import
 from tests.datasets.conftest import picture
 
@@ -122,7 +122,7 @@ def test_a_cut_body_leaves_nothing(send, images, home):
     answer = send(images, body(("1.png", picture(1)))[:-60])
     assert answer.status_code in {202, 400}
     Import.objects.all().delete()
-    from datasets.imports import sweep_imports
+    from datasets.intake.imports import sweep_imports
 
     sweep_imports()
     assert list((home / "uploads").iterdir()) == []

@@ -10,10 +10,14 @@ from django.test.utils import CaptureQueriesContext
 
 from common.errors import ConflictError, NotFoundError
 from common.files import store
-from datasets import creation, differences, edits, governance, removal, reviews
-from datasets.gating import set_gates
+from datasets import creation
+from datasets.freezing import differences, removal
+from datasets.freezing.versions import freeze
+from datasets.gating import governance
+from datasets.gating.switches import set_gates
+from datasets.items import edits
 from datasets.models import Item
-from datasets.versions import freeze
+from datasets.reviewing import reviews
 from jobs.creation import create_job
 from tests.datasets.conftest import picture
 from tests.datasets.test_versions import fill

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from common.errors import ConflictError, InvalidInputError
 from common.files import store
 from datasets.creation import named_files
-from datasets.imports import create_dataset, receive
-from datasets.manifests import left_out
+from datasets.freezing.manifests import left_out
+from datasets.freezing.versions import freeze, preview_split
+from datasets.intake.imports import create_dataset, receive
 from datasets.models import DatasetVersion, Item
-from datasets.versions import freeze, preview_split
 from tests.datasets.conftest import File, picture
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from common.errors import ConflictError
-from datasets.subjects import create as create_subject
+from datasets.subjects.subjects import create as create_subject
 from jobs import conclusion
 from jobs.control import cancel, retry
 from jobs.creation import create_job

@@ -10,11 +10,13 @@ import pytest
 
 from common.errors import ConflictError, InvalidInputError
 from common.files import store
-from datasets import gates, governance, manifests, reviews, rulebook
 from datasets.creation import create_dataset
-from datasets.gating import set_gates
-from datasets.imports import receive, run_import
+from datasets.freezing import manifests
+from datasets.gating import gates, governance, rulebook
+from datasets.gating.switches import set_gates
+from datasets.intake.imports import receive, run_import
 from datasets.models import Item
+from datasets.reviewing import reviews
 from engine.protocol import Spec
 from jobs.creation import create_job
 from jobs.supervisor import _data

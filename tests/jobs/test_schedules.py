@@ -11,7 +11,7 @@ from django_q.models import OrmQ
 
 from common.background import QUEUE
 from common.errors import ConflictError, InvalidInputError, NotFoundError
-from datasets.imports import receive, run_import
+from datasets.intake.imports import receive, run_import
 from jobs import blueprints, control, firing, schedules
 from jobs.firing import FAILURES_ALLOWED, fire_due
 from jobs.limits import set_limit

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from common.errors import ConflictError, ForbiddenError
-from datasets.subjects import create as create_subject
+from datasets.subjects.subjects import create as create_subject
 from jobs import conclusion, limits
 from jobs.conclusion import Ended, Ending
 from jobs.control import VERBS, cancel, retry

@@ -2,9 +2,9 @@
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from datasets import versions
-from datasets.edits import edit_items
-from datasets.imports import receive, run_import
+from datasets.freezing import versions
+from datasets.intake.imports import receive, run_import
+from datasets.items.edits import edit_items
 from datasets.models import Dataset, Import
 from jobs.creation import create_job
 from tests.pages.conftest import HTMX

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from datasets import governance, overview, reviews
-from datasets.gating import set_gates
+from datasets import overview
+from datasets.gating import governance
+from datasets.gating.switches import set_gates
+from datasets.reviewing import reviews
 from tests.pages.conftest import HTMX
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from datasets import rows
 from datasets.creation import create_dataset
+from datasets.items import rows
 from datasets.models import Dataset, Edit, Finding, Item
 from tests.pages.conftest import HTMX
 
@@ -180,7 +180,7 @@ def test_a_table_shows_rows_by_page_and_plots_a_column_over_time(page, owner):
 
 @pytest.mark.parametrize("modality", ["audio", "video"])
 def test_players_and_waiting_previews(page, owner, modality, monkeypatch):
-    from datasets import previews
+    from datasets.items import previews
 
     monkeypatch.setattr(previews, "enqueue", lambda *_: None)
     dataset, _ = create_dataset(owner, name="Media", modality=modality)

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from common.errors import NotFoundError
-from datasets.edits import edit_items
+from datasets.items.edits import edit_items
 from datasets.live import DatasetSource
 from jobs import control, live
 from jobs.live import DashboardSource, JobSource, MonitorSource, NodeSource, NodesSource, QueueSource

@@ -4,7 +4,7 @@ import pytest
 
 from datasets.models import Dataset
 from datasets.quality import acts, runs
-from datasets.quality_live import QualitySource
+from datasets.quality.live import QualitySource
 from tests.datasets.planted import rows
 from tests.datasets.test_quality_runs import CROW, STORY
 from tests.pages.conftest import HTMX

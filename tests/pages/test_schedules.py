@@ -5,7 +5,7 @@ import re
 import pytest
 from django.utils import timezone
 
-from datasets import versions
+from datasets.freezing import versions
 from jobs import blueprints, schedules
 from jobs.firing import fire_due
 from jobs.models import Job, JobTemplate, Schedule

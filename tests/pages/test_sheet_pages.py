@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from django.urls import reverse
 
-from datasets import renderings, sheet_live
 from datasets.models import Rendering, Template
+from datasets.rendering import live as sheet_live
+from datasets.rendering import renderings
 from tests.pages.conftest import HTMX
 from tests.world import make_job
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from datasets import subjects
 from datasets.models import Item, Subject
+from datasets.subjects import subjects
 from jobs.models import Job
 from jobs.subject_views import read_attributes, written_attributes
 from tests.api.test_starting import ready

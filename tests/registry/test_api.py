@@ -63,7 +63,7 @@ def test_no_name_leads_out_of_the_list(alice, owner, name):
 
 
 def test_lineage_goes_both_ways(alice, owner):
-    from datasets.versions import freeze
+    from datasets.freezing.versions import freeze
 
     frozen = freeze(make_dataset(owner), owner)
     base = make_version(owner, "Base", dataset_version=frozen)

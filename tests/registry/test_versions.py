@@ -24,7 +24,7 @@ def test_a_name_that_another_recipe_has_gets_a_number(owner):
 
 
 def test_a_name_for_another_subject_is_another_line(owner):
-    from datasets.subjects import create as create_subject
+    from datasets.subjects.subjects import create as create_subject
 
     make_version(owner)
     assert make_version(owner, subject=create_subject(owner, name="Ada")).model.name == "Teller 2"

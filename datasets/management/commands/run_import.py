@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from datasets.imports import run_import
+from datasets.intake.imports import run_import
 from engine.processes import die_with_parent, set_name
 
 
