@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import PROTECT, Sum
+from django.db.models import PROTECT, QuerySet, Sum
 from django.db.models.functions import Now
 
-from common.errors import ConflictError, NotFoundError
+from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.files import store
 from common.push import publish
 from common.references import remove_unreferenced
 from datasets.creation import addresses_of
 from datasets.freezing import manifests
-from datasets.models import Dataset, DatasetVersion
+from datasets.models import Dataset, DatasetVersion, Item
 
 CHUNK = 2000
+MOST = 100_000  # items of one removal: everyone who adds items waits for it
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,11 @@ def delete_version(version: DatasetVersion, by: AbstractBaseUser) -> int:
     return remove_unreferenced(store(), addresses)
 
 
-def remove_items(dataset: Dataset, by: AbstractBaseUser, ids: Iterable[int]) -> Removed:
+def remove_items(dataset: Dataset, by: AbstractBaseUser, items: Iterable[int] | QuerySet[Item]) -> Removed:
     """Remove items for good, with their files, votes, findings and decisions. What a version holds stays.
 
-    ConflictError while the dataset is importing.
+    They are given by ids or as a queryset. ConflictError while the dataset is importing, InvalidInputError for more
+    than 100,000.
     """
     with transaction.atomic():
         row = Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()
@@ -70,7 +73,7 @@ def remove_items(dataset: Dataset, by: AbstractBaseUser, ids: Iterable[int]) -> 
             raise NotFoundError("The dataset is gone.", "Go back to the list of datasets.")
         if row.status == Dataset.Status.PROCESSING:
             raise ConflictError(f"'{row.name}' is importing.", "Wait until the import has ended, then try again.")
-        wanted = dict(row.items.filter(pk__in=list(ids)).values_list("sha256", "pk"))
+        wanted = _wanted(row, items)
         frozen = _frozen(row, wanted)
         doomed = sorted(pk for sha256, pk in wanted.items() if sha256 not in frozen)
         addresses: list[str] = []
@@ -89,6 +92,20 @@ def remove_items(dataset: Dataset, by: AbstractBaseUser, ids: Iterable[int]) -> 
     freed = remove_unreferenced(store(), addresses)
     dataset.refresh_from_db()
     return Removed(len(doomed), len(frozen), freed)
+
+
+def _wanted(dataset: Dataset, items: Iterable[int] | QuerySet[Item]) -> dict[str, int]:
+    """Content and id of those that are the dataset's."""
+    rest = iter(items.values_list("pk", flat=True).iterator(CHUNK) if isinstance(items, QuerySet) else items)
+    found: dict[str, int] = {}
+    while chunk := list(islice(rest, CHUNK)):
+        found.update(dataset.items.filter(pk__in=chunk).values_list("sha256", "pk"))
+        if len(found) > MOST:
+            raise InvalidInputError(
+                f"At most {MOST:,} items can be removed at once.",
+                "Choose fewer, for example one class after the other.",
+            )
+    return found
 
 
 def _frozen(dataset: Dataset, wanted: dict[str, int]) -> set[str]:

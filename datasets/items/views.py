@@ -11,10 +11,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from common.access import get_visible
-from common.errors import InvalidInputError
-from common.pages import clean, csv_response, done, form_of, number_in, partial, show, wants_fragment
+from common.errors import InvalidInputError, ProblemError
+from common.pages import clean, csv_response, done, form_of, number_in, partial, refused, show, wants_fragment
 from datasets import overview
-from datasets.items import browse, edits, filters, usage
+from datasets.items import browse, edits, filters, removing, usage
 from datasets.items.edits import Undone
 from datasets.models import Dataset, Edit, Governance, Item, Modality, QualityRun, Review
 from datasets.reasons import ASIDE_WORDS, FIELD_WORDS
@@ -89,6 +89,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     """What the list does with the chosen items, or with all that fit its filters; asks first before all of them."""
     dataset = _find(request, pk)
     form = request.POST
+    if form.get("action") == "remove":
+        return _remove(request, dataset)
     field, value = _asked(form)
     if form.get("all") == "1":
         wanted = _filters(form, dataset)
@@ -96,9 +98,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             return _question(request, dataset, wanted, field, value)
         items: Any = browse.matching(dataset, wanted)
     else:
-        items = [number for text in form.getlist("item")[:MAX_CHOSEN] if (number := number_in(text))]
-        if not items:
-            raise InvalidInputError("No item is chosen.", "Choose items by their boxes, then press the button again.")
+        items = _chosen(form)
     made = edits.edit_items(dataset, request.user, items, field=field, value=value)
     return _said(request, _told(made), made if made.count else None, reverse("dataset", args=[pk]))
 
@@ -108,6 +108,31 @@ def undo(request: HttpRequest, pk: int, edit_id: int) -> HttpResponse:
     found = get_visible(Edit.objects.filter(dataset=pk), request.user, "dataset__owner", pk=edit_id)
     undone = edits.undo(found, request.user)
     return done(request, _undone(undone), reverse("dataset", args=[pk]), stay=True)
+
+
+def _remove(request: HttpRequest, dataset: Dataset) -> HttpResponse:
+    """Remove the chosen items, or all that fit, for good; always asks first."""
+    every = request.POST.get("all") == "1"
+    wanted = _filters(request.POST, dataset)
+    ids = [] if every else _chosen(request.POST)
+    if request.POST.get("sure") != "1":
+        latest = dataset.items.order_by("-pk").values_list("pk", flat=True).first() or 0
+        context = removing.question(dataset, request.POST, browse.total(dataset, wanted) if every else len(ids), latest)
+        return _ask(request, context)
+    upto = number_in(request.POST.get("upto")) or 0
+    go_to = reverse("dataset", args=[dataset.pk])
+    try:
+        text = removing.remove(dataset, request.user, browse.matching(dataset, wanted) if every else ids, upto)
+    except ProblemError as problem:
+        return refused(request, problem, go_to)
+    return done(request, text, go_to, stay=request.POST.get("leave") != "1")
+
+
+def _chosen(form: QueryDict) -> list[int]:
+    items = [number for text in form.getlist("item")[:MAX_CHOSEN] if (number := number_in(text))]
+    if not items:
+        raise InvalidInputError("No item is chosen.", "Choose items by their boxes, then press the button again.")
+    return items
 
 
 def _find(request: HttpRequest, pk: int) -> Dataset:
@@ -182,6 +207,11 @@ def _question(request: HttpRequest, dataset: Dataset, wanted: filters.Filters, f
         "back": reverse("dataset", args=[dataset.pk]), "keep": "Leave them", "button": f"{what} {counted}",
         "icon_name": "archive", "kept": [*kept, ("sure", "1")],
     }  # fmt: skip
+    return _ask(request, context)
+
+
+def _ask(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """A question: in the dialog of the open page, or as a page."""
     if wants_fragment(request):
         return HttpResponse(partial("#dialog", render_to_string("parts/confirm.html", context, request), "innerHTML"))
     return render(request, "confirm.html", context)

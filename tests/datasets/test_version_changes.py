@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from common.errors import ConflictError, NotFoundError
+from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.files import store
 from datasets import creation
 from datasets.freezing import differences, removal
@@ -85,6 +85,16 @@ def test_items_of_another_dataset_are_not_removed(images, texts, owner):
     fill(images, range(2))
     assert removal.remove_items(texts, owner, images.items.values_list("pk", flat=True)).items == 0
     assert images.items.count() == 2
+
+
+def test_as_many_items_as_a_removal_allows_and_no_more(images, owner, monkeypatch):
+    fill(images, range(5))
+    monkeypatch.setattr(removal, "CHUNK", 2)
+    monkeypatch.setattr(removal, "MOST", 4)
+    with pytest.raises(InvalidInputError, match="At most 4 items"):
+        removal.remove_items(images, owner, images.items.all())
+    assert images.items.count() == 5
+    assert removal.remove_items(images, owner, images.items.exclude(label="class 0")).items == 3
 
 
 def test_freezing_takes_little_memory_whatever_the_number_of_items(images, owner):

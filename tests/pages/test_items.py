@@ -3,6 +3,7 @@
 import pytest
 
 from datasets.creation import create_dataset
+from datasets.freezing.versions import freeze
 from datasets.items import rows
 from datasets.models import Dataset, Edit, Finding, Item
 from tests.pages.conftest import HTMX
@@ -98,6 +99,60 @@ def test_all_that_fit_are_changed_after_a_question_that_says_how_many(page, pict
     rename = {"all": "1", "label": "dogs", "action": "label", "to_label": "wolves", "sure": "1"}
     assert "30 items: label is now" in html(page.post(address, rename, headers=HTMX))
     assert pictures.items.filter(label="wolves").count() == 30
+
+
+def test_chosen_items_are_removed_for_good_after_a_question(page, pictures):
+    ids = list(pictures.items.order_by("pk").values_list("pk", flat=True)[:3])
+    address, wish = f"/datasets/{pictures.pk}/items/edit", {"item": ids, "action": "remove"}
+    for headers in ({}, HTMX):
+        asked = html(page.post(address, wish, headers=headers))
+        assert "Remove 3 items for good?" in asked and "can&#x27;t be undone" in asked and "frozen version" in asked
+        assert all(f'name="item" value="{pk}"' in asked for pk in ids) and 'name="sure" value="1"' in asked
+    assert pictures.items.count() == 60, "asking removes nothing"
+    sure = {**wish, "sure": "1", "upto": str(ids[1])}
+    said = html(page.post(address, sure, headers=HTMX))
+    assert "2 items are removed for good; 0 B are free again." in said and "#toasts" in said
+    assert pictures.items.filter(pk__in=ids).get().pk == ids[2], "what came after the question stays"
+    assert "the items are gone already" in html(page.post(address, sure, follow=True))
+    assert page.post(address, {"action": "remove"}, headers=HTMX).status_code == 400
+    Dataset.objects.filter(pk=pictures.pk).update(status="processing")
+    asked = html(page.post(address, wish, headers=HTMX))
+    assert "is importing" in asked and "sure" not in asked
+    assert page.post(address, {**sure, "upto": ids[2]}, headers=HTMX).status_code == 409
+    assert pictures.items.count() == 58
+
+
+def test_all_that_fit_are_removed_but_what_a_frozen_version_holds(page, pictures, owner, stranger):
+    first = freeze(pictures, owner)
+    more = [
+        Item.objects.create(dataset=pictures, sha256=f"{n:064}", name=f"{n}.png", label="cats", bytes=10)
+        for n in (90, 91)
+    ]
+    address, wish = f"/datasets/{pictures.pk}/items/edit", {"all": "1", "label": "cats", "action": "remove"}
+    asked = html(page.post(address, {**wish, "item": more[0].pk}, headers=HTMX))
+    assert "32 items fit your filters" in asked and 'name="label" value="cats"' in asked
+    assert f'name="upto" value="{more[1].pk}"' in asked and 'name="item"' not in asked
+    sure = {**wish, "sure": "1", "upto": more[1].pk}
+    page.force_login(stranger)
+    assert page.post(address, sure, headers=HTMX).status_code == 404
+    page.force_login(owner)
+    said = html(page.post(address, sure, headers=HTMX))
+    assert "2 items are removed for good" in said and "30 items stay, since a frozen version holds them." in said
+    refusal = page.post(address, sure, headers=HTMX)
+    assert refusal.status_code == 409 and "Nothing was removed: 30 items stay" in refusal.content.decode()
+    assert "Nothing was removed: 30 items stay" in html(page.post(address, sure, follow=True))
+    assert pictures.items.count() == 60 == sum(first.counts.values())
+
+
+def test_one_item_is_removed_on_its_page(page, pictures):
+    one = pictures.items.all()[5]
+    shown = html(page.get(f"/datasets/{pictures.pk}/items/{one.pk}"))
+    assert 'data-testid="remove-item"' in shown and 'name="leave" value="1"' in shown
+    wish = {"item": one.pk, "leave": "1", "action": "remove", "sure": "1", "upto": one.pk}
+    answer = page.post(f"/datasets/{pictures.pk}/items/edit", wish, headers=HTMX)
+    assert answer.headers["HX-Redirect"] == f"/datasets/{pictures.pk}"
+    assert "1 item is removed for good" in html(page.get(f"/datasets/{pictures.pk}"))
+    assert page.get(f"/datasets/{pictures.pk}/items/{one.pk}").status_code == 404
 
 
 def test_one_item_is_shown_changed_and_has_neighbours(page, pictures, owner):
