@@ -15,14 +15,18 @@ from datasets.quality.profile import Profile
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 1
+VERSION = 2
 UNREADABLE = (DamagedError, OSError, ValueError, IndexError)  # PyAV's errors are among these
 LONG_SECONDS = 30  # above it only key frames are looked at
 MOST_FRAMES = 2000
 STEPS = 8  # frames, evenly spread, that are compared
-# The kept value: perceptual hashes of eight frames (64 bits each), then a picture's fingerprint of the middle one.
+CELL = 8  # pixels of a side of the pieces of a frame, 64 pixels wide, in which movement is sought
+STANDING, CELL_STANDING = 0.2, 2.0  # grey values that a whole frame and a piece of it change by when nothing moves
+# The kept value: perceptual hashes of eight frames (64 bits each), these frames in grey, then a picture's fingerprint
+# of the middle one.
 HASHES = slice(0, 8 * STEPS)
-MIDDLE = slice(8 * STEPS, None)
+FRAMES = slice(8 * STEPS, (8 + images.SIDE**2) * STEPS)
+MIDDLE = slice((8 + images.SIDE**2) * STEPS, None)
 
 
 def measure(item: Item, beat: Callable[[], None]) -> tuple[dict[str, Any], bytes]:
@@ -52,11 +56,13 @@ def measure(item: Item, beat: Callable[[], None]) -> tuple[dict[str, Any], bytes
     if not small:
         raise ValueError("no frames")
     grey = np.stack(small).mean(3)
-    moved = np.abs(np.diff(grey, axis=0)).mean((1, 2)) if len(grey) > 1 else np.zeros(1)
+    steps = np.abs(np.diff(grey, axis=0))
+    cells = steps.reshape(len(steps), 64 // CELL, CELL, 64 // CELL, CELL).mean((2, 4))
     facts = {
         "normal": digest.hexdigest(), "seconds": round(seconds or last, 3), "frames": len(small),
         "width": width, "height": height, "black": round(black / len(small), 4),
-        "moved": round(float(moved.max(initial=0)), 3),
+        "moved": round(float(steps.mean((1, 2)).max(initial=0)), 3),
+        "moved_most": round(float(cells.max(initial=0)), 3),
     }  # fmt: skip
     return facts, _fingerprint(small)
 
@@ -65,7 +71,7 @@ def judge(facts: dict[str, Any], profile: Profile) -> Iterator[Found]:
     """What is wrong with one video, given what the dataset's videos are like."""
     if facts["black"] >= 0.2:
         yield Found("black_frames", f"{facts['black']:.0%} of its frames are black.")
-    elif facts["frames"] > 1 and facts["moved"] < 0.2:
+    elif facts["frames"] > 1 and facts["moved"] < STANDING and facts["moved_most"] < CELL_STANDING:
         yield Found("still", "Nothing moves in it.")
     if reason := profile.length_reason(facts["seconds"], "seconds"):
         yield Found("unusual_length", reason)
@@ -82,7 +88,8 @@ def _fingerprint(frames: list[np.ndarray]) -> bytes:
 
     places = np.linspace(0, len(frames) - 1, STEPS).round().astype(int)
     pictures = [images.fingerprint(Image.fromarray(frames[place])) for place in places]
-    return b"".join(picture[:8] for picture in pictures) + pictures[STEPS // 2]
+    grey = b"".join(picture[images.GREY] for picture in pictures)
+    return b"".join(picture[:8] for picture in pictures) + grey + pictures[STEPS // 2]
 
 
 def _seconds(container: Any, stream: Any) -> float:

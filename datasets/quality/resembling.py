@@ -23,6 +23,9 @@ SECOND_BITS = 14  # of the second hash of pictures
 CORRELATED = 0.97  # the small grey pictures
 SPECTRUM_BITS = 0.2  # share of the 992 bits of two recordings that may differ
 FRAME_BITS = 6  # of 64, on average over eight frames of two videos
+MOVING = 1.0  # grey values by which the frames of a video differ from their mean, on average: something moves
+MOVED_ALIKE = 0.35  # correlation of what moves in two videos: one camera shows the same room in all of its videos
+STANDING_ALIKE = 0.98  # of each of the eight frames, where nothing moves
 
 
 class Pairs:
@@ -109,7 +112,13 @@ def sounds_alike(one: np.ndarray, other: np.ndarray) -> bool:
 def films_alike(one: np.ndarray, other: np.ndarray) -> bool:
     import numpy as np
 
-    return bool(np.bitwise_count(one[films.HASHES] ^ other[films.HASHES]).sum() <= FRAME_BITS * films.STEPS)
+    if np.bitwise_count(one[films.HASHES] ^ other[films.HASHES]).sum() > FRAME_BITS * films.STEPS:
+        return False
+    frames = [value[films.FRAMES].reshape(films.STEPS, -1).astype(np.float32) for value in (one, other)]
+    moving = [rows - rows.mean(0) for rows in frames]
+    if min(np.abs(rows).mean() for rows in moving) >= MOVING:
+        return _correlation(moving[0].ravel(), moving[1].ravel()) >= MOVED_ALIKE
+    return min(map(_correlation, *frames)) >= STANDING_ALIKE
 
 
 CLOSER = {

@@ -152,6 +152,38 @@ def test_videos(looked_at):
     assert told == {"black.mp4": ["black_frames"], "still.mp4": ["still"]}
 
 
+def room(places, person=(20, 30, 40), noise=0):
+    """Pictures of one room, in which someone stands at each of the places in turn."""
+    chance = np.random.default_rng(noise)
+    for left, top in places:
+        picture = scene(7, (64, 64))
+        picture.paste(person, (left, top, left + 6, top + 16))
+        grain = chance.integers(-noise, noise + 1, (64, 64, 3))
+        yield Image.fromarray(np.clip(np.asarray(picture) + grain, 0, 255).astype("u1"))
+
+
+def test_videos_of_one_camera_are_alike_only_when_the_same_moves_in_them(looked_at):
+    to_the_right = [(4 + 7 * step, 40) for step in range(8)]
+    files = {
+        "right.mp4": film(room(to_the_right)),
+        "darker.mp4": film(picture.point(lambda value: value * 0.85) for picture in room(to_the_right)),
+        "left.mp4": film(room(to_the_right[::-1])),
+        "down.mp4": film(room([(30, 4 + 6 * step) for step in range(8)])),
+        "stands.mp4": film(room([(30, 24)] * 8, noise=2)),
+        "another.mp4": film(room([(30, 24)] * 8, person=(250, 240, 60))),
+    }
+    alike = looked_at("video", files).findings.filter(code="near_duplicate")
+    assert [finding.item.name for finding in alike] == ["darker.mp4"]
+
+
+def test_a_small_thing_that_moves_is_no_still(looked_at):
+    far_away = [scene(99, (64, 64)) for _ in range(8)]
+    for step, picture in enumerate(far_away):
+        picture.paste((250, 20, 20), (20 + step, 30, 22 + step, 33))
+    dataset = looked_at("video", {"far.mp4": film(far_away), "still.mp4": film([scene(99, (64, 64))] * 8)})
+    assert [finding.item.name for finding in dataset.findings.filter(code="still")] == ["still.mp4"]
+
+
 PEOPLE = ["anna.berg@post.example.org", "+44 20 7946 0018", "5500 0000 0000 0004", "GB82 WEST 1234 5698 7654 32"]
 
 
