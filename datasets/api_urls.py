@@ -24,6 +24,11 @@ urlpatterns = [
         source_api.ImportAgainView.as_view(),
         name="api-dataset-import-again",
     ),
+    path(
+        f"{DATASET}/imports/<int:import_id>/cancel",
+        source_api.ImportCancelView.as_view(),
+        name="api-dataset-import-cancel",
+    ),
     path(f"{DATASET}/uploads", upload_api.UploadsView.as_view(), name="api-dataset-uploads"),
     path(f"{DATASET}/uploads/finish", upload_api.UploadsFinishView.as_view(), name="api-dataset-uploads-finish"),
     path(f"{DATASET}/uploads/<uuid:upload_id>", upload_api.UploadView.as_view(), name="api-dataset-upload"),

@@ -32,7 +32,7 @@ Row = TypeVar("Row", bound=models.Model)
 
 
 class LostClaimError(Exception):
-    """Another worker took the work over, or it was deleted: stop without a trace."""
+    """Another worker took the work over, or it was cancelled or deleted: stop without a trace."""
 
 
 class Claim(Generic[Row]):
@@ -114,20 +114,27 @@ def carry_out(
     stops, and the sweep has it taken up again.
     """
     try:
+        _end_in_words(claim, what, work, end, smaller)
+    except LostClaimError:  # also by an end that comes too late: whoever cancels takes the files away
+        log.info("%s %s is no longer this worker's", what, claim.row.pk)
+        return False
+    return True
+
+
+def _end_in_words(
+    claim: Claim[Any], what: str, work: Callable[[], None], end: Callable[[str, str], None], smaller: str
+) -> None:
+    try:
         if claim.attempt > MAX_ATTEMPTS:
             raise InvalidInputError(f"The {what} was given up: it stopped its worker several times.", smaller)
         work()
-    except LostClaimError:
-        log.info("%s %s is no longer this worker's", what, claim.row.pk)
-        return False
-    except DatabaseError:
+    except (LostClaimError, DatabaseError):
         raise
     except ProblemError as error:
         end(error.message, error.hint)
     except Exception as error:
         log.exception("%s %s failed", what, claim.row.pk)
         end(f"The {what} stopped: {type(error).__name__}.", "Try again; if it happens again, tell us.")
-    return True
 
 
 def offer(model: type[models.Model], task: str, but: Q | None = None) -> int:

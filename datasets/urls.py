@@ -27,6 +27,7 @@ urlpatterns = [
     path("datasets/<int:pk>/upload", views.upload, name="dataset-upload"),
     path("datasets/<int:pk>/import-from", source_views.import_from, name="dataset-import-from"),
     path("datasets/<int:pk>/imports/<int:import_id>/again", source_views.import_again, name="dataset-import-again"),
+    path("datasets/<int:pk>/imports/<int:import_id>/cancel", source_views.cancel, name="dataset-import-cancel"),
     path("datasets/<int:pk>/split", views.split, name="dataset-split"),
     path("datasets/<int:pk>/freeze", views.freeze, name="dataset-freeze"),
     path("datasets/<int:pk>/change", views.change, name="dataset-change"),

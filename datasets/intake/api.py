@@ -12,7 +12,7 @@ from common.access import get_visible
 from common.serializers import Input
 from datasets import api
 from datasets.api import TAGS, find
-from datasets.intake import again, imports, options
+from datasets.intake import again, cancelling, imports, options
 from datasets.models import Import
 from datasets.serializers import ImportSerializer
 
@@ -28,6 +28,11 @@ class NewImportInput(Input):
 
 class AgainInput(Input):
     options = serializers.DictField(help_text="How to read them; what is left out is guessed.")
+
+
+def _find(request: Request, dataset_id: int, import_id: int) -> Import:
+    rows = Import.objects.select_related("dataset").filter(dataset=dataset_id)
+    return get_visible(rows, request.user, "dataset__owner", pk=import_id)
 
 
 class ImportsView(api.ImportsView):
@@ -53,8 +58,19 @@ class ImportAgainView(APIView):
         request=AgainInput, responses={202: ImportSerializer},
     )  # fmt: skip
     def post(self, request: Request, dataset_id: int, import_id: int) -> Response:
-        rows = Import.objects.select_related("dataset").filter(dataset=dataset_id)
-        source = get_visible(rows, request.user, "dataset__owner", pk=import_id)
+        source = _find(request, dataset_id, import_id)
         reading = options.checked(AgainInput.read(request.data)["options"])
         made = again.import_again(source, request.user, reading)
         return Response(ImportSerializer(made).data, status=202)
+
+
+class ImportCancelView(APIView):
+    @extend_schema(
+        operation_id="datasets_import_cancel", tags=TAGS, summary="Cancel an import that waits or runs",
+        description="What it took in stays; the rest of its files is not read, and is gone from the hub. "
+        "409 when it has ended.",
+        request=None, responses={200: ImportSerializer},
+    )  # fmt: skip
+    def post(self, request: Request, dataset_id: int, import_id: int) -> Response:
+        source = _find(request, dataset_id, import_id)
+        return Response(ImportSerializer(cancelling.cancel_import(source, request.user)).data)

@@ -128,8 +128,11 @@ def run_import(import_id: int, *, here: bool = False) -> Import | None:
         _finish(claim)
 
     smaller = "Send the files in smaller parts, to find the one that does it."
-    kept = claims.carry_out(claim, "import", bring, partial(_finish, claim), smaller)
-    return claim.row if kept else None
+    if claims.carry_out(claim, "import", bring, partial(_finish, claim), smaller):
+        return claim.row
+    if not _is_open(import_id):  # cancelled, or deleted with its dataset; what was written since goes, too
+        spool.remove(import_id)
+    return None
 
 
 def sweep_imports() -> int:
@@ -202,21 +205,25 @@ def _finish(claim: ImportClaim, problem: str = "", hint: str = "") -> None:
             status=status, message=message[:500], hint=hint[:500], finished_at=Now(), sources=[], position={},
             origin=origins.without_secrets(row.origin), **ended,
         )  # fmt: skip
-        waiting = dataset.imports.filter(status=Import.Status.QUEUED).order_by("id").values_list("pk", flat=True)
-        dataset.status = _status(dataset, bool(waiting))
-        dataset.save(update_fields=["status", "updated_at"])
-        for import_id in waiting[:1]:
-            enqueue(TASK, import_id)
-        governance.ask(Dataset.objects.filter(pk=row.dataset_id))
-        if dataset.status == Dataset.Status.ACTIVE:
-            runs.after_import(dataset)
-            enqueue("datasets.tasks.make_previews", dataset.pk)
-        publish(f"import.{row.pk}", f"dataset.{row.dataset_id}")
-        transaction.on_commit(lambda: spool.remove(row.pk))
+        settle(dataset, row, Dataset.Status.FAILED)
     row.refresh_from_db()
 
 
-def _status(dataset: Dataset, waiting: bool) -> str:
-    if waiting:
-        return Dataset.Status.PROCESSING
-    return Dataset.Status.ACTIVE if dataset.item_count else Dataset.Status.FAILED
+def settle(dataset: Dataset, row: Import, empty: str) -> None:
+    """What follows when an import has ended, in its transaction, while the dataset is held.
+
+    The dataset gets its status (`empty` when nothing is in it), the next import is asked for, what came in is looked
+    at, and nothing of the import stays in the spool.
+    """
+    left = dataset.imports.filter(status__in=OPEN).order_by("id").values_list("pk", flat=True)
+    filled = Dataset.Status.ACTIVE if dataset.item_count else empty
+    dataset.status = Dataset.Status.PROCESSING if left else filled
+    dataset.save(update_fields=["status", "updated_at"])
+    for import_id in left[:1]:
+        enqueue(TASK, import_id)
+    governance.ask(Dataset.objects.filter(pk=dataset.pk))
+    if dataset.status == Dataset.Status.ACTIVE:
+        runs.after_import(dataset)
+        enqueue("datasets.tasks.make_previews", dataset.pk)
+    publish(f"import.{row.pk}", f"dataset.{dataset.pk}")
+    transaction.on_commit(lambda: spool.remove(row.pk))

@@ -99,6 +99,7 @@ class Import(models.Model):
         RUNNING = "running", "Importing"
         COMPLETED = "completed", "Completed"
         FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="imports")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
@@ -138,7 +139,7 @@ class Import(models.Model):
                 fields=["dataset"], condition=Q(status="running"), name="import_one_running_per_dataset"
             ),
             models.CheckConstraint(
-                condition=Q(status__in=["completed", "failed"], finished_at__isnull=False)
+                condition=Q(status__in=["completed", "failed", "cancelled"], finished_at__isnull=False)
                 | Q(status__in=["queued", "running"], finished_at__isnull=True),
                 name="import_finished_has_time",
             ),

@@ -32,6 +32,7 @@ IMPORT_LOOKS = {
     Import.Status.RUNNING: ("blue", "hourglass"),
     Import.Status.COMPLETED: ("green", "check"),
     Import.Status.FAILED: ("red", "alert-triangle"),
+    Import.Status.CANCELLED: ("grey", "x"),
 }
 
 

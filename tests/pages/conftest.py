@@ -64,6 +64,7 @@ def pages(world, node):
         "dataset-delete": f"/datasets/{world.dataset.pk}/delete",
         "dataset-quality": f"/datasets/{world.dataset.pk}/quality",
         "dataset-quality-act": f"/datasets/{world.dataset.pk}/quality/duplicate/set_aside",
+        "dataset-import-cancel": f"/datasets/{world.dataset.pk}/imports/{world.imported.pk}/cancel",
         "dataset-refusals": f"/datasets/{world.dataset.pk}/imports/{world.imported.pk}/set-aside",
         "dataset-sheet": f"/datasets/{world.sheet.pk}/sheet",
         "sheet-row": f"/datasets/{world.sheet.pk}/sheet/rows/3",
