@@ -20,7 +20,7 @@ from datasets.quality.profile import Profile
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 1
+VERSION = 2
 UNREADABLE = (DamagedError, UnicodeDecodeError)
 PERMUTATIONS = 128  # of the MinHash; 32 bands of 4 find a pair that shares 0.7 of its shingles with 0.999
 SHINGLE = 5  # characters
@@ -59,7 +59,7 @@ def measure(item: Item, beat: Callable[[], None]) -> tuple[dict[str, Any], bytes
     if item.content is not None and set(item.content) != {"text"}:
         prompt, answer = (normal(part) for part in pair(item.content))
         facts |= {"prompt": digest(prompt), "answer": digest(answer), "answer_characters": len(answer)}
-        facts["no_answer"] = answer in PLACEHOLDERS or not any(char.isalnum() for char in answer)
+        facts["no_answer"] = answer in PLACEHOLDERS or not any(map(_says_something, answer))
     return facts, minhash(shingles(learnt)).tobytes()
 
 
@@ -165,6 +165,11 @@ def _parts(item: Item, text: str) -> list[str]:
     if "messages" in content:
         return [message["content"] for message in content["messages"] if message["role"] != "system"]
     return [content["prompt"], content["completion"]]
+
+
+def _says_something(char: str) -> bool:
+    """Whether it is a letter, a digit, or a picture such as an emoji or a note."""
+    return char.isalnum() or unicodedata.category(char) == "So"
 
 
 def _was_utf8(run: str) -> bool:

@@ -28,6 +28,7 @@ PUBLISH_SECONDS = 0.5
 SLICE_SECONDS = 5.0  # after which other background work that waits may go first
 UNEVEN = 10  # times as many items in the largest class as in the smallest
 SMALL = 5
+FEW_LABELLED = 0.05  # of the items: where no more have a label, labels are not what the dataset is about
 LEAST = 100  # points that what is said of the whole dataset may take
 
 
@@ -117,16 +118,20 @@ class Look:
         counts = dict(rows)
         unlabelled = counts.pop("", 0)
         said: list[Found] = []
+        labelled = sum(counts.values())
         if len(counts) > 1:
-            (least, few), (most, many) = (pick(counts.items(), key=lambda pair: pair[1]) for pick in (min, max))
+            # A stray file makes a class of its own: it is a small one, and says nothing of the others.
+            whole = {name: count for name, count in counts.items() if count >= SMALL}
+            compared = (whole if len(whole) > 1 else counts).items()
+            (least, few), (most, many) = (pick(compared, key=lambda pair: pair[1]) for pick in (min, max))
             if many > UNEVEN * few:
                 said.append(Found("class_imbalance", f"'{most}' has {many:,} items, '{least}' {few:,}."))
             small = sorted(name for name, count in counts.items() if count < SMALL)
             if small:
                 named = ", ".join(f"'{name}'" for name in small[:5]) + (", …" if len(small) > 5 else "")
                 said.append(Found("small_class", f"{len(small):,} of {len(counts):,} classes: {named}."))
-        if counts and unlabelled:
-            said.append(Found("unlabelled", f"{unlabelled:,} of {unlabelled + sum(counts.values()):,} items."))
+        if unlabelled and labelled > FEW_LABELLED * (labelled + unlabelled):
+            said.append(Found("unlabelled", f"{unlabelled:,} of {unlabelled + labelled:,} items."))
         return [{"code": one.code, "points": one.taken, "reason": one.reason} for one in said]
 
     def _summary(self, whole: list[dict[str, Any]]) -> dict[str, Any]:

@@ -259,3 +259,29 @@ def test_what_is_said_of_the_whole_dataset_takes_from_its_score(texts, owner):
     assert [entry["code"] for entry in run.summary["whole"]] == ["class_imbalance", "small_class", "unlabelled"]
     mean = sum(texts.items.values_list("quality", flat=True)) / 40
     assert texts.quality == pytest.approx(mean - 20, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["ham"] * 40 + ["spam"] * 8 + ["notes"], ["small_class"]),  # a stray file in a folder of its own
+        (["ham"] * 66 + ["spam"] * 6 + ["notes"], ["class_imbalance", "small_class"]),
+        ([""] * 60 + ["readme"], []),
+        ([""] * 60 + ["one", "two"] * 5, ["unlabelled"]),
+    ],
+)
+def test_a_stray_item_says_nothing_of_the_others(texts, owner, labels, said):
+    rows(
+        texts,
+        [{"text": f"{number} {text[:300]}"} for number, text in enumerate(topics.values())][: len(labels)],
+        labels,
+    )
+    assert [entry["code"] for entry in checked(texts, owner).summary["whole"]] == said
+
+
+def test_an_emoji_is_an_answer(texts, owner):
+    answers = ["- 😌😊", "👍", "...", "—", "42", "?!"]
+    rows(texts, [{"prompt": f"How was it, {n}?", "completion": answer} for n, answer in enumerate(answers)])
+    checked(texts, owner)
+    empty = texts.findings.filter(code="no_answer").values_list("item__content__completion", flat=True)
+    assert sorted(empty) == ["...", "?!", "—"]
