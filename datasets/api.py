@@ -247,5 +247,6 @@ class SplitView(APIView):
     def get(self, request: Request, dataset_id: int) -> Response:
         dataset = find(request, dataset_id)
         given = SplitInput.read(request.query_params)
-        counts = versions.preview_split(dataset, **given)
-        return Response({**given, "counts": counts, "left_out": gates.left_out(dataset)})
+        split = versions.planned(dataset, **given)
+        answer = {**given, "counts": split.counts, "unsaid": split.unsaid, "left_out": gates.left_out(dataset)}
+        return Response(answer)

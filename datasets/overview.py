@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import PROTECT, QuerySet
 
 from datasets.freezing import versions
-from datasets.freezing.splits import CONTENT
+from datasets.freezing.splits import CONTENT, GIVEN, KEY
 from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion, Import, LabelCount, Modality
 
@@ -31,12 +31,15 @@ def label_counts(dataset: Dataset, limit: int = 1000) -> list[LabelCount]:
 
 
 def split(
-    dataset: Dataset, *, validation_fraction: float, test_fraction: float, seed: int, split_by: str = CONTENT
-) -> dict[str, Any]:
+    dataset: Dataset, *, validation_fraction: float, test_fraction: float, seed: int, split_by: str = CONTENT,
+    split_key: str = KEY,
+) -> dict[str, Any]:  # fmt: skip
     """What the part 'split' shows: how many items each set would get, why that may surprise, and what is left out."""
-    counts = versions.preview_split(
-        dataset, validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed, split_by=split_by
-    )
+    plan = versions.planned(
+        dataset, validation_fraction=validation_fraction, test_fraction=test_fraction, seed=seed, split_by=split_by,
+        split_key=split_key,
+    )  # fmt: skip
+    counts = plan.counts
     total = sum(counts.values())
     asked = {"validation": validation_fraction, "test": test_fraction}
     off = any(abs(counts[name] - share * total) > NOTICEABLE * total for name, share in asked.items())
@@ -46,7 +49,10 @@ def split(
         "total": total,
         "files": dataset.modality == Modality.TEXT,
         "held_out": held_out,
-        "off": off and not held_out,
+        "off": off and not held_out and split_by != GIVEN,
+        "given": plan.given,
+        "unsaid": plan.unsaid,
+        "split_key": split_key,
         "split_by": split_by,
         "left_out": gates.in_words(gates.left_out(dataset)) if total < dataset.item_count else "",
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.numbers import BIGINT_MAX
 from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
-from datasets.freezing.splits import CONTENT, RULES
+from datasets.freezing.splits import CONTENT, KEY, MAX_KEY, RULES
 from datasets.intake import pace
 from datasets.models import Dataset, DatasetVersion, Import, Modality, Refusal
 from datasets.sources import origins
@@ -133,6 +135,14 @@ class CountsSerializer(serializers.Serializer):
     test = serializers.IntegerField()
 
 
+class SplitKeyField(TextField):
+    """The metadata that give an item's part."""
+
+    def __init__(self, **named: Any) -> None:
+        words = "Where they are split as given: the key of the metadata that names an item's part; 'split' if left out."
+        super().__init__(**{"max_length": MAX_KEY, "help_text": words} | named)
+
+
 class SplitInput(Input):
     validation_fraction = FiniteFloatField(default=0.1, min_value=0, max_value=1)
     test_fraction = FiniteFloatField(default=0.0, min_value=0, max_value=1)
@@ -140,12 +150,14 @@ class SplitInput(Input):
     split_by = serializers.ChoiceField(
         choices=RULES,
         default=CONTENT,
-        help_text="Whether groups stay together, classes are in each part, or time rules.",
+        help_text="Whether groups stay together, classes are in each part, time rules, or metadata give the parts.",
     )
+    split_key = SplitKeyField(required=False, default=KEY)
 
 
 class SplitSerializer(SplitInput):
     counts = CountsSerializer()
+    unsaid = serializers.IntegerField(help_text="As given: items that name no part; they count as given for training.")
     left_out = serializers.DictField(
         child=serializers.IntegerField(), help_text="Items that did not pass the gates, by reason."
     )
@@ -157,6 +169,12 @@ class DatasetVersionSerializer(serializers.ModelSerializer):
     classes = serializers.ListField(child=serializers.CharField())
     parent = serializers.IntegerField(source="parent_id", allow_null=True, help_text="The version before it.")
     split_by = serializers.SerializerMethodField()
+    split_key = serializers.CharField(
+        source="split_rule.key",
+        default=None,
+        allow_null=True,
+        help_text="Of a split as given: the key of the metadata.",
+    )
     left_out = serializers.DictField(
         child=serializers.IntegerField(), help_text="Items that were not taken in, by reason."
     )
@@ -165,7 +183,7 @@ class DatasetVersionSerializer(serializers.ModelSerializer):
         model = DatasetVersion
         fields = [
             "id", "dataset", "number", "content_hash", "counts", "classes", "byte_count", "seed",
-            "validation_fraction", "test_fraction", "split_by", "parent", "left_out", "created_at",
+            "validation_fraction", "test_fraction", "split_by", "split_key", "parent", "left_out", "created_at",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -30,7 +30,7 @@ from common.pages import (
 )
 from datasets import creation, live, overview
 from datasets.freezing import versions
-from datasets.freezing.splits import CONTENT, RULE_WORDS
+from datasets.freezing.splits import CONTENT, KEY, RULE_WORDS
 from datasets.intake import imports, options
 from datasets.items import views as item_views
 from datasets.models import Dataset, Import, Modality, Refusal
@@ -39,7 +39,7 @@ from datasets.reasons import KIND_WORDS
 SORTS = {"created": "created_at", "name": "name", "items": "item_count", "size": "byte_count", "changed": "updated_at"}
 KINDS = [{"value": value, "title": title, "words": KIND_WORDS[value]} for value, title in Modality.choices]
 NAMED_JOBS = 3
-SHARES = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0", "split_by": CONTENT}
+SHARES = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0", "split_by": CONTENT, "split_key": KEY}
 
 
 @require_safe
@@ -205,4 +205,5 @@ def _shares(values: Mapping[str, str]) -> dict[str, Any]:
     seed = number_in(values["seed"] or SHARES["seed"])
     if seed is None or not math.isfinite(shares["validation_fraction"] + shares["test_fraction"]):
         raise InvalidInputError("A share or the seed is no number.", "Write for example 0.1, 0 and 0.")
-    return shares | {"seed": seed, "split_by": values["split_by"][:20] or CONTENT}
+    rule = {"split_by": values["split_by"][:20] or CONTENT, "split_key": values["split_key"].strip() or KEY}
+    return shares | {"seed": seed, **rule}

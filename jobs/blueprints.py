@@ -13,7 +13,7 @@ from common.access import get_visible
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.uniqueness import one_name
 from datasets.freezing import versions
-from datasets.freezing.splits import CONTENT
+from datasets.freezing.splits import CONTENT, KEY
 from datasets.models import Dataset, DatasetVersion, Subject
 from jobs import creation, limits
 from jobs.models import Job, JobTemplate
@@ -30,8 +30,8 @@ ROWS: dict[str, tuple[Any, str]] = {
     "base_version": (ModelVersion.objects, "model__owner"),
 }
 VALUES = (
-    "recipe", "name", "config", "validation_fraction", "test_fraction", "split_by", "seed", "priority",
-    "resources", "preemptible", "max_seconds", "phase_seconds", "stall_seconds",
+    "recipe", "name", "config", "validation_fraction", "test_fraction", "split_by", "split_key", "seed",
+    "priority", "resources", "preemptible", "max_seconds", "phase_seconds", "stall_seconds",
 )  # fmt: skip
 MAX_NAME = 200
 
@@ -55,7 +55,8 @@ def check(owner: AbstractBaseUser, given: dict[str, Any]) -> dict[str, Any]:
     if "phase_seconds" in kept:
         kept["phase_seconds"] = limits.phase_seconds(kept["phase_seconds"])
     fractions = kept.get("validation_fraction", 0.1), kept.get("test_fraction", 0.0)
-    versions.check_split(*fractions, kept.get("seed", 0), kept.get("split_by", CONTENT))
+    rule = kept.get("split_by", CONTENT), kept.get("split_key", KEY)
+    versions.check_split(*fractions, kept.get("seed", 0), *rule)
     rows = _rows(owner, kept)
     creation.check_data(owner, recipe, rows.get("dataset"), rows.get("dataset_version"))
     creation.check_parts(owner, recipe, rows.get("subject"), rows.get("model"), rows.get("base_version"))
@@ -92,7 +93,7 @@ def of_job(job: Job, *, newest: bool = True) -> dict[str, Any]:
     if frozen and newest:
         found["dataset"] = frozen.dataset_id
         found |= {"validation_fraction": frozen.validation_fraction, "test_fraction": frozen.test_fraction}
-        found["split_by"] = frozen.split_rule.get("by", CONTENT)
+        found |= {"split_by": frozen.split_rule.get("by", CONTENT), "split_key": frozen.split_rule.get("key")}
     elif frozen:
         found["dataset_version"] = frozen.pk
     return {key: value for key, value in found.items() if value is not None}

@@ -46,6 +46,7 @@ def create_job(
     validation_fraction: float | None = None,
     test_fraction: float | None = None,
     split_by: str | None = None,
+    split_key: str | None = None,
     seed: int | None = None,
     priority: int = 0,
     subject: Subject | None = None,
@@ -86,11 +87,13 @@ def create_job(
         )
     request = (recipe, dataset, dataset_version, name, config, validation_fraction, test_fraction, seed, priority)
     waits_for = sorted({job.pk for job in after})
-    digest = _digest(*request, subject, model, base_version, needs.stored(), timing, waits_for, split_by)
+    keys = [split_key] if split_key else []  # without one, the digests of requests from before there were keys hold
+    digest = _digest(*request, subject, model, base_version, needs.stored(), timing, waits_for, split_by, *keys)
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
         return earlier, False
     _check_time(not_before)
-    split = {"validation_fraction": validation_fraction, "test_fraction": test_fraction, "split_by": split_by}
+    split = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
+    split |= {"split_by": split_by, "split_key": split_key or None}
     version = _version(owner, recipe, dataset, dataset_version, split, seed)
     check_parts(owner, recipe, subject, model, base_version)
     needed = _needed(owner, waits_for, after_failure)
@@ -232,7 +235,7 @@ def _version(
     chosen = check_data(owner, recipe, dataset, version)
     if version or chosen is None:
         return version
-    given = {name: value for name, value in split.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in split.items() if value is not None}
     frozen = versions.freeze(chosen, owner, seed=seed, **given)
     if chosen.approvals or chosen.governed:
         unlabelled = gates.trainable(chosen).filter(label="").count()

@@ -19,6 +19,7 @@ TITLES = {
     "validation_fraction": "Share for validation",
     "test_fraction": "Share for testing",
     "split_by": "How to split",
+    "split_key": "Which metadata",
     "seed": "Seed",
     "recipe": "Recipe",
     "model": "Result goes to",

@@ -11,6 +11,7 @@ from common.errors import InvalidInputError
 from common.numbers import BIGINT_MAX
 from common.serializers import FiniteFloatField, IdField, Input, MomentField, TextField, WholeField
 from datasets.freezing.splits import RULES
+from datasets.serializers import SplitKeyField
 from engine.catalogue import RECIPES
 from jobs.batch import ACTIONS, AT_ONCE, PRIORITY
 from jobs.creation import MAX_NEEDED
@@ -66,6 +67,7 @@ class NewJobInput(Input):
     split_by = serializers.ChoiceField(
         choices=RULES, required=False, allow_null=True, help_text="How the data are split; by content when left out."
     )
+    split_key = SplitKeyField(required=False, allow_null=True)
     seed = WholeField(required=False, allow_null=True, max_value=BIGINT_MAX)
     priority = PriorityField(required=False, default=0, help_text="Higher runs first; normal is 0.")
     subject = IdField(required=False, allow_null=True)

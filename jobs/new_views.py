@@ -16,7 +16,7 @@ from common.access import get_visible, visible
 from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
 from datasets import overview
-from datasets.freezing.splits import CONTENT, RULE_WORDS
+from datasets.freezing.splits import CONTENT, GIVEN, KEY, RULE_WORDS
 from datasets.models import Dataset, DatasetVersion
 from engine.catalogue import RECIPES, Recipe
 from jobs import blueprints, forms, placing
@@ -27,7 +27,9 @@ from jobs.states import Status
 from registry.models import Model
 
 DEVICE_WORDS = {"any": "Whatever is free", "cpu": "CPU", "cuda": "GPU"}
-DEFAULTS = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0", "split_by": CONTENT} | placing.DEFAULTS
+DEFAULTS = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0"} | {
+    "split_by": CONTENT, "split_key": KEY, **placing.DEFAULTS,
+}  # fmt: skip
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -105,6 +107,7 @@ def _wanted(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
         "validation_fraction": _fraction(values, "validation_fraction") if needs_data else None,
         "test_fraction": _fraction(values, "test_fraction") if needs_data else None,
         "split_by": values.get("split_by") or None if needs_data else None,
+        "split_key": _split_key(values) if needs_data else None,
         "seed": _whole(values, "seed", 0, 2**63 - 1),
         "model": get_visible(Model.objects.all(), request.user, pk=model) if model else None,
         **placing.read(values, request.user),
@@ -115,6 +118,11 @@ def _wanted(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
 def _dataset(request: HttpRequest, values: Mapping[str, str]) -> Dataset | None:
     pk = number_in(values.get("dataset"))
     return visible(Dataset.objects.all(), request.user).filter(pk=pk).first() if pk else None
+
+
+def _split_key(values: Mapping[str, str]) -> str | None:
+    """The key of the metadata that gives the parts; None where they are split another way."""
+    return values.get("split_key", "").strip() or None if values.get("split_by") == GIVEN else None
 
 
 def _fraction(values: Mapping[str, str], name: str) -> float:
@@ -193,7 +201,7 @@ def _start(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
         lent["dataset"] = str(version.dataset_id) if version else ""
     fractions = ("validation_fraction", "test_fraction")
     lent |= {name: f"{kept[name]:g}" for name in fractions if kept.get(name) is not None}
-    lent["split_by"] = kept.get("split_by", CONTENT)
+    lent |= {"split_by": kept.get("split_by", CONTENT), "split_key": kept.get("split_key", KEY)}
     return {"values": lent, "config": kept["config"], "recipe": kept["recipe"], **source}
 
 
@@ -219,7 +227,7 @@ def _split(dataset: Dataset | None, values: Mapping[str, str]) -> dict[str, Any]
         return {"dataset": dataset} | overview.split(
             dataset, validation_fraction=_fraction(values, "validation_fraction"),
             test_fraction=_fraction(values, "test_fraction"), seed=_whole(values, "seed", 0, 2**63 - 1),
-            split_by=values["split_by"] or CONTENT,
+            split_by=values["split_by"] or CONTENT, split_key=values["split_key"].strip() or KEY,
         )  # fmt: skip
     except ProblemError as problem:
         return {"counts": None, "split_problem": problem}

@@ -19,8 +19,8 @@ from jobs.models import Job, JobTemplate
 AT_ONCE = 500
 # What a template or a request may say beside recipe and settings; data and subject are each subject's own.
 OPTIONS = (
-    "validation_fraction", "test_fraction", "split_by", "seed", "priority", "resources", "preemptible", "max_seconds",
-    "phase_seconds", "stall_seconds",
+    "validation_fraction", "test_fraction", "split_by", "split_key", "seed", "priority", "resources", "preemptible",
+    "max_seconds", "phase_seconds", "stall_seconds",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from common.serializers import FiniteFloatField, IdField, Input, TextField, WholeField
 from datasets.freezing.splits import RULES
+from datasets.serializers import SplitKeyField
 from engine.catalogue import RECIPES
 from jobs.candidates import Candidate
 from jobs.estimates import Estimate, about
@@ -98,6 +99,7 @@ class StartInput(Input):
     validation_fraction = FiniteFloatField(required=False, allow_null=True)
     test_fraction = FiniteFloatField(required=False, allow_null=True)
     split_by = serializers.ChoiceField(choices=list(RULES), required=False)
+    split_key = SplitKeyField(required=False)
     seed = WholeField(required=False, allow_null=True)
     priority = PriorityField(required=False)
     resources = ResourcesField(required=False)

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from common.files import store
-from datasets.freezing.splits import CONTENT, Record, Split, microseconds
+from datasets.freezing import splits
+from datasets.freezing.splits import CONTENT, Record, Split
 from datasets.gating import gates
 from datasets.models import Dataset
 
@@ -27,7 +28,7 @@ IN_MEMORY = 8 << 20
 FACTS = ("seconds", "sample_rate", "channels", "fps", "frames", "parquet", "rows", "columns")
 COLUMNS = (
     "pk", "sha256", "name", "label", "bytes", "content", "caption", "facts", "origin", "group", "recorded_at",
-    "width", "height", "why",
+    "width", "height", "said", "why",
 )  # fmt: skip
 
 
@@ -71,7 +72,7 @@ class Draft:
         header = _line(
             modality=self.dataset.modality, classes=self.classes, counts=split.counts, content_hash=digest.hexdigest(),
             seed=split.seed, validation_fraction=split.validation_fraction, test_fraction=split.test_fraction,
-            **({} if split.by == CONTENT else {"split_rule": {"by": split.by}}),
+            **({} if split.by == CONTENT else {"split_rule": split.rule}),
         )  # fmt: skip
         return io.BufferedReader(_Joined(header, lines))
 
@@ -82,7 +83,8 @@ def draft(dataset: Dataset, split: Split) -> Draft:
     InvalidInputError as `Split.settle`.
     """
     made = Draft(dataset, split, _spool(), _spool())
-    for row in gates.judged(dataset).order_by("sha256").values_list(*COLUMNS).iterator(ROWS):
+    rows = splits.said_in(gates.judged(dataset), split).order_by("sha256")
+    for row in rows.values_list(*COLUMNS).iterator(ROWS):
         if why := row[-1]:
             made.left_out[why] += 1
             made.refused.write(_line(id=str(row[0]), name=row[2], reason=why))
@@ -93,8 +95,8 @@ def draft(dataset: Dataset, split: Split) -> Draft:
 
 
 def _take(made: Draft, row: tuple[Any, ...]) -> None:
-    pk, sha256, name, label, size, content, caption, facts, origin, group, at, width, height, _ = row
-    record = Record(sha256, label, group, microseconds(at))
+    pk, sha256, name, label, size, content, caption, facts, origin, group, at, width, height, said, _ = row
+    record = splits.record(sha256, label, group, at, said)
     made.split.add(record)
     made.items += 1
     made.bytes += size

@@ -4,6 +4,10 @@ By content, by group and stratified, an item's place depends on the seed and its
 adding items moves none. Only where a part that was asked for would stay empty, the unit nearest to it is moved there;
 stratified, that is looked at label by label. By time, the newest items are for testing, those before them for
 validation: there new items do move older ones on.
+
+As given, an item's metadata name its part, as published sets do. A part that no item names is cut from what is given
+for training, by the items' content. An item without a value counts as given for training, and is told; a value that is
+no part is refused by name: by a slip of the pen a model would else train on what it is tested with.
 """
 
 from __future__ import annotations
@@ -17,30 +21,39 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, Func, QuerySet, TextField, Value
 
 from common.errors import InvalidInputError
 from common.numbers import BIGINT_MAX
+from datasets.formats.marks import SPLITS
 from datasets.models import Item
 
 TRAIN, VALIDATION, TEST = PARTS = ("train", "validation", "test")
-CONTENT, GROUP, STRATIFIED, TIME = RULES = ("content", "group", "stratified", "time")
+CONTENT, GROUP, STRATIFIED, TIME, GIVEN = RULES = ("content", "group", "stratified", "time", "given")
 RULE_WORDS = {
     CONTENT: "By content: each item by its own hash",
     GROUP: "By group: a group stays together",
     STRATIFIED: "Stratified: every class in each part",
     TIME: "By time: the newest are for testing",
+    GIVEN: "As given: each item's metadata say it",
 }
+KEY = "split"  # of the metadata, where no other one is named
+MAX_KEY = 200
+MOST_SAID = 10_000  # different values; a key with more does not name parts
+NAMED = 5  # values that are no part, in the message about them
+HELD = (VALIDATION, TEST)
+GIVENS = ((), (VALIDATION,), (TEST,), HELD)
 _SCALE = 2**64
 
 
 class Record(NamedTuple):
-    """What a split looks at. `at` is in microseconds since 1970."""
+    """What a split looks at. `at` is in microseconds since 1970, `said` what the metadata say of its part."""
 
     sha256: str
     label: str
     group: str
     at: int | None
+    said: str = ""
 
 
 @dataclass
@@ -68,6 +81,9 @@ class Split:
     test_fraction: float
     seed: int
     by: str = CONTENT
+    key: str = KEY  # of the metadata, as given
+    given: tuple[str, ...] = ()  # as given, which of validation and test the items name; known once it is settled
+    unsaid: int = 0  # as given, items without a value
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(PARTS, 0))
     _strata: dict[str, _Stratum] = field(default_factory=lambda: defaultdict(_Stratum))
     _groups: Counter[str] = field(default_factory=Counter)
@@ -75,9 +91,12 @@ class Split:
     _times: array[int] = field(default_factory=lambda: array("q"))
     _equal: Counter[int] = field(default_factory=Counter)  # of each time, how many were given a part
     _timeless: int = 0
+    _said: Counter[str] = field(default_factory=Counter)
 
     def add(self, record: Record) -> None:
-        if self.by == TIME:
+        if self.by == GIVEN:
+            self._add_given(record)
+        elif self.by == TIME:
             if record.at is None:
                 self._timeless += 1
             else:
@@ -92,37 +111,93 @@ class Split:
         if self.by == TIME:
             self._settle_times()
             return
+        if self.by == GIVEN:
+            self._settle_given()
+            return
         for group, size in self._groups.items():
             self._add_unit("", f"group:{group}", size)
         for stratum in self._strata.values():
-            self._fill(stratum)
-            for part, count in stratum.items.items():
-                self.counts[part] += count
+            self._settle_stratum(stratum)
 
     def of(self, record: Record) -> str:
         """The part of this item."""
         if self.by == TIME:
             return self._by_time(record.at or 0)
+        if self.by == GIVEN and (part := SPLITS.get(record.said)) in HELD:
+            return str(part)
         unit = f"group:{record.group}" if self.by == GROUP and record.group else record.sha256
-        return self._moved.get(unit) or self._by_place(place(self.seed, unit))
+        return self._moved.get(unit) or self._by_place(place(self.seed, unit), self.given)
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        """How it is split, as a version keeps it."""
+        if self.by != GIVEN:
+            return {"by": self.by}
+        return {"by": GIVEN, "key": self.key, "given": list(self.given), "unsaid": self.unsaid}
 
     def thresholds(self) -> tuple[int, int]:
         """The places from which on an item is no longer for testing, and no longer for validation."""
         return _first_at(self.test_fraction), _first_at(self.test_fraction + self.validation_fraction)
 
     def wanted(self) -> list[str]:
-        """The parts that must not stay empty, the most needed first."""
-        return [TRAIN] + [VALIDATION] * (self.validation_fraction > 0) + [TEST] * (self.test_fraction > 0)
+        """The parts that must not stay empty, the most needed first; but for those that are given."""
+        validation, test = self._fractions(self.given)
+        return [TRAIN] + [VALIDATION] * (validation > 0) + [TEST] * (test > 0)
 
-    def _add_unit(self, stratum: str, unit: str, size: int) -> None:
+    def _fractions(self, given: tuple[str, ...]) -> tuple[float, float]:
+        """The shares that are cut, for validation and for testing: of a given part, none."""
+        validation = 0.0 if VALIDATION in given else self.validation_fraction
+        return validation, 0.0 if TEST in given else self.test_fraction
+
+    def _add_unit(self, stratum: str, unit: str, size: int, given: tuple[str, ...] = ()) -> None:
         where = place(self.seed, unit)
-        self._strata[stratum].add(self._by_place(where), where, unit, size)
+        self._strata[stratum].add(self._by_place(where, given), where, unit, size)
 
-    def _by_place(self, place: int) -> str:
+    def _by_place(self, place: int, given: tuple[str, ...] = ()) -> str:
         share = place / _SCALE
-        if share < self.test_fraction:
+        validation, test = self._fractions(given)
+        if share < test:
             return TEST
-        return VALIDATION if share < self.test_fraction + self.validation_fraction else TRAIN
+        return VALIDATION if share < test + validation else TRAIN
+
+    def _add_given(self, record: Record) -> None:
+        self._said[record.said] += 1
+        if len(self._said) > MOST_SAID:
+            self._check_said(self._said)
+        if SPLITS.get(record.said, TRAIN) == TRAIN:
+            # Which parts are given is known when all were seen: until then each case is kept.
+            for given in GIVENS:
+                self._add_unit(" ".join(given), record.sha256, 1, given)
+
+    def _settle_given(self) -> None:
+        said, self.unsaid = self._said, self._said.pop("", 0)
+        self._check_said(said)
+        for value, count in said.items():
+            if (part := SPLITS[value]) in HELD:
+                self.counts[part] += count
+        self.given = tuple(part for part in HELD if self.counts[part])
+        self._settle_stratum(self._strata[" ".join(self.given)])
+
+    def _check_said(self, said: Counter[str]) -> None:
+        """InvalidInputError when an item names what is no part, or none is for training."""
+        strange = {value: count for value, count in said.most_common() if value not in SPLITS}
+        message = ""
+        if strange:
+            values = ", ".join(f"'{value[:40]}' ({count:,})" for value, count in list(strange.items())[:NAMED])
+            more = " and others" if len(strange) > NAMED else ""
+            message = f"'{self.key}' names parts that are not known: {values}{more}."
+        elif not said and self.unsaid:
+            message = f"No item says in '{self.key}' which part it belongs to."
+        elif said and not self.unsaid and not any(SPLITS[value] == TRAIN for value in said):
+            message = f"'{self.key}' gives no item for training."
+        if message:
+            hint = "Use train, validation and test, name the right key of the metadata, or split another way."
+            raise InvalidInputError(message, hint, fields={"split_by": [message]})
+
+    def _settle_stratum(self, stratum: _Stratum) -> None:
+        self._fill(stratum)
+        for part, count in stratum.items.items():
+            self.counts[part] += count
 
     def _fill(self, stratum: _Stratum) -> None:
         """Move single units into parts that would stay empty: training first, then validation, then test."""
@@ -176,7 +251,30 @@ def place(seed: int, unit: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{unit}".encode()).digest()[:8], "big")
 
 
-def check(validation: float, test: float, seed: int, by: str = CONTENT) -> None:
+def said(metadata: dict[str, Any], key: str) -> str:
+    """What an item's metadata say of its part, as `Record` holds it."""
+    return _plain(metadata.get(key))
+
+
+def said_in(items: QuerySet[Item], split: Split) -> QuerySet[Item]:
+    """The items with `said`, which `record` reads; empty unless the split goes by it."""
+    if split.by != GIVEN:
+        return items.annotate(said=Value(""))
+    # Not a key transform: that takes a key of digits for a place in a list.
+    text = Func(F("metadata"), Value(split.key), function="jsonb_extract_path_text", output_field=TextField())
+    return items.annotate(said=text)
+
+
+def record(sha256: str, label: str, group: str, recorded_at: Any, said: Any) -> Record:
+    """What a split looks at, from an item's columns."""
+    return Record(sha256, label, group, microseconds(recorded_at), _plain(said))
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None else str(value).strip().lower()
+
+
+def check(validation: float, test: float, seed: int, by: str = CONTENT, key: str = KEY) -> None:
     """InvalidInputError for fractions, seeds and rules by which nothing can be split."""
     problems: dict[str, list[str]] = {}
     for name, value in (("validation_fraction", validation), ("test_fraction", test)):
@@ -188,6 +286,8 @@ def check(validation: float, test: float, seed: int, by: str = CONTENT) -> None:
         problems["seed"] = ["A whole number of at most 63 bits."]
     if by not in RULES:
         problems["split_by"] = [f"One of: {', '.join(RULES)}."]
+    if not key.strip() or len(key) > MAX_KEY or "\x00" in key:
+        problems["split_key"] = [f"A key of the metadata, of up to {MAX_KEY} characters."]
     if problems:
         name, texts = next(iter(problems.items()))
         raise InvalidInputError(
@@ -198,9 +298,9 @@ def check(validation: float, test: float, seed: int, by: str = CONTENT) -> None:
 def counted(split: Split, items: QuerySet[Item]) -> bool:
     """Fill `split.counts` by one look of the database at all items, which is fast for a million of them.
 
-    False where that does not settle it: by time, and where a part would stay empty and be filled.
+    False where that does not settle it: by time, as given, and where a part would stay empty and be filled.
     """
-    if split.by == TIME:
+    if split.by in {TIME, GIVEN}:
         return False
     inner, values = items.order_by().values("sha256", "group", "label").query.sql_with_params()
     unit = """CASE WHEN "group" = '' THEN sha256 ELSE 'group:' || "group" END""" if split.by == GROUP else "sha256"

@@ -13,7 +13,7 @@ from common.push import publish
 from common.references import hold_store
 from datasets.freezing import manifests, splits
 from datasets.freezing.manifests import Draft
-from datasets.freezing.splits import CONTENT, Record, Split, microseconds
+from datasets.freezing.splits import CONTENT, KEY, Split
 from datasets.gating import gates, governance
 from datasets.models import Dataset, DatasetVersion
 
@@ -22,21 +22,22 @@ check_split = splits.check
 
 def freeze(
     dataset: Dataset, by: AbstractBaseUser, *, validation_fraction: float = 0.1, test_fraction: float = 0.0,
-    seed: int = 0, split_by: str = CONTENT,
+    seed: int = 0, split_by: str = CONTENT, split_key: str = KEY,
 ) -> DatasetVersion:  # fmt: skip
     """The version of the dataset as it is now. The same items, seed, fractions and rule give the same version.
 
+    `split_key` names the metadata that give the parts, where they are split as given.
     Only items that passed the gates go in; the version says what was left out and why. InvalidInputError for an
     impossible split, ConflictError while the dataset is not active, when nothing passed its gates, or while the
     governance rules have many items to look at.
     """
-    check_split(validation_fraction, test_fraction, seed, split_by)
+    check_split(validation_fraction, test_fraction, seed, split_by, split_key)
     governance.settle(dataset)
     with transaction.atomic():
         # Imports write to this row with each batch, so no items are added until the end.
         locked = Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()
         _check_active(locked)
-        split = Split(float(validation_fraction), float(test_fraction), seed, split_by)
+        split = Split(float(validation_fraction), float(test_fraction), seed, split_by, split_key)
         hold_store()
         with manifests.draft(locked, split) as draft:
             _check_left(locked, draft)
@@ -47,21 +48,26 @@ def freeze(
             return _version(locked, by, draft, content_hash)
 
 
-def preview_split(
+def preview_split(dataset: Dataset, **wanted: Any) -> dict[str, int]:
+    """How many items each part would get. Takes and raises what `planned` does."""
+    return planned(dataset, **wanted).counts
+
+
+def planned(
     dataset: Dataset, *, validation_fraction: float = 0.1, test_fraction: float = 0.0, seed: int = 0,
-    split_by: str = CONTENT,
-) -> dict[str, int]:  # fmt: skip
-    """How many items each part would get. Writes nothing. InvalidInputError as `freeze`; any dataset can be asked."""
-    check_split(validation_fraction, test_fraction, seed, split_by)
-    split = Split(float(validation_fraction), float(test_fraction), seed, split_by)
+    split_by: str = CONTENT, split_key: str = KEY,
+) -> Split:  # fmt: skip
+    """The split that the dataset would get. Writes nothing. InvalidInputError as `freeze`; any dataset can be asked."""
+    check_split(validation_fraction, test_fraction, seed, split_by, split_key)
+    split = Split(float(validation_fraction), float(test_fraction), seed, split_by, split_key)
     with transaction.atomic():
         items = gates.trainable(dataset)
         if not splits.counted(split, items):
-            columns = items.order_by().values_list("sha256", "label", "group", "recorded_at")
-            for *known, at in columns.iterator(manifests.ROWS):
-                split.add(Record(*known, microseconds(at)))
+            columns = ("sha256", "label", "group", "recorded_at", "said")
+            for row in splits.said_in(items, split).order_by().values_list(*columns).iterator(manifests.ROWS):
+                split.add(splits.record(*row))
             split.settle()
-    return split.counts
+    return split
 
 
 def _check_active(dataset: Dataset | None) -> None:
@@ -102,7 +108,7 @@ def _version(dataset: Dataset, by: AbstractBaseUser, draft: Draft, content_hash:
         classes=draft.classes,
         byte_count=draft.bytes,
         parent=parent,
-        split_rule={"by": split.by},
+        split_rule=split.rule,
         created_by=by,
         **_left_out(draft),
     )

@@ -37,9 +37,10 @@ def versions(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 def version(request: HttpRequest, pk: int, number: int) -> HttpResponse:
     found = version_of(_dataset(request, pk), number)
-    rule = found.split_rule.get("by", CONTENT)
+    kept = found.split_rule
+    rule = kept.get("by", CONTENT)
     context = {
-        "dataset": found.dataset, "version": found, "rule": RULE_WORDS.get(rule, rule),
+        "dataset": found.dataset, "version": found, "rule": RULE_WORDS.get(rule, rule), "kept": kept,
         "total": sum(found.counts.values()), "left_out": _reasons(found), "jobs": _jobs(found),
         "models": found.model_versions.select_related("model").order_by("-pk")[:USERS],
         "others": found.dataset.versions.exclude(pk=found.pk).order_by("-number")[:100],

@@ -345,7 +345,8 @@ class DatasetVersion(models.Model):
     counts = models.JSONField()
     classes = models.JSONField(default=list)
     parent = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="children")
-    # How it was split: {"by": "content"} (the default), {"by": "group"}, {"by": "stratified"}, {"by": "time"}.
+    # How it was split: {"by": "content"} (the default), {"by": "group"}, {"by": "stratified"}, {"by": "time"},
+    # {"by": "given", "key": of the metadata, "given": ["validation", "test"], "unsaid": n}.
     split_rule = models.JSONField(default=dict, blank=True)
     # Items that were not taken in, by reason: {"set_aside": n, "not_approved": n, "rejected": n, "refused": n}.
     left_out = models.JSONField(default=dict, blank=True)

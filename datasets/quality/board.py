@@ -7,8 +7,8 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from common.errors import NotFoundError
-from datasets.freezing import manifests
-from datasets.freezing.splits import GROUP, PARTS, TIME, Record, Split, microseconds
+from datasets.freezing import manifests, splits
+from datasets.freezing.splits import CONTENT, GIVEN, GROUP, PARTS, TIME, Split
 from datasets.models import Dataset, Item, Modality
 from datasets.quality import alike, texts
 from datasets.quality.prints import Print
@@ -105,15 +105,18 @@ class Parts:
         version = dataset.versions.order_by("-number").first()
         self.said = f"version {version.number}" if version else "the split that a job would get"
         self.known: dict[int, int] = {}
-        by = "content"
+        rule: dict[str, Any] = {}
         fractions, seed = (0.1, 0.0), 0
         if version:
             entries = manifests.entries(version.content_hash)
             self.known = {int(entry["id"]): PARTS.index(entry["split"]) for entry in entries}
-            by = version.split_rule.get("by", by)
+            rule = version.split_rule
             fractions, seed = (version.validation_fraction, version.test_fraction), version.seed
         # Without having seen all items a split by time says nothing of a new one.
-        self.split = None if by == TIME else Split(*fractions, seed, GROUP if by == GROUP else "content")
+        by = rule.get("by")
+        self.split = None if by == TIME else Split(*fractions, seed, by if by in {GROUP, GIVEN} else CONTENT)
+        if self.split and by == GIVEN:
+            self.split.key, self.split.given = rule["key"], tuple(rule["given"])
 
     def of(self, item: Item) -> int:
         """0 train, 1 validation, 2 test; -1 when it is not known."""
@@ -121,8 +124,8 @@ class Parts:
             return part
         if self.split is None:
             return NONE
-        record = Record(item.sha256, item.label, item.group, microseconds(item.recorded_at))
-        return PARTS.index(self.split.of(record))
+        said = splits.said(item.metadata, self.split.key)
+        return PARTS.index(self.split.of(splits.record(item.sha256, item.label, item.group, item.recorded_at, said)))
 
 
 def _number(digest: str) -> int:
