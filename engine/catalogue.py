@@ -1,76 +1,63 @@
 """Which recipes there are, without loading any of them.
 
-A new recipe is a folder in `engine/recipes/` and one entry here. The dotted paths are imported on first
-use, so listing recipes, drawing their forms and checking a configuration never loads torch.
+A new recipe is a folder in `engine/recipes/` and its name here, or a package of its own with an entry point; see
+`engine.recipe` and docs/recipes.md.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import ValidationError
 
 from engine.config import RecipeConfig
 from engine.protocol import EngineError, FailureCode, Spec
+from engine.recipe import Recipe
 
-Modality = Literal["text", "image", "audio", "video", "table"]
-Output = Literal["text", "labels"]
+__all__ = ["PROBLEMS", "RECIPES", "Recipe", "check_config", "config_class", "explain", "load", "recipe"]
 
+# A folder of engine/recipes each, in the order of the catalogue.
+BUILT_IN = ("text_generation", "image_classification", "simulate")
+ENTRY_POINTS = "trainhub.recipes"
 
-@dataclass(frozen=True)
-class Recipe:
-    """One kind of training."""
-
-    name: str
-    title: str
-    summary: str
-    modality: Modality | None  # what its dataset must hold; None: it needs no dataset
-    config: str  # dotted path of its RecipeConfig
-    trainer: str  # dotted path of `build(context) -> Task`
-    predictor: str | None  # dotted path of its Predictor; None: its artifact can't be tried
-    output: Output | None  # what its predictor answers with
-    simulator: bool = False  # it trains nothing; pages label it so
+# What was wrong with recipes of other packages, for whoever runs the hub: the others work without them.
+PROBLEMS: list[str] = []
 
 
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            name="text-generation",
-            title="Text generation",
-            summary="Trains a compact GPT from scratch on your texts; the result continues a prompt.",
-            modality="text",
-            config="engine.recipes.text_generation.config.TextGenerationConfig",
-            trainer="engine.recipes.text_generation.trainer.build",
-            predictor="engine.recipes.text_generation.predictor.TextGenerationPredictor",
-            output="text",
-        ),
-        Recipe(
-            name="image-classification",
-            title="Image classification",
-            summary="Trains a residual network sized by your images; the result names an image's class.",
-            modality="image",
-            config="engine.recipes.image_classification.config.ImageClassificationConfig",
-            trainer="engine.recipes.image_classification.trainer.build",
-            predictor="engine.recipes.image_classification.predictor.ImageClassificationPredictor",
-            output="labels",
-        ),
-        Recipe(
-            name="simulate",
-            title="Simulator",
-            summary="Trains nothing: acts like a job of a chosen length, to try queue, pages and failures.",
-            modality=None,
-            config="engine.recipes.simulate.config.SimulateConfig",
-            trainer="engine.recipes.simulate.trainer.build",
-            predictor=None,
-            output=None,
-            simulator=True,
-        ),
-    )
-}
+def _collect() -> dict[str, Recipe]:
+    """The hub's own recipes, then those of installed packages by name."""
+    found: dict[str, Recipe] = {}
+    for folder in BUILT_IN:
+        own: Recipe = import_module(f"engine.recipes.{folder}").RECIPE
+        found[own.name] = own
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        if (other := _loaded(point, found)) is not None:
+            found[other.name] = other
+    return found
+
+
+def _loaded(point: EntryPoint, taken: Mapping[str, Recipe]) -> Recipe | None:
+    """The recipe that an installed package brings; None, and a problem noted, when it can't be used."""
+    source = f"The recipe '{point.name}' of {point.dist.name if point.dist else point.value}"
+    try:
+        other = point.load()
+    except Exception as error:  # whatever another's package does wrong must not stop the hub
+        PROBLEMS.append(f"{source} can't be imported: {type(error).__name__}: {error}")
+        return None
+    if not isinstance(other, Recipe):
+        PROBLEMS.append(f"{source} is no engine.recipe.Recipe but {type(other).__name__}")
+    elif other.name in taken:
+        PROBLEMS.append(f"{source} is left out: there is a recipe called '{other.name}' already")
+    else:
+        return other
+    return None
+
+
+RECIPES: dict[str, Recipe] = _collect()
 
 
 def recipe(name: str) -> Recipe:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Compile = Literal["auto", "on", "off"]
 
 
 class RecipeConfig(BaseModel):
@@ -18,6 +19,41 @@ class RecipeConfig(BaseModel):
 def setting(default: Any, title: str, description: str, group: str = "Training", **rules: Any) -> Any:
     """A field with what a form needs: title, a description for people, and the group it stands in."""
     return Field(default, title=title, description=description, json_schema_extra={"group": group}, **rules)
+
+
+def deterministic_setting() -> Any:
+    """Whether two runs must agree bit for bit, the same choice in all recipes that train."""
+    return setting(
+        False,
+        "Deterministic",
+        "Uses only operations that give the same bits each time, so that two runs with one seed agree exactly. "
+        "On a CPU they do anyway; on a GPU it costs some speed, and operations without such a form end the run.",
+        "Advanced",
+    )
+
+
+def compile_setting() -> Any:
+    """Whether the network is compiled, the same choice in all recipes that train a network."""
+    return setting(
+        "auto",
+        "Compile",
+        "Turns the network into fused code before the first steps. Auto: on a GPU, for runs of 500 steps and more, "
+        "where it pays off; it takes up to a minute.",
+        "Advanced",
+    )
+
+
+def accumulation_setting() -> Any:
+    """Into how many parts a batch is split, the same choice in all recipes that train a network."""
+    return setting(
+        1,
+        "Accumulate gradients over",
+        "Parts that a batch is calculated in, one after the other. Raise it when memory runs out: the result is that "
+        "of the whole batch, each part needs only its share of the memory.",
+        "Advanced",
+        ge=1,
+        le=1024,
+    )
 
 
 def precision_setting() -> Any:

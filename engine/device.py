@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import random
 from contextlib import AbstractContextManager, nullcontext
@@ -39,9 +40,15 @@ class Device:
         return torch.autocast(self.torch.type, dtype=self.dtype)
 
 
-def choose(requested: str, precision: Precision) -> Device:
-    """The device for `requested` ('auto', 'cpu', 'cuda', 'cuda:1'); EngineError BAD_CONFIG when it can't be."""
+def choose(requested: str, precision: Precision, deterministic: bool = False) -> Device:
+    """The device for `requested` ('auto', 'cpu', 'cuda', 'cuda:1'); EngineError BAD_CONFIG when it can't be.
+
+    `deterministic` allows only operations that give the same bits each time."""
     device = _torch_device(requested)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA is first used
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
     if precision == "auto":
         return Device(device, _best_dtype(device))
     if precision == "float16" and device.type == "cpu":

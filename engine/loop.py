@@ -15,9 +15,11 @@ from engine.control import Control, Interrupted
 from engine.events import Sink, finite
 from engine.files import remove_leftovers, sha256, write_folder
 from engine.protocol import Command, Event, Exit
+from engine.report import REPORT, pack
 from engine.task import Task
 from engine.team import Order, Solo, Team
 
+WAITING = "run/waiting_share"
 SMOOTHING = 0.1  # weight of the newest step in the reported examples per second
 
 
@@ -64,6 +66,8 @@ class Loop:
         self.latest: dict[str, float] = {}  # newest value of each metric
         self.best: dict[str, float] = {}  # lowest validation loss so far, and its step
         self.seconds_per_example = 0.0
+        self.trained_seconds = 0.0  # spent on steps since the last look at the share of waiting
+        self.waited = 0.0  # of the task's, up to that look
 
     def run(self, checkpoint: Checkpoint | None) -> Exit:
         """Train to the end of the plan, from the checkpoint on if there is one."""
@@ -108,6 +112,7 @@ class Loop:
             return  # the step was not taken; the command is carried out at the safe point
         self.done += 1
         now = time.monotonic()
+        self.trained_seconds += now - self.stepped_at
         taken = (now - self.stepped_at) / examples
         self.stepped_at = now
         old = self.seconds_per_example
@@ -138,9 +143,18 @@ class Loop:
         loss = metrics.get("validation/loss")
         if loss is not None and loss < self.best.get("best/validation/loss", float("inf")):
             self.best = {"best/validation/loss": loss, "best/step": self.done}
-        shown = {name: finite(value) for name, value in metrics.items()}
+        shown = {name: finite(value) for name, value in (metrics | self.waiting()).items()}
         self.sink.emit(Event.EVALUATION, step=self.done, time=time.time(), metrics=shown)
         self.stepped_at = time.monotonic()  # throughput is that of training
+
+    def waiting(self) -> dict[str, float]:
+        """The share of the training time since the last look in which the device waited for data. A figure of this
+        run on this machine, so it is no part of the result."""
+        if not self.trained_seconds:
+            return {}
+        share = (self.task.waited - self.waited) / self.trained_seconds
+        self.waited, self.trained_seconds = self.task.waited, 0.0
+        return {WAITING: min(1.0, max(0.0, share))}
 
     def sample(self) -> None:
         made = self.task.sample(self.done) if self.team.rank == 0 else None
@@ -200,7 +214,10 @@ class Loop:
         if self.team.rank:
             return Exit.COMPLETED  # the result is the business of rank 0
         metrics = _finite_only({**self.latest, **self.best})
-        listing = write_artifact(self.artifact, self.task.artifact(metrics))
+        files = self.task.artifact(metrics)
+        if blocks := self.task.report():
+            files[REPORT] = pack(blocks)
+        listing = write_artifact(self.artifact, files)
         self.sink.emit(Event.COMPLETED, step=self.done, metrics=metrics, artifact=listing)
         return Exit.COMPLETED
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from engine.config import RecipeConfig
 from engine.events import Sink
 from engine.protocol import Event, Spec
+from engine.report import AnyBlock
 from engine.team import Solo, Team
 
 
@@ -45,6 +46,7 @@ class Task(Protocol):
     """A recipe at work. Steps are numbered from 0 here: step i makes the i + 1st update."""
 
     plan: Plan
+    waited: float  # seconds so far in which the device had to wait for data
 
     def step(self, index: int) -> tuple[dict[str, float], int]:
         """Make one update; its metrics, and the number of examples it took. A function of the task's
@@ -65,6 +67,11 @@ class Task(Protocol):
         ...
 
     def restore(self, files: dict[str, bytes]) -> None: ...
+
+    def report(self) -> list[AnyBlock]:
+        """What the last evaluation showed, for pages to draw; a picture's file is one of the artifact's. Asked in rank
+        0 only, after `artifact`."""
+        ...
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
         """The files of the result, by name. Asked in rank 0 only."""

@@ -7,16 +7,20 @@ A recipe subclasses `TorchTask` and says what its batches and its loss are; what
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from engine import state
 from engine.device import Device
 from engine.protocol import EngineError, FailureCode
 from engine.randomness import mix
+from engine.report import AnyBlock
 from engine.task import Context, Plan
 
 BETAS = (0.9, 0.99)
@@ -43,6 +47,8 @@ class TorchTask(ABC):
         self.optimizer = make_optimizer(self.model, weight_decay)
         self.scaler = torch.amp.GradScaler(device.torch.type, enabled=device.scales)
         self.clip = gradient_clip or math.inf
+        self.accumulate: int = getattr(context.config, "accumulate", 1)
+        self.waited = 0.0  # seconds in which the device had to wait for data
         self.team = context.team
         self.team.prepare(self.model)
         if self.team.rank:
@@ -70,12 +76,12 @@ class TorchTask(ABC):
         """Make one update; EngineError NOT_FINITE_LOSS before a bad one reaches the weights."""
         rate = self.learning_rate(index)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("scale", 1.0)
+        started = time.perf_counter()
         batch = self.batch(index)
-        with self.device.autocast():
-            loss, more = self.loss(batch)
+        self.waited += time.perf_counter() - started
         examples = self.examples(index)
-        metrics = self._update(index, loss, more, self._part(examples))
+        metrics = self._update(index, batch, self._part(examples))
         metrics["train/learning_rate"] = rate
         return metrics, examples
 
@@ -91,32 +97,29 @@ class TorchTask(ABC):
     def sample(self, index: int) -> tuple[str, str] | None:
         return None
 
+    def report(self) -> list[AnyBlock]:
+        return []
+
     def _part(self, examples: int) -> float:
         """Which part of a batch this process has."""
         mine = self.team.share(examples)
         return (mine.stop - mine.start) / examples
 
-    def _update(self, index: int, loss: torch.Tensor, more: dict[str, torch.Tensor], part: float) -> dict[str, float]:
+    def _update(self, index: int, batch: Any, part: float) -> dict[str, float]:
         scaler = self.scaler
+        loss, more = self._gradients(batch, part)
         if self.team.size > 1:
-            # Sums over the team of means that count by their number of examples: the means of the whole batch.
-            loss = loss * part
-            figures = torch.stack([loss.detach(), *(value * part for value in more.values())]).double()
-            wait_for_figures = self.team.figures(figures)
+            wait_for_figures = self.team.figures(torch.stack([loss, *more.values()]).double())
+        self.team.sum_gradients()
         if scaler.is_enabled():
-            scaler.scale(loss).backward()
-            self.team.sum_gradients()
             scaler.unscale_(self.optimizer)
-        else:
-            loss.backward()
-            self.team.sum_gradients()
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if self.team.size > 1:
             value, *rest = wait_for_figures()
             length = norm.item()
         else:
-            value, length, *rest = self._read(loss.detach(), norm, *more.values())
+            value, length, *rest = self._read(loss, norm, *more.values())
         self._check(index, value, length)
         # The length is known here anyway, so most steps are spared a multiplication by one.
         if length > self.clip:
@@ -128,6 +131,28 @@ class TorchTask(ABC):
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return {"train/loss": value, **dict(zip(more, rest, strict=True))}
+
+    def _gradients(self, batch: Any, part: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Add up the gradients of a batch, part by part; its loss and further metrics. Each counts by its number of
+        examples, so sums over the parts, and over the team, are the means of the whole batch."""
+        pieces = [(batch, 1.0)] if self.accumulate == 1 else split(batch, self.accumulate)
+        total: torch.Tensor | None = None
+        sums: dict[str, torch.Tensor] = {}
+        for piece, share in pieces:
+            with self.device.autocast():
+                loss, more = self.loss(piece)
+            share *= part
+            if share != 1:
+                loss = loss * share
+                more = {name: value * share for name, value in more.items()}
+            self.scaler.scale(loss).backward()
+            if total is None:
+                total, sums = loss.detach(), more
+            else:
+                total += loss.detach()
+                sums = {name: value + more[name] for name, value in sums.items()}
+        assert total is not None
+        return total, sums
 
     def _read(self, *figures: torch.Tensor) -> list[float]:
         """The values of scalars: one transfer from a GPU, where each for itself would wait for the device."""
@@ -142,6 +167,19 @@ class TorchTask(ABC):
         overflows = self.scaler.is_enabled() and self.scaler.get_scale() > SMALLEST_SCALE
         if not math.isfinite(gradient) and not overflows:
             raise _not_finite("The gradient", index)
+
+
+def split(batch: Any, count: int) -> list[tuple[Any, float]]:
+    """A batch (a tensor, or tensors in tuples and dicts, examples along the first dimension) in at most `count` parts
+    of about one size, each with its share of the examples."""
+    leaves, shape = tree_flatten(batch)
+    size = len(leaves[0])
+    bounds = [place * size // count for place in range(count + 1)]
+    return [
+        (tree_unflatten([leaf[first:after] for leaf in leaves], shape), (after - first) / size)
+        for first, after in pairwise(bounds)
+        if after > first
+    ]
 
 
 def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:

@@ -45,7 +45,7 @@ def test_an_epoch_sees_each_image_once_in_batches_of_nearly_one_size(tmp_path: P
         assert sum(sizes) == count and max(sizes) - min(sizes) <= 1
         assert sizes == [task.examples(epoch * per_epoch + i) for i in range(per_epoch)]
         rows = torch.cat(batches).flatten(1)
-        assert torch.equal(rows.sum(1).sort().values, task.train.pictures.flatten(1).sum(1).sort().values)
+        assert torch.equal(rows.sum(1).sort().values, task.parts.train.inputs.flatten(1).sum(1).sort().values)
 
 
 def test_light_augmentation_changes_images_and_mirrors_none(tmp_path: Path) -> None:

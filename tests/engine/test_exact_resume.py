@@ -26,7 +26,15 @@ def make(request: pytest.FixtureRequest) -> MakeSpec:
 def metrics(events: list[dict[str, Any]]) -> dict[tuple[str, int], Any]:
     """What was reported, by kind and step; the times of the reports are not part of it."""
     kinds = ("step", "evaluation", "sample")
-    return {(e["event"], e["step"]): e.get("metrics") or e["text"] for e in events if e["event"] in kinds}
+    said = ((e["event"], e["step"], e.get("metrics") or e["text"]) for e in events if e["event"] in kinds)
+    return {(event, step): _of_the_result(figures) for event, step, figures in said}
+
+
+def _of_the_result(figures: Any) -> Any:
+    """Without those of the run on this machine, such as how long the device waited."""
+    if not isinstance(figures, dict):
+        return figures
+    return {name: value for name, value in figures.items() if not name.startswith("run/")}
 
 
 def whole_run(make: MakeSpec, root: Path) -> tuple[dict[str, str], dict[tuple[str, int], Any], int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import time
 from pathlib import Path
 
 import pytest
 
+from engine import report
 from engine.catalogue import load, recipe
 from engine.protocol import EngineError, Exit, FailureCode
 from tests.engine.cast import Process, carry_out, digit_files, hashes, make_data, spec, text_spec
@@ -56,8 +56,12 @@ def test_digits_reach_97_percent_with_default_settings_within_a_minute(tmp_path:
     assert best["confidence"] == max(best["probabilities"].values())
     assert sum(best["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
-    about = json.loads((default.work_dir / "artifact" / "metrics.json").read_text())
-    assert sum(map(sum, about["confusion"])) == len(held_out)
+    blocks = {block.kind: block for block in report.read((default.work_dir / "artifact" / report.REPORT).read_bytes())}
+    assert set(blocks) == {"figures", "table", "matrix", "lines"}
+    assert sum(map(sum, blocks["matrix"].counts)) == len(held_out)
+    assert sum(blocks["matrix"].counts[n][n] for n in range(10)) == right
+    accuracy = blocks["figures"].figures[0]
+    assert accuracy.value == pytest.approx(metrics["validation/accuracy"]) and accuracy.baseline < 0.2
     for bad in ([b"no image"], ["text"]):
         with pytest.raises(EngineError, match="Input 1 can't be classified"):
             model.predict(bad)

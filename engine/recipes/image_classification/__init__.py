@@ -1,0 +1,15 @@
+from engine.recipe import Recipe
+
+RECIPE = Recipe(
+    name="image-classification",
+    title="Image classification",
+    summary="Trains a residual network sized by your images; the result names an image's class.",
+    modality="image",
+    config="engine.recipes.image_classification.config.ImageClassificationConfig",
+    trainer="engine.recipes.image_classification.trainer.build",
+    predictor="engine.recipes.image_classification.predictor.ImageClassificationPredictor",
+    output="labels",
+    labelled=True,
+    goal="validation/accuracy",
+    higher_is_better=True,
+)

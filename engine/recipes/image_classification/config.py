@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.config import Precision, RecipeConfig, precision_setting, setting
+from engine.config import (
+    Precision,
+    RecipeConfig,
+    accumulation_setting,
+    deterministic_setting,
+    precision_setting,
+    setting,
+)
 
 Auto = Literal["auto"]
 
@@ -105,4 +112,6 @@ class ImageClassificationConfig(RecipeConfig):
         ge=0,
         le=1000,
     )
+    accumulate: int = accumulation_setting()
     precision: Precision = precision_setting()
+    deterministic: bool = deterministic_setting()

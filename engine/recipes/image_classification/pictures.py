@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -21,49 +20,6 @@ from engine.recipes.image_classification.config import ImageClassificationConfig
 IN_MEMORY_BYTES = 1 << 30
 PROBED = 200  # images that are looked at to choose size and channels
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Part:
-    """A split: pictures as uint8 (items, channels, size, size), and the class number of each."""
-
-    pictures: torch.Tensor
-    labels: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-def check_items(dataset: Dataset) -> tuple[list[str], list[Item], list[Item]]:
-    """Class names, training items and validation items; EngineError BAD_DATA says what is missing."""
-    train, validation = dataset.part("train"), dataset.part("validation")
-    if not train:
-        raise bad_data(
-            "No image of this version is meant for training.",
-            "Freeze a version with a smaller validation_fraction, or add images.",
-        )
-    if not validation:
-        raise bad_data(
-            "No image of this version is meant for validation.",
-            "Freeze a version with a larger validation_fraction, such as 0.2.",
-        )
-    for item in (*train, *validation):
-        if item.label is None:
-            raise bad_data(
-                f"'{item.name}' has no label.",
-                "Put each image into a folder named for its class, or remove the images without label.",
-            )
-    present = sorted({item.label for item in train if item.label is not None})
-    if len(present) < 2:
-        raise bad_data(
-            f"All training images belong to one class: '{present[0]}'.",
-            "Add images of at least one more class: a folder per class.",
-        )
-    names = dataset.classes or present
-    unknown = {item.label for item in (*train, *validation)} - set(names)
-    if unknown:
-        raise bad_data(f"The version does not list the class '{min(map(str, unknown))}'.", "Freeze it again.")
-    return names, train, validation
 
 
 def probe(dataset: Dataset, items: list[Item], config: ImageClassificationConfig) -> tuple[int, bool]:
@@ -83,22 +39,20 @@ def probe(dataset: Dataset, items: list[Item], config: ImageClassificationConfig
 def load_part(
     dataset: Dataset,
     items: list[Item],
-    names: list[str],
     size: int,
     colour: bool,
     scratch: Path,
     breathe: Callable[[], None],
-) -> Part:
-    """Decode all images of a part. EngineError BAD_DATA names the first that can't be decoded."""
+) -> torch.Tensor:
+    """All images of a part, uint8 of shape (items, channels, size, size). EngineError BAD_DATA names the first that
+    can't be decoded."""
     pictures = _room((len(items), 3 if colour else 1, size, size), scratch)
     decoded = _map(lambda item: _guard(item, lambda data: images.decode(data, size, colour), dataset), items)
     for index, picture in enumerate(decoded):
         pictures[index] = picture
         if index % 256 == 0:
             breathe()
-    numbers = {name: number for number, name in enumerate(names)}
-    labels = torch.tensor([numbers[str(item.label)] for item in items])
-    return Part(torch.from_numpy(pictures), labels)
+    return torch.from_numpy(pictures)
 
 
 def _fitting_size(side: float) -> int:

@@ -12,6 +12,7 @@ import time
 
 from engine.protocol import EngineError, FailureCode
 from engine.recipes.simulate.config import SimulateConfig
+from engine.report import AnyBlock
 from engine.task import Context, Plan, json_bytes
 
 SLICE_SECONDS = 0.05  # how long a wait goes on before it looks whether the run is to end
@@ -40,6 +41,7 @@ class SimulateTask:
             sample_every=config.sample_every,
         )
         self.taken = 0
+        self.waited = 0.0
         self._due: float | None = None  # monotonic time at which the next step ends
         self._held = b"\x01" * (config.memory << 20)  # not zeros: those would take no memory
 
@@ -62,6 +64,9 @@ class SimulateTask:
 
     def restore(self, files: dict[str, bytes]) -> None:
         self.taken = json.loads(files["simulation.json"])["taken"]
+
+    def report(self) -> list[AnyBlock]:
+        return []
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
         return {}  # nothing was trained

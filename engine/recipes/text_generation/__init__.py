@@ -1,0 +1,12 @@
+from engine.recipe import Recipe
+
+RECIPE = Recipe(
+    name="text-generation",
+    title="Text generation",
+    summary="Trains a compact GPT from scratch on your texts; the result continues a prompt.",
+    modality="text",
+    config="engine.recipes.text_generation.config.TextGenerationConfig",
+    trainer="engine.recipes.text_generation.trainer.build",
+    predictor="engine.recipes.text_generation.predictor.TextGenerationPredictor",
+    output="text",
+)

@@ -6,7 +6,14 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from engine.config import Precision, RecipeConfig, precision_setting, setting
+from engine.config import (
+    Precision,
+    RecipeConfig,
+    accumulation_setting,
+    deterministic_setting,
+    precision_setting,
+    setting,
+)
 
 
 class TextGenerationConfig(RecipeConfig):
@@ -123,7 +130,9 @@ class TextGenerationConfig(RecipeConfig):
         ge=0,
         le=1000,
     )
+    accumulate: int = accumulation_setting()
     precision: Precision = precision_setting()
+    deterministic: bool = deterministic_setting()
 
     @model_validator(mode="after")
     def width_splits_into_heads(self) -> Self:

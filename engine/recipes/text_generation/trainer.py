@@ -28,7 +28,7 @@ def build(context: Context) -> TextGenerationTask:
     config = context.config
     assert isinstance(config, TextGenerationConfig)
     check_batch(config.batch_size, context.team.size)
-    device = choose(context.spec.device, config.precision)
+    device = choose(context.spec.device, config.precision, config.deterministic)
     dataset = open_dataset(context.spec.data, "text")
     train, validation = training_and_validation(dataset, context)
     tokenizer = Bytes() if config.tokenizer == "byte" else Characters.of(train + validation)

@@ -1,0 +1,43 @@
+"""What a recipe says of itself. Light: listing recipes, drawing their forms and checking settings loads no torch.
+
+A recipe is a package whose `RECIPE` is one of these: a folder in `engine/recipes` that `engine.catalogue` lists, or a
+package of anyone's that names its RECIPE as an entry point of the group `trainhub.recipes`. The dotted paths are
+imported on first use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Modality = Literal["text", "image", "audio", "video", "table"]
+# What a predictor answers with: a text, the likeliest labels, a picture, a value for each row, a forecast of a series,
+# or a score for each point of one.
+Output = Literal["text", "labels", "image", "values", "forecast", "anomalies"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One kind of training."""
+
+    name: str
+    title: str
+    summary: str
+    modality: Modality | None  # what its dataset must hold; None: it needs no dataset
+    config: str  # dotted path of its RecipeConfig
+    trainer: str  # dotted path of `build(context) -> Task`
+    predictor: str | None  # dotted path of its Predictor; None: its artifact can't be tried
+    output: Output | None  # what its predictor answers with
+    simulator: bool = False  # it trains nothing; pages label it so
+    labelled: bool = False  # its items must have a label each
+    bases: bool = False  # it can start from a model that is there already: a version, or a folder
+    processes: bool = True  # several processes can share one run
+    goal: str = "validation/loss"  # the metric that tells a good run; what a search improves
+    higher_is_better: bool = False  # of `goal`
+
+    @property
+    def takes(self) -> Literal["text", "rows", "file"]:
+        """What its predictor is given, one an input: a text, the rows of a table, or the bytes of a file."""
+        if self.modality == "table":
+            return "rows"
+        return "text" if self.modality in ("text", None) or self.output == "image" else "file"
