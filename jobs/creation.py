@@ -75,7 +75,7 @@ def create_job(
     needs = Needs.read(resources or {})
     timing = {
         "preemptible": preemptible,
-        "after_failure": _after_failure(after_failure),
+        "after_failure": check_after_failure(after_failure),
         "max_seconds": None if max_seconds is None else limits.seconds(max_seconds, "max_seconds"),
         "phase_seconds": limits.phase_seconds(phase_seconds or {}),
         "stall_seconds": None if stall_seconds is None else limits.seconds(stall_seconds, "stall_seconds"),
@@ -91,7 +91,7 @@ def create_job(
     digest = _digest(*request, subject, model, base_version, needs.stored(), timing, waits_for, split_by, *keys)
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
         return earlier, False
-    _check_time(not_before)
+    check_time(not_before)
     split = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
     split |= {"split_by": split_by, "split_key": split_key or None}
     version = _version(owner, recipe, dataset, dataset_version, split, seed)
@@ -163,7 +163,7 @@ def check_config(recipe: str, config: dict[str, Any]) -> dict[str, Any]:
         ) from None
 
 
-def _after_failure(given: str) -> str:
+def check_after_failure(given: str) -> str:
     if given not in AfterFailure.values:
         raise InvalidInputError(
             "What happens when a job before it fails is not known.",
@@ -191,7 +191,7 @@ def _needed(owner: AbstractBaseUser, waits_for: Sequence[int], after_failure: st
     return needed
 
 
-def _check_time(not_before: datetime | None) -> None:
+def check_time(not_before: datetime | None) -> None:
     """A start that lies behind is a mistake in the date; a little of it may be two clocks that differ."""
     if not_before is None:
         return

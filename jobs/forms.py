@@ -23,6 +23,8 @@ TITLES = {
     "seed": "Seed",
     "recipe": "Recipe",
     "model": "Result goes to",
+    "subject": "Subject",
+    "base_version": "Based on",
     "resources": "Device",
     "device": "Device",
     "priority": "Priority",

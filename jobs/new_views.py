@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
@@ -15,21 +15,19 @@ from django.views.decorators.http import require_http_methods, require_safe
 from common.access import get_visible, visible
 from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
-from datasets import overview
-from datasets.freezing.splits import CONTENT, GIVEN, KEY, RULE_WORDS
-from datasets.models import Dataset, DatasetVersion
-from engine.catalogue import RECIPES, Recipe
-from jobs import blueprints, forms, placing
+from datasets import fitting, overview
+from datasets.freezing.splits import CONTENT, KEY, RULE_WORDS
+from datasets.models import Dataset, DatasetVersion, Subject
+from engine.catalogue import RECIPES
+from jobs import blueprints, forms, new_checks, new_fields, placing
 from jobs.creation import create_job
 from jobs.models import Job, JobTemplate, Slot
 from jobs.needs import DEVICES
 from jobs.states import Status
-from registry.models import Model
+from registry.models import Model, ModelVersion
 
+CHOICES = 200
 DEVICE_WORDS = {"any": "Whatever is free", "cpu": "CPU", "cuda": "GPU"}
-DEFAULTS = {"validation_fraction": "0.1", "test_fraction": "0", "seed": "0"} | {
-    "split_by": CONTENT, "split_key": KEY, **placing.DEFAULTS,
-}  # fmt: skip
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -48,16 +46,17 @@ def split(request: HttpRequest) -> HttpResponse:
     """How many items each set would get with these fractions."""
     values = {key: clean(value) for key, value in request.GET.items()}
     dataset = _dataset(request, values)
-    return render(request, "parts/split.html", _split(dataset, DEFAULTS | values))
+    return render(request, "parts/split.html", _split(dataset, new_fields.DEFAULTS | values))
 
 
 def _create(request: HttpRequest) -> HttpResponse:
     values = {key: clean(value) for key, value in request.POST.items()}
     try:
         job, created = create_job(request.user, **_wanted(request, values))
-    except ProblemError as problem:
+    except ProblemError as first:
+        problem = new_checks.everything(first, values, request.user, _dataset(request, values))
         context = _context(request, values, values)
-        context |= _told(values.get("recipe", ""), problem, context["groups"])
+        context |= _told(values.get("recipe", ""), problem)
         context["placing_wrong"] = not set(problem.fields).isdisjoint(placing.FIELDS)
         context["first_priority"] = context.get("first_wrong") == "priority"
         return render(request, "jobs/new.html", context, status=problem.status)
@@ -73,13 +72,12 @@ def _said(job: Job) -> str:
     return f"'{job.name}' is in the queue. It starts as soon as a device is free."
 
 
-def _told(recipe: str, problem: ProblemError, groups: Mapping[str, list[forms.Setting]]) -> dict[str, Any]:
+def _told(recipe: str, problem: ProblemError) -> dict[str, Any]:
     """What the form says about a problem: in the words of its fields, with the first wrong one named."""
     if recipe not in RECIPES or not problem.fields:
         return {"problem": problem, "errors": problem.fields}
     errors = forms.explained(recipe, problem.fields)
-    order = [setting.key for settings in groups.values() for setting in settings]
-    first = next((key for key in order if key in errors), next(iter(errors)))
+    first = next((key for key in new_checks.order(recipe) if key in errors), next(iter(errors)))
     if problem.message.startswith((f"{first}: ", *(f"{key.removeprefix(forms.PREFIX)}: " for key in errors))):
         title = forms.title(recipe, first)
         problem = InvalidInputError(f"{title}: {errors[first][0]}" if title else errors[first][0], problem.hint)
@@ -98,18 +96,17 @@ def _wanted(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
     if recipe not in RECIPES:
         raise InvalidInputError("Choose a recipe.", "It says what is trained.", fields={"recipe": ["Choose one."]})
     needs_data = RECIPES[recipe].modality is not None
-    model = number_in(values.get("model"))
     return {
         "recipe": recipe,
         "dataset": _dataset(request, values) if needs_data else None,
         "name": values.get("name", "")[:200],
         "config": forms.read(recipe, values),
-        "validation_fraction": _fraction(values, "validation_fraction") if needs_data else None,
-        "test_fraction": _fraction(values, "test_fraction") if needs_data else None,
+        "validation_fraction": new_fields.fraction(values, "validation_fraction") if needs_data else None,
+        "test_fraction": new_fields.fraction(values, "test_fraction") if needs_data else None,
         "split_by": values.get("split_by") or None if needs_data else None,
-        "split_key": _split_key(values) if needs_data else None,
-        "seed": _whole(values, "seed", 0, 2**63 - 1),
-        "model": get_visible(Model.objects.all(), request.user, pk=model) if model else None,
+        "split_key": new_fields.split_key(values) if needs_data else None,
+        "seed": new_fields.seed(values),
+        **{name: new_fields.row(values, name, request.user) for name in new_fields.ROWS},
         **placing.read(values, request.user),
         "idempotency_key": values.get("idempotency_key", "")[:64],
     }
@@ -120,47 +117,17 @@ def _dataset(request: HttpRequest, values: Mapping[str, str]) -> Dataset | None:
     return visible(Dataset.objects.all(), request.user).filter(pk=pk).first() if pk else None
 
 
-def _split_key(values: Mapping[str, str]) -> str | None:
-    """The key of the metadata that gives the parts; None where they are split another way."""
-    return values.get("split_key", "").strip() or None if values.get("split_by") == GIVEN else None
-
-
-def _fraction(values: Mapping[str, str], name: str) -> float:
-    text = values.get(name, "").strip().replace(",", ".") or DEFAULTS[name]
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1:
-        raise InvalidInputError(
-            "A share must be from 0 to below 1.", "Write for example 0.1 for a tenth.",
-            fields={name: ["Write a number from 0 to below 1, such as 0.1."]},
-        )  # fmt: skip
-    return value
-
-
-def _whole(values: Mapping[str, str], name: str, low: int, high: int) -> int:
-    text = values.get(name, "").strip() or DEFAULTS[name]
-    if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdecimal() and len(text) < 21):
-        value = None
-    else:
-        value = int(text)
-    if value is None or not low <= value <= high:
-        message = f"Write a whole number from {low} to {high}."
-        raise InvalidInputError(f"The {name} is out of range.", message, fields={name: [message]})
-    return value
-
-
 def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str, str] | None) -> dict[str, Any]:
     """The form: filled with what was typed, else from the job `from` or a template, else with defaults."""
     start = {} if typed is not None else _start(request, values)
-    filled = {**DEFAULTS, "name": "", "recipe": "", "dataset": "", "model": ""} | start.get("values", {}) | dict(values)
+    empty = dict.fromkeys(("name", "recipe", "dataset", *new_fields.ROWS), "")
+    filled = new_fields.DEFAULTS | empty | start.get("values", {}) | dict(values)
     datasets = list(visible(Dataset.objects.filter(status=Dataset.Status.ACTIVE), request.user)[:200])
-    if datasets and not start and "dataset" not in values:
-        filled["dataset"] = str(datasets[0].pk)  # the newest: most likely what was just added
+    if not start and "dataset" not in values:
+        filled["dataset"] = _newest(datasets)
     dataset = _dataset(request, filled)
-    fitting = _fitting(dataset)
-    recipe = filled["recipe"] if filled["recipe"] in {entry.name for entry in fitting} else fitting[0].name
+    recipes = fitting.recipes(dataset.modality if dataset else None)
+    recipe = _recipe(filled["recipe"], [entry.name for entry in recipes])
     same = start.get("recipe") == recipe
     config = start.get("config", {}) if same else {}
     # Settings of another recipe were typed: the new one begins with its defaults.
@@ -169,9 +136,16 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "values": filled,
         "datasets": datasets,
         "dataset": dataset,
-        "recipes": fitting,
-        "recipe": RECIPES[recipe],
-        "groups": forms.groups(recipe, config, known),
+        "recipes": recipes,
+        "recipe": RECIPES.get(recipe),
+        "groups": forms.groups(recipe, config, known) if recipe else {},
+        "subjects": _choices(Subject.objects.order_by("name"), request.user, "owner", filled["subject"]),
+        "bases": _choices(
+            ModelVersion.objects.select_related("model").filter(model__recipe=recipe).order_by("-id"),
+            request.user,
+            "model__owner",
+            filled["base_version"],
+        ),
         "models": visible(Model.objects.filter(recipe=recipe), request.user).order_by("name")[:200],
         "has_gpu": _has_gpu(),
         "split_rules": RULE_WORDS.items(),
@@ -180,22 +154,33 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "template": start.get("template"),
         **placing.shown(filled),
         "idempotency_key": filled.get("idempotency_key") or uuid.uuid4().hex,
-        **_split_at_first(dataset, filled, bool(RECIPES[recipe].modality)),
+        **_split_at_first(dataset, filled, bool(recipe and RECIPES[recipe].modality)),
     }
+
+
+def _newest(datasets: list[Dataset]) -> str:
+    """The dataset that the form opens with: the newest that can be trained on, most likely what was just added."""
+    kinds = fitting.trained_on()
+    return next((str(dataset.pk) for dataset in datasets if dataset.modality in kinds), "")
+
+
+def _recipe(asked: str, fit: list[str]) -> str:
+    """The recipe that was asked for where it fits the data, else the first that does; '' where none does."""
+    return asked if asked in fit else next(iter(fit), "")
 
 
 def _start(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
     """What another job (`from`) or a template (`template`) lends to this one."""
-    if (key := number_in(values.get("template"))) is not None:
+    if key := values.get("template"):
         template = get_visible(JobTemplate.objects.all(), request.user, pk=key)
         kept, source = template.request, {"template": template}
-    elif (key := number_in(values.get("from"))) is not None:
+    elif key := values.get("from"):
         job = get_visible(Job.objects.select_related("dataset_version", "model_version"), request.user, pk=key)
         kept, source = blueprints.of_job(job), {"job": job}
     else:
         return {}
     lent = {"recipe": kept["recipe"], "name": kept.get("name", ""), "seed": str(kept.get("seed", 0))}
-    lent |= {key: str(kept.get(key, "")) for key in ("model", "dataset")} | placing.lent(kept)
+    lent |= {key: str(kept.get(key, "")) for key in ("dataset", *new_fields.ROWS)} | placing.lent(kept)
     if frozen := kept.get("dataset_version"):
         version = DatasetVersion.objects.filter(pk=frozen).first()
         lent["dataset"] = str(version.dataset_id) if version else ""
@@ -205,10 +190,13 @@ def _start(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
     return {"values": lent, "config": kept["config"], "recipe": kept["recipe"], **source}
 
 
-def _fitting(dataset: Dataset | None) -> list[Recipe]:
-    """Recipes for this kind of data; without data, those that need none."""
-    modality = dataset.modality if dataset else None
-    return [recipe for recipe in RECIPES.values() if recipe.modality == modality]
+def _choices(rows: QuerySet[Any], user: Any, owner: str, chosen: str) -> list[Any]:
+    """Those of the rows that a person may choose; what is chosen is among them, however many there are."""
+    found = list(visible(rows, user, owner)[:CHOICES])
+    key = number_in(chosen)
+    if key is not None and key not in {row.pk for row in found}:
+        found += visible(rows.model.objects.all(), user, owner).filter(pk=key)
+    return found
 
 
 def _split_at_first(dataset: Dataset | None, values: Mapping[str, str], used: bool) -> dict[str, Any]:
@@ -225,8 +213,8 @@ def _split(dataset: Dataset | None, values: Mapping[str, str]) -> dict[str, Any]
         return {"counts": None}
     try:
         return {"dataset": dataset} | overview.split(
-            dataset, validation_fraction=_fraction(values, "validation_fraction"),
-            test_fraction=_fraction(values, "test_fraction"), seed=_whole(values, "seed", 0, 2**63 - 1),
+            dataset, validation_fraction=new_fields.fraction(values, "validation_fraction"),
+            test_fraction=new_fields.fraction(values, "test_fraction"), seed=new_fields.seed(values),
             split_by=values["split_by"] or CONTENT, split_key=values["split_key"].strip() or KEY,
         )  # fmt: skip
     except ProblemError as problem:

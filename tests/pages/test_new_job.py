@@ -4,10 +4,10 @@ import pytest
 from django.utils import timezone
 
 from engine.catalogue import RECIPES, config_class
-from jobs import forms
+from jobs import control, forms
 from jobs.models import Job, Node, Slot
 from tests.pages.conftest import HTMX
-from tests.world import make_dataset, make_job
+from tests.world import make_dataset, make_job, make_world
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -98,6 +98,53 @@ def test_a_job_can_start_from_another(page, owner):
     job = make_job(owner, name="The first", config={"steps": 42}, seed=8, priority=2)
     html = page.get(f"/jobs/new?from={job.pk}").content.decode()
     assert 'value="42"' in html and 'value="The first"' in html and 'value="8"' in html
+
+
+def test_a_copy_keeps_its_subject_and_the_version_it_is_based_on(page, owner, stranger):
+    world = make_world(owner)
+    job = make_job(owner, name="The first", subject=world.subject, base_version=world.version)
+    html = page.get(f"/jobs/new?from={job.pk}").content.decode()
+    assert f'<option value="{world.subject.pk}" selected>' in html
+    assert f'<option value="{world.version.pk}" selected>' in html, "also where it is of another recipe"
+    again = {"recipe": "simulate", "subject": world.subject.pk, "base_version": world.version.pk}
+    control.cancel(job, owner)  # one active job of a subject at a time
+    page.post("/jobs/new", again)
+    copy = Job.objects.latest("pk")
+    assert copy != job and (copy.subject, copy.base_version) == (world.subject, world.version)
+    page.force_login(stranger)
+    answer = page.post("/jobs/new", again)
+    told = answer.content.decode()
+    assert answer.status_code == 404 and 'id="subject-error"' in told and 'id="base_version-error"' in told
+    assert world.subject.name not in told
+
+
+def test_everything_that_is_wrong_is_told_at_once(page, owner):
+    dataset = make_dataset(owner)
+    given = {
+        "recipe": "text-generation", "settings_of": "text-generation", "dataset": dataset.pk, "seed": "-1",
+        "validation_fraction": "2", "config.steps": "0", "config.block_size": "x", "max_seconds": "soon",
+        "stall_seconds": "later", "not_before": "2001-01-01T00:00", "devices": "0", "model": "999999", "labels": "a/b",
+        "priority": "number", "memory_gib": "lots", "after": "fox", "after_failure": "explode", "split_by": "moon",
+    }  # fmt: skip
+    html = page.post("/jobs/new", given).content.decode()
+    wrong = [key for key in given if key not in {"recipe", "settings_of", "dataset"}]
+    marks = {"validation_fraction": "validation", "split_by": "split-by"}
+    assert [key for key in wrong if f'id="{marks.get(key, key)}-error"' not in html] == []
+    assert "Share for validation, Seed, " in html and " and Stall limit can&#x27;t be used as they are." in html
+    assert html.count("autofocus") == 1 and not Job.objects.exists()
+    right = {"recipe": "simulate", "settings_of": "simulate", "config.steps": "0", "max_seconds": "soon"}
+    html = page.post("/jobs/new", right).content.decode()
+    assert "Steps and Time limit can&#x27;t be used as they are." in html
+    alone = page.post("/jobs/new", right | {"max_seconds": ""}).content.decode()
+    assert "<strong>Steps: Write a whole number" in alone, "one group is told as before"
+
+
+@pytest.mark.parametrize("name", ["template", "from"])
+@pytest.mark.parametrize("key", ["999999", "9" * 30, "9" * 5000, "abc", "-1"])
+def test_what_does_not_exist_lends_nothing_and_is_told(page, name, key):
+    answer = page.get(f"/jobs/new?{name}={key}")
+    assert answer.status_code == 404
+    assert "for you" in answer.content.decode() and "Check the address" in answer.content.decode()
 
 
 @pytest.mark.parametrize(

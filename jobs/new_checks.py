@@ -1,0 +1,82 @@
+"""All that is wrong with the form of a new job: it is told at once, and not one group of fields after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+
+from common.errors import NotFoundError, ProblemError
+from datasets.freezing import splits
+from datasets.models import Dataset
+from engine.catalogue import RECIPES
+from jobs import creation, forms, new_fields, placing
+
+# The order of the form, around the recipe's settings.
+BEFORE = (
+    "dataset", "validation_fraction", "test_fraction", "seed", "split_by", "split_key", "recipe", "model", "subject",
+    "base_version",
+)  # fmt: skip
+
+
+def everything(
+    first: ProblemError, values: Mapping[str, str], user: AbstractBaseUser, dataset: Dataset | None
+) -> ProblemError:
+    """The problem that was met first, with the fields of all others; itself where there are none."""
+    if not first.fields:
+        return first
+    fields, kind = dict(first.fields), type(first)
+    for check in _checks(values, user, dataset):
+        try:
+            check()
+        except ProblemError as problem:
+            fields = problem.fields | fields
+            kind = NotFoundError if isinstance(problem, NotFoundError) else kind  # what is not theirs answers 404
+    if set(fields) == set(first.fields):
+        return first
+    recipe = values.get("recipe", "")
+    titles = [forms.title(recipe, key) if recipe in RECIPES else forms.TITLES.get(key, "") for key in fields]
+    named = list(dict.fromkeys(title for title in _in_order(fields, titles, recipe) if title))
+    words = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else "Some fields"
+    message = f"{words} can't be used as they are."
+    return kind(message, "Each is marked, with what may be written.", fields=fields)
+
+
+def order(recipe: str) -> list[str]:
+    """The names of all fields, as the form shows them."""
+    settings = [setting.key for group in forms.groups(recipe, {}).values() for setting in group]
+    return [*BEFORE, *settings, "config", *placing.FIELDS]
+
+
+def _in_order(fields: Mapping[str, Any], titles: list[str], recipe: str) -> list[str]:
+    places = order(recipe) if recipe in RECIPES else [*BEFORE, *placing.FIELDS]
+    known = dict(zip(fields, titles, strict=True))
+    return [known[key] for key in sorted(fields, key=lambda key: places.index(key) if key in places else len(places))]
+
+
+def _checks(
+    values: Mapping[str, str], user: AbstractBaseUser, dataset: Dataset | None
+) -> Iterator[Callable[[], object]]:
+    recipe = values.get("recipe", "")
+    if recipe in RECIPES:
+        yield lambda: creation.check_config(recipe, forms.read(recipe, values))
+        if RECIPES[recipe].modality is not None:
+            yield lambda: creation.check_data(user, recipe, dataset, None)
+            yield lambda: new_fields.fraction(values, "validation_fraction")
+            yield lambda: new_fields.fraction(values, "test_fraction")
+            rule = values.get("split_by") or splits.CONTENT, new_fields.split_key(values) or splits.KEY
+            yield lambda: splits.check(0.0, 0.0, 0, *rule)
+            yield lambda: splits.check(
+                new_fields.fraction(values, "validation_fraction"), new_fields.fraction(values, "test_fraction"), 0
+            )
+    yield lambda: new_fields.seed(values)
+    for name in new_fields.ROWS:
+        yield lambda name=name: new_fields.row(values, name, user)  # type: ignore[misc]
+    for read in (placing.priority, placing.device, placing.devices, placing.memory, placing.labels):
+        yield lambda read=read: read(values)  # type: ignore[misc]
+    yield lambda: creation.check_time(placing.moment(values))
+    yield lambda: placing.needed(values, user)
+    yield lambda: creation.check_after_failure(values.get("after_failure") or placing.DEFAULTS["after_failure"])
+    for name in ("max_seconds", "stall_seconds"):
+        yield lambda name=name: placing.length(values, name)  # type: ignore[misc]
