@@ -189,7 +189,7 @@ def _split(found: Dataset, values: Mapping[str, str]) -> dict[str, Any]:
     if not found.item_count:
         return {"counts": None}
     try:
-        return overview.split(found, **_shares(values))
+        return {"dataset": found} | overview.split(found, **_shares(values))
     except ProblemError as problem:
         return {"counts": None, "split_problem": problem}
 

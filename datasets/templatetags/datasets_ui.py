@@ -13,7 +13,7 @@ from common import wording
 from common.errors import NotFoundError
 from common.files import store
 from common.icons import svg
-from datasets import formats, reasons
+from datasets import fitting, formats, reasons
 from datasets.gating.gates import REASONS
 from datasets.items import previews
 from datasets.models import Dataset, Edit, Import, Item
@@ -57,6 +57,12 @@ def _badge(look: tuple[str, str], word: str, test_id: str) -> SafeString:
 def dataset_tabs(dataset: Dataset, current: str) -> dict[str, object]:
     """Links to the pages of a dataset; `current` is the name of this one's address."""
     return {"dataset": dataset, "tabs": tabs_of(dataset), "current": current}
+
+
+@register.filter
+def has_recipe(dataset: Dataset) -> bool:
+    """Whether some recipe trains on this kind of data."""
+    return dataset.modality in fitting.trained_on()
 
 
 @register.filter
