@@ -59,7 +59,7 @@ class ItemsView(APIView):
     def get(self, request: Request, dataset_id: int) -> Response:
         dataset = _find(request, dataset_id)
         given = ItemsInput.read(request.query_params, beside=filters.NAMES)
-        wanted = filters.read(dataset, {name: request.query_params.get(name) for name in filters.NAMES}, strict=True)
+        wanted = filters.read(dataset, {name: request.query_params.get(name) for name in filters.NAMES})
         part = browse.page(
             dataset, wanted, sort=given["sort"], after=given["after"], before=given["before"],
             size=min(given["page_size"], 200),
@@ -119,7 +119,7 @@ class ItemsEditView(APIView):
                                     fields={"ids": [problem]})  # fmt: skip
         items: Any = given.get("ids")
         if items is None:
-            items = browse.matching(dataset, filters.read(dataset, given["filter"], strict=True))
+            items = browse.matching(dataset, filters.read(dataset, given["filter"]))
         made = edits.edit_items(dataset, request.user, items, field=given["field"], value=given["value"])
         return Response(EditSerializer(made).data)
 

@@ -47,10 +47,11 @@ class Filters:
         return bool(self.active())
 
 
-def read(dataset: Dataset, given: Mapping[str, Any], *, strict: bool = False) -> Filters:
+def read(dataset: Dataset, given: Mapping[str, Any], *, lenient: bool = False) -> Filters:
     """The filters that an address, a form or a body asks for.
 
-    What can't be asked for is passed over; with `strict` it is an InvalidInputError that names the field.
+    What can't be asked for is an InvalidInputError that names the field. `lenient` passes it over: for looking only,
+    since whoever changes all that fit would change more without it.
     """
     wanted: dict[str, Any] = {}
     for name in NAMES:
@@ -60,11 +61,11 @@ def read(dataset: Dataset, given: Mapping[str, Any], *, strict: bool = False) ->
         try:
             wanted[name] = _value(dataset, name, value)
         except ValueError as error:
-            if strict:
+            if not lenient:
                 problem = str(error)
                 raise InvalidInputError(f"{name}: {problem}", problem, fields={name: [problem]}) from None
     if "split" in wanted and "version" not in wanted:
-        if strict:
+        if not lenient:
             problem = "Say of which version."
             raise InvalidInputError(f"split: {problem}", problem, fields={"version": [problem]})
         del wanted["split"]

@@ -6,24 +6,22 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import QuerySet
 from django.http import QueryDict
 from django.urls import reverse
 
 from common import wording
 from common.errors import ConflictError
 from datasets.freezing import removal
+from datasets.items import confirming
 from datasets.items.browse import Total
-from datasets.models import Dataset, Item
-
-NOT_KEPT = {"csrfmiddlewaretoken", "sure", "upto"}
+from datasets.models import Dataset
 
 
-def question(dataset: Dataset, form: QueryDict, counted: Total | int, latest: int) -> dict[str, Any]:
+def question(dataset: Dataset, form: QueryDict, counted: Total | int) -> dict[str, Any]:
     """What the dialog says before items are removed; without a button while that would be refused.
 
-    `counted` are those that fit the filters, or how many were chosen. `latest` is the newest item's id: what comes
-    in while the dialog is open is not removed.
+    `counted` are those that fit the filters, or how many were chosen. What comes in while the dialog is open is not
+    removed.
     """
     pages = {"action": reverse("dataset-items-edit", args=[dataset.pk]), "back": reverse("dataset", args=[dataset.pk])}
     if dataset.status == Dataset.Status.PROCESSING:
@@ -37,23 +35,19 @@ def question(dataset: Dataset, form: QueryDict, counted: Total | int, latest: in
     if isinstance(counted, Total):
         more = "" if counted.exact else " How many exactly is said when it is done."
         lines.insert(0, f"{items} fit your filters.{more}")
-    kept = [(name, text) for name in form if name not in NOT_KEPT for text in form.getlist(name)]
-    if isinstance(counted, Total):
-        kept = [(name, text) for name, text in kept if name != "item"]
     return {
         **pages, "title": f"Remove {items} for good?", "lines": lines, "keep": "Keep them",
         "button": f"Remove {counted} for good", "icon_name": "trash",
-        "kept": [*kept, ("upto", str(latest)), ("sure", "1")],
+        "kept": confirming.kept(dataset, form, counted if isinstance(counted, Total) else None),
     }  # fmt: skip
 
 
-def remove(dataset: Dataset, by: AbstractBaseUser, items: Iterable[int] | QuerySet[Item], upto: int) -> str:
-    """Remove those of the items that were there when it was asked; returns what happened, in words.
+def remove(dataset: Dataset, by: AbstractBaseUser, items: Iterable[int]) -> str:
+    """Remove the items; returns what happened, in words.
 
     ConflictError when a frozen version holds all of them, and as `removal.remove_items`.
     """
-    asked = items.filter(pk__lte=upto) if isinstance(items, QuerySet) else (pk for pk in items if pk <= upto)
-    gone = removal.remove_items(dataset, by, asked)
+    gone = removal.remove_items(dataset, by, items)
     if gone.kept and not gone.items:
         raise ConflictError(
             f"Nothing was removed: {_held(gone.kept)}.",

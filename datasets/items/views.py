@@ -14,7 +14,7 @@ from common.access import get_visible
 from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, csv_response, done, form_of, number_in, partial, refused, show, wants_fragment
 from datasets import overview
-from datasets.items import browse, edits, filters, removing, usage
+from datasets.items import browse, confirming, edits, filters, removing, usage
 from datasets.items.edits import Undone
 from datasets.models import Dataset, Edit, Governance, Item, Modality, QualityRun, Review
 from datasets.reasons import ASIDE_WORDS, FIELD_WORDS
@@ -26,7 +26,7 @@ MAX_CHOSEN = 1000
 
 def listing(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     """What the list of items shows: a page of those that fit, how many there are, and the filters."""
-    wanted = _filters(request.GET, dataset)
+    wanted = _looked_for(request.GET, dataset)
     sort = request.GET.get("sort", "id")
     sort = sort if sort in browse.SORTS else "id"
     part = browse.page(
@@ -35,15 +35,15 @@ def listing(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "part": part, "counted": browse.total(dataset, wanted), "wanted": wanted, "active": wanted.active(),
-        "asked": [(name, value) for name, value in _query(request.GET).items() if value], "sort": sort,
-        "sorts": browse.SORT_NAMES.items(), "reviews": Review.choices, "decisions": Governance.choices,
+        "asked": [(name, value) for name, value in _query(request.GET).items() if name in wanted.active()],
+        "sort": sort, "sorts": browse.SORT_NAMES.items(), "reviews": Review.choices, "decisions": Governance.choices,
         "aside_words": ASIDE_WORDS.items(), "codes": _codes(dataset), "more": wanted.active() - {"search", "label"},
     }  # fmt: skip
 
 
 def export(request: HttpRequest, dataset: Dataset) -> HttpResponseBase:
     """All items that fit the filters, as CSV."""
-    wanted = _filters(request.GET, dataset)
+    wanted = _looked_for(request.GET, dataset)
     return csv_response(request, f"dataset-{dataset.pk}", browse.EXPORTED, browse.exported(dataset, wanted))
 
 
@@ -93,10 +93,10 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         return _remove(request, dataset)
     field, value = _asked(form)
     if form.get("all") == "1":
-        wanted = _filters(form, dataset)
+        wanted = filters.read(dataset, _query(form))
         if form.get("sure") != "1":
             return _question(request, dataset, wanted, field, value)
-        items: Any = browse.matching(dataset, wanted)
+        items: Any = confirming.confirmed(dataset, wanted, form)
     else:
         items = _chosen(form)
     made = edits.edit_items(dataset, request.user, items, field=field, value=value)
@@ -113,16 +113,16 @@ def undo(request: HttpRequest, pk: int, edit_id: int) -> HttpResponse:
 def _remove(request: HttpRequest, dataset: Dataset) -> HttpResponse:
     """Remove the chosen items, or all that fit, for good; always asks first."""
     every = request.POST.get("all") == "1"
-    wanted = _filters(request.POST, dataset)
+    wanted = filters.read(dataset, _query(request.POST)) if every else filters.Filters()
     ids = [] if every else _chosen(request.POST)
     if request.POST.get("sure") != "1":
-        latest = dataset.items.order_by("-pk").values_list("pk", flat=True).first() or 0
-        context = removing.question(dataset, request.POST, browse.total(dataset, wanted) if every else len(ids), latest)
+        context = removing.question(dataset, request.POST, browse.total(dataset, wanted) if every else len(ids))
         return _ask(request, context)
-    upto = number_in(request.POST.get("upto")) or 0
+    upto = number_in(request.POST.get(confirming.LATEST)) or 0
+    items = confirming.confirmed(dataset, wanted, request.POST) if every else (pk for pk in ids if pk <= upto)
     go_to = reverse("dataset", args=[dataset.pk])
     try:
-        text = removing.remove(dataset, request.user, browse.matching(dataset, wanted) if every else ids, upto)
+        text = removing.remove(dataset, request.user, items)
     except ProblemError as problem:
         return refused(request, problem, go_to)
     return done(request, text, go_to, stay=request.POST.get("leave") != "1")
@@ -149,11 +149,12 @@ def _query(given: QueryDict) -> dict[str, str]:
     return {name: clean(given[name]) for name in filters.NAMES if name in given and given[name] != "-"}
 
 
-def _filters(given: QueryDict, dataset: Dataset) -> filters.Filters:
+def _looked_for(given: QueryDict, dataset: Dataset) -> filters.Filters:
+    """The filters of the address of a list; a class that is gone leaves the list whole."""
     query = _query(given)
     if "label" in query and not dataset.label_counts.filter(label=query["label"]).exists():
         del query["label"]
-    return filters.read(dataset, query)
+    return filters.read(dataset, query, lenient=True)
 
 
 def _codes(dataset: Dataset) -> list[str]:
@@ -201,11 +202,10 @@ def _question(request: HttpRequest, dataset: Dataset, wanted: filters.Filters, f
     elif field != "aside":
         lines.append(f"Their {field} becomes '{value}'." if value else f"Their {field} is taken away.")
     lines.append("It can be undone, item by item.")
-    kept = [(name, text) for name, text in request.POST.items() if name not in {"csrfmiddlewaretoken", "item", "sure"}]
     context = {
         "title": f"{what} all that fit?", "lines": lines, "action": reverse("dataset-items-edit", args=[dataset.pk]),
         "back": reverse("dataset", args=[dataset.pk]), "keep": "Leave them", "button": f"{what} {counted}",
-        "icon_name": "archive", "kept": [*kept, ("sure", "1")],
+        "icon_name": "archive", "kept": confirming.kept(dataset, request.POST, counted),
     }  # fmt: skip
     return _ask(request, context)
 

@@ -1,11 +1,14 @@
 """Items on the page: filtered, chosen, changed, undone; one item large, of every kind."""
 
+import re
+
 import pytest
 
 from datasets.creation import create_dataset
 from datasets.freezing.versions import freeze
 from datasets.items import rows
-from datasets.models import Dataset, Edit, Finding, Item
+from datasets.items.edits import edit_items
+from datasets.models import Dataset, Edit, Finding, Item, LabelCount
 from tests.pages.conftest import HTMX
 
 
@@ -47,6 +50,11 @@ def rows_of_text(owner):
 def html(answer):
     assert answer.status_code == 200, answer.status_code
     return answer.content.decode()
+
+
+def confirmation(asked):
+    """What the form of a question sends when it is confirmed."""
+    return dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', asked))
 
 
 def test_pages_are_walked_forward_and_back(page, pictures):
@@ -94,11 +102,70 @@ def test_all_that_fit_are_changed_after_a_question_that_says_how_many(page, pict
     asked = html(page.post(address, wish, headers=HTMX))
     assert "30 items fit" in asked and "#dialog" in asked and 'name="sure" value="1"' in asked
     assert not Edit.objects.exists()
-    assert "30 items set aside" in html(page.post(address, {**wish, "sure": "1"}, headers=HTMX))
+    assert "30 items set aside" in html(page.post(address, confirmation(asked), headers=HTMX))
     assert pictures.items.filter(aside="by_hand", label="cats").count() == 30
-    rename = {"all": "1", "label": "dogs", "action": "label", "to_label": "wolves", "sure": "1"}
-    assert "30 items: label is now" in html(page.post(address, rename, headers=HTMX))
+    rename = {"all": "1", "label": "dogs", "action": "label", "to_label": "wolves"}
+    asked = html(page.post(address, rename, headers=HTMX))
+    assert "30 items: label is now" in html(page.post(address, confirmation(asked), headers=HTMX))
     assert pictures.items.filter(label="wolves").count() == 30
+
+
+@pytest.mark.parametrize("action", ["aside", "remove"])
+def test_what_was_confirmed_of_a_class_never_falls_on_others_when_the_class_is_gone(page, pictures, owner, action):
+    address = f"/datasets/{pictures.pk}/items/edit"
+    sure = confirmation(html(page.post(address, {"all": "1", "label": "cats", "action": action}, headers=HTMX)))
+    cats = list(pictures.items.filter(label="cats").values_list("pk", flat=True))
+    edit_items(pictures, owner, cats, field="label", value="lions")
+    refusal = page.post(address, sure, headers=HTMX)
+    assert refusal.status_code == 409 and "No item fits these filters any more" in refusal.content.decode()
+    assert pictures.items.filter(aside="").count() == 60
+
+
+@pytest.mark.parametrize("action", ["aside", "remove"])
+def test_no_more_items_are_changed_than_were_confirmed(page, pictures, owner, action):
+    address = f"/datasets/{pictures.pk}/items/edit"
+    sure = confirmation(html(page.post(address, {"all": "1", "label": "cats", "action": action}, headers=HTMX)))
+    assert sure["counted"] == "30"
+    dogs = list(pictures.items.filter(label="dogs").values_list("pk", flat=True)[:1])
+    edit_items(pictures, owner, dogs, field="label", value="cats")
+    refusal = page.post(address, sure, headers=HTMX)
+    assert refusal.status_code == 409 and "More than the 30 items that you confirmed" in refusal.content.decode()
+    assert pictures.items.filter(aside="").count() == 60
+    assert page.post(address, {"all": "1", "action": action, "sure": "1"}, headers=HTMX).status_code == 409
+    assert pictures.items.filter(aside="").count() == 60, "what nobody counted is not confirmed"
+
+
+def test_what_came_after_the_question_is_not_changed(page, pictures):
+    address = f"/datasets/{pictures.pk}/items/edit"
+    sure = confirmation(html(page.post(address, {"all": "1", "label": "cats", "action": "aside"}, headers=HTMX)))
+    late = Item.objects.create(dataset=pictures, sha256="9" * 64, name="late.png", label="cats", bytes=1)
+    assert "30 items set aside" in html(page.post(address, sure, headers=HTMX))
+    late.refresh_from_db()
+    assert late.aside == ""
+
+
+@pytest.mark.parametrize("action", ["aside", "remove"])
+def test_an_edit_of_all_that_fit_passes_no_condition_over(page, pictures, owner, action):
+    address = f"/datasets/{pictures.pk}/items/edit"
+    version = freeze(pictures, owner)
+    wish = {"all": "1", "version": "1", "split": "train", "action": action}
+    sure = confirmation(html(page.post(address, wish, headers=HTMX)))
+    version.delete()
+    for bad in (sure, {**wish, "sure": "1"}, {**wish, "version": "", "split": "", "quality_to": "low"}):
+        assert page.post(address, bad, headers=HTMX).status_code == 400
+    assert pictures.items.filter(aside="").count() == 60
+
+
+def test_the_list_sends_the_conditions_that_it_shows(page, pictures):
+    """Items without a class are a condition, too; one that the list passed over is none."""
+    pictures.items.filter(label="dogs").update(label="")
+    LabelCount.objects.filter(dataset=pictures, label="dogs").update(label="")
+    shown = html(page.get(f"/datasets/{pictures.pk}?label=&version=9&quality_from=20", headers=HTMX))
+    form = shown.split('id="choose"')[1]
+    assert '<input type="hidden" name="label" value="">' in form and 'name="quality_from" value="20"' in form
+    assert 'name="version"' not in form
+    asked = html(page.post(f"/datasets/{pictures.pk}/items/edit", {"all": "1", "label": "", "action": "aside"}))
+    assert "30 items fit your filters" in asked
 
 
 def test_chosen_items_are_removed_for_good_after_a_question(page, pictures):
@@ -132,7 +199,7 @@ def test_all_that_fit_are_removed_but_what_a_frozen_version_holds(page, pictures
     asked = html(page.post(address, {**wish, "item": more[0].pk}, headers=HTMX))
     assert "32 items fit your filters" in asked and 'name="label" value="cats"' in asked
     assert f'name="upto" value="{more[1].pk}"' in asked and 'name="item"' not in asked
-    sure = {**wish, "sure": "1", "upto": more[1].pk}
+    sure = confirmation(asked)
     page.force_login(stranger)
     assert page.post(address, sure, headers=HTMX).status_code == 404
     page.force_login(owner)
