@@ -35,6 +35,7 @@ urlpatterns = [
     path("reviews", review_views.waiting, name="reviews"),
     path("datasets/<int:pk>/review", review_views.review, name="dataset-review"),
     path("datasets/<int:pk>/review/vote", review_views.vote, name="dataset-review-vote"),
+    path("datasets/<int:pk>/review/<int:item_id>/text", review_views.text, name="dataset-review-text"),
     path("datasets/<int:pk>/review/undo", review_views.undo, name="dataset-review-undo"),
     path("datasets/<int:pk>/gates", gate_views.page, name="dataset-gates"),
     path("datasets/<int:pk>/gates/change", gate_views.change, name="dataset-gates-change"),

@@ -6,6 +6,7 @@ here needs Django: the same code runs in the sandbox, a process apart that opens
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable
 from importlib import import_module
 from typing import BinaryIO
@@ -14,8 +15,8 @@ from datasets import limits
 from datasets.formats.facts import EXTENSIONS, INLINE, ROW, TEXT, Bench, Checked, Facts
 from datasets.formats.images import thumbnail
 
-__all__ = ["EXTENSIONS", "INLINE", "ROW", "TEXT", "Bench", "Check", "Checked", "Facts", "check_for", "text_start",
-           "thumbnail"]  # fmt: skip
+__all__ = ["EXTENSIONS", "INLINE", "ROW", "TEXT", "Bench", "Check", "Checked", "Facts", "check_for", "text_part",
+           "text_start", "thumbnail"]  # fmt: skip
 
 Check = Callable[[BinaryIO, Bench], Checked]
 _CHECKS = {
@@ -28,6 +29,15 @@ def check_for(modality: str) -> Check:
     """The check that every file of this modality must pass."""
     module, name = _CHECKS[modality].split(".")
     return getattr(import_module(f"datasets.formats.{module}"), name)  # readers that others need not load
+
+
+def text_part(file: BinaryIO, start: int, size: int) -> tuple[str, int]:
+    """The text in the `size` bytes from `start`, and the byte where the next part begins: no letter is cut in two."""
+    file.seek(start)
+    data = file.read(size)
+    decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+    text = decoder.decode(data, final=len(data) < size)
+    return text, start + len(data) - len(decoder.getstate()[0])
 
 
 def text_start(file: BinaryIO) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -10,14 +10,17 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from common.errors import InvalidInputError
-from common.pages import clean, form_of, number_in, toasts, wants_fragment
+from common.errors import InvalidInputError, NotFoundError
+from common.files import store
+from common.pages import clean, form_of, number_in, show, toasts, wants_fragment
 from datasets import formats
 from datasets.models import Dataset, Item, Modality
 from datasets.reviewing import reviews
 
 AHEAD = 3  # items whose pictures are loaded before they are asked for
 LISTED = 50
+OPENING = 16 << 10  # bytes of a text that are shown at once
+FURTHER = 128 << 10  # bytes of it that are shown with each step further
 
 
 @require_safe
@@ -59,6 +62,32 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     return _go_on(request, dataset, after=item.pk - 1)
 
 
+@require_safe
+def text(request: HttpRequest, pk: int, item_id: int) -> HttpResponse:
+    """More of a text, from the byte that the address names; HTMX puts it behind what is shown already."""
+    item = reviews.find_item(request.user, pk, item_id)
+    if _shown(item.dataset, item) != Modality.TEXT:
+        raise NotFoundError("The item is no document.", "Look at it on the page of the review.")
+    start = min(number_in(request.GET.get("from")) or 0, item.bytes)
+    with store().open(item.sha256) as file:
+        context = {"dataset": item.dataset, "item": item, "text": _part(item, file, start, FURTHER), "start": start}
+    return show(request, "datasets/review_text.html", "datasets/_review_text.html", context)
+
+
+def _opening(item: Item) -> dict[str, Any] | None:
+    """The beginning of a text; None when its file is missing from the store."""
+    try:
+        with store().open(item.sha256) as file:
+            return _part(item, file, 0, OPENING)
+    except NotFoundError:
+        return None
+
+
+def _part(item: Item, file: BinaryIO, start: int, size: int) -> dict[str, Any]:
+    words, end = formats.text_part(file, start, size)
+    return {"words": words, "end": end, "left": item.bytes - end}
+
+
 def _go_on(request: HttpRequest, dataset: Dataset, after: int) -> HttpResponse:
     if not wants_fragment(request):
         return redirect(f"{reverse('dataset-review', args=[dataset.pk])}?after={after}")
@@ -71,11 +100,13 @@ def _context(request: HttpRequest, dataset: Dataset, after: int) -> dict[str, An
     found = reviews.upcoming(dataset, request.user, 1 + AHEAD, after)
     states = reviews.states(dataset)
     item, ahead = (found[0], found[1:]) if found else (None, [])
+    shown = _shown(dataset, item) if item else ""
     return {
         "dataset": dataset, "item": item, "states": states, "total": sum(states.values()),
         "decided": sum(states.values()) - states["none"], "waiting": reviews.waiting_count(dataset, request.user),
         "counted": reviews.COUNTED, "owns": dataset.owner_id == request.user.pk or request.user.is_staff,
-        "shown": _shown(dataset, item) if item else "", "votes": _votes(item) if item else [],
+        "shown": shown, "text": _opening(item) if item and shown == Modality.TEXT else None,
+        "votes": _votes(item) if item else [],
         "ahead": [_address(dataset, row) for row in ahead if dataset.modality == Modality.IMAGE],
         "address": _address(dataset, item) if item else "",
     }  # fmt: skip

@@ -55,6 +55,7 @@ def pages(world, node):
         "dataset-split": f"/datasets/{world.dataset.pk}/split",
         "reviews": "/reviews",
         "dataset-review": f"/datasets/{world.dataset.pk}/review",
+        "dataset-review-text": f"/datasets/{world.dataset.pk}/review/{world.item.pk}/text?from=3",
         "dataset-gates": f"/datasets/{world.dataset.pk}/gates",
         "dataset-versions": f"/datasets/{world.dataset.pk}/versions",
         "dataset-version": f"/datasets/{world.dataset.pk}/versions/1",

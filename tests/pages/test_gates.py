@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 
+from common.files import store
 from datasets import overview
 from datasets.gating import governance
 from datasets.gating.switches import set_gates
+from datasets.models import Item
 from datasets.reviewing import reviews
+from datasets.reviewing import views as review_views
 from tests.pages.conftest import HTMX
 
 
@@ -73,6 +79,37 @@ def test_a_reviewer_is_let_in_votes_and_takes_back(page, client, dataset, owner,
     assert "Nothing waits for you here" in text(client.get(review))
     content = client.get(f"/api/v1/datasets/{dataset.pk}/review/{first.pk}/content")
     assert b"first text" in b"".join(content.streaming_content)
+
+
+def test_a_long_text_is_read_to_its_end(page, client, dataset, owner, stranger, monkeypatch):
+    monkeypatch.setattr(review_views, "OPENING", 1000)
+    monkeypatch.setattr(review_views, "FURTHER", 1500)
+    words = "".join(f"{n} <b>é</b>€𝄞\n" for n in range(300))
+    assert len(words.encode()) > 4000
+    item = dataset.items.order_by("id").first()
+    address = store().add(words.encode()).sha256
+    Item.objects.filter(pk=item.pk).update(sha256=address, bytes=len(words.encode()))
+    part = re.compile(r"<span[^>]*>([^<]*)</span>(?=<a class=\"[^\"]*review-further|</pre>|$)")
+    shown = page.get(f"/datasets/{dataset.pk}/review").content.decode()
+    assert 'data-key="m"' in shown and "KiB more" in shown
+    read = ""
+    for _ in range(10):
+        read += html.unescape(part.search(shown)[1])
+        further = re.search(r'href="(/datasets/\d+/review/\d+/text\?from=\d+)"', shown)
+        if further is None:
+            break
+        assert "<title>" in page.get(further[1]).content.decode(), "a page without JavaScript"
+        shown = page.get(further[1], headers=HTMX).content.decode()
+        assert "<title>" not in shown
+    assert read == words, "nothing is lost, doubled or cut in two where one part ends and the next begins"
+    start = f"/datasets/{dataset.pk}/review/{item.pk}/text"
+    assert "That was the end." in page.get(f"{start}?from={10**15}").content.decode()
+    client.force_login(stranger)
+    assert client.get(start).status_code == 404
+    reviews.assign(dataset, owner, stranger)
+    assert client.get(start).status_code == 200
+    Item.objects.filter(pk=item.pk).update(content={"text": "A row."})
+    assert client.get(start).status_code == 404, "rows are shown as a whole"
 
 
 def test_the_gates_page_shows_agreement_and_lets_reviewers_go(page, dataset, owner, stranger):
