@@ -22,6 +22,8 @@ from typing import Any, Protocol, TypeVar
 import psycopg
 from django.db import connection, connections
 
+from common.errors import NotFoundError
+
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -150,6 +152,9 @@ class Channel:
                     self.dirty.clear()
                     try:
                         self._append(await self.hub.in_thread(self.source.update))
+                    except NotFoundError:  # what it showed was deleted: whoever connects again is told so
+                        self.hub.drop(self)
+                        return
                     except Exception:
                         log.exception("channel %s could not be rendered", self.source.channel)
                         self.hub.drop(self)

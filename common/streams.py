@@ -108,8 +108,8 @@ class Streams:
                     waiting.cancel()
                     await _send(send, b": still here\n\n")
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except (OSError, RuntimeError, OperationalError, InterfaceError):
-            pass  # the viewer left in the middle of a send, or the database is away: the page connects again
+        except (OSError, RuntimeError, OperationalError, InterfaceError, NotFoundError):
+            pass  # the viewer left, the database is away, or what was shown is gone: the page connects again
         finally:
             gone.cancel()
 

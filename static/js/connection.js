@@ -9,10 +9,14 @@
     timer ||= setTimeout(() => { const b = bar(); if (b && !document.hidden) b.hidden = false; }, LATE);
   };
   const back = () => { clearTimeout(timer); timer = 0; const b = bar(); if (b) b.hidden = true; };
+  // What the page shows was deleted, or is no longer theirs: nothing more will come.
+  let over = false;
+  const gone = () => { over = true; back(); document.getElementById("gone").hidden = false; };
+  const isGone = (status) => status === 404 || status === 403;
 
   document.addEventListener("htmx:sse:error", (event) => {
     if (event.detail.status === 401) { window.location.reload(); return; } // signed out: the page asks for sign-in
-    lost();
+    if (isGone(event.detail.status)) gone(); else lost();
   });
   // A first connection that fails is tried again here; later ones are the extension's business.
   const again = (stream) => {
@@ -33,10 +37,13 @@
   });
   document.addEventListener("htmx:response:error", (event) => {
     const { status } = event.detail.ctx.response;
-    if (event.target.matches?.("[data-stream]")) { if (status >= 500) again(event.target); }
+    if (event.target.matches?.("[data-stream]")) { if (status >= 500) again(event.target); else if (isGone(status)) gone(); }
     else if (status === 500) trouble();
   });
-  document.addEventListener("htmx:before:sse:connection", (event) => { if (event.detail.connection.attempt > 0) lost(); });
+  document.addEventListener("htmx:before:sse:connection", (event) => {
+    if (over) event.detail.connection.cancelled = true;
+    else if (event.detail.connection.attempt > 0) lost();
+  });
   document.addEventListener("htmx:after:sse:connection", back);
   document.addEventListener("htmx:before:sse:message", back);
 

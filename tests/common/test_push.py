@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from common.errors import NotFoundError
 from common.push import Channel, Hub, Message
 
 
@@ -153,3 +154,23 @@ def test_a_source_with_a_pace_is_drawn_no_more_often_however_much_happens():
     play(source, hammer)
     gaps = [later - earlier for earlier, later in itertools.pairwise(source.drawn)]
     assert min(gaps) >= 0.29
+
+
+class Deleted(Counter):
+    """Shows what is deleted while someone watches."""
+
+    channel = "deleted"
+
+    def update(self):
+        raise NotFoundError("The dataset is gone.", "Go back to the list of datasets.")
+
+
+def test_a_channel_ends_quietly_when_what_it_shows_is_deleted(caplog):
+    async def watch(channel):
+        channel.hub.channels[channel.source.channel] = channel
+        _dirty(channel)
+        while channel.hub.alive(channel):
+            await asyncio.sleep(0.01)
+
+    play(Deleted(), watch)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
