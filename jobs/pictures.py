@@ -12,6 +12,7 @@ from jobs.lineage import lineage
 from jobs.models import Job
 from jobs.reasons import waiting_reason, waiting_reasons
 from jobs.states import Status
+from registry.reports import report_of
 
 MONITOR_JOBS = 60
 DASHBOARD_JOBS = 12
@@ -40,6 +41,7 @@ PARTS: dict[str, dict[str, str]] = {
     "attempts": {"job-attempts": "jobs/_attempts.html"},
     "log": {"log-tail": "jobs/_log.html"},
     "sample": {"job-sample": "jobs/_sample.html"},
+    "report": {"job-report": "jobs/_report.html"},
 }
 
 
@@ -70,6 +72,8 @@ def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, An
         }
     if "attempts" in parts:
         context["attempts"] = job.attempts.select_related("slot__node").order_by("-number")[:ATTEMPTS]
+    if "report" in parts and job.model_version is not None:
+        context["report"] = report_of(job.model_version)
     if "log" in parts:
         context["log_lines"] = logs.tail(job, LOG_TAIL)
     return context

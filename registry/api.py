@@ -27,11 +27,13 @@ from registry.artifacts import open_file
 from registry.lineage import lineage
 from registry.models import Model, ModelVersion
 from registry.prediction import predict
+from registry.reports import report_of
 from registry.serializers import (
     ModelSerializer,
     PredictFilesInput,
     PredictInput,
     PredictionSerializer,
+    ReportSerializer,
     VersionSerializer,
 )
 from registry.versions import listed
@@ -133,6 +135,19 @@ class VersionLineageView(APIView):
     )
     def get(self, request: Request, version_id: int) -> Response:
         return Response(lineage(find(request, version_id), request.user))
+
+
+class ReportView(APIView):
+    @extend_schema(
+        operation_id="versions_report",
+        tags=["models"],
+        summary="What the last evaluation of a version showed",
+        description="Pictures of a block are files of the version.",
+        responses=ReportSerializer,
+    )
+    def get(self, request: Request, version_id: int) -> Response:
+        report = report_of(find(request, version_id))
+        return Response({"blocks": [block.model_dump() for block in report.blocks], "problem": report.problem})
 
 
 class FileView(APIView):

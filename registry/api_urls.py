@@ -9,5 +9,6 @@ urlpatterns = [
     path("versions/<int:version_id>", api.VersionView.as_view(), name="api-version"),
     path("versions/<int:version_id>/predict", api.PredictView.as_view(), name="api-version-predict"),
     path("versions/<int:version_id>/lineage", api.VersionLineageView.as_view(), name="api-version-lineage"),
+    path("versions/<int:version_id>/report", api.ReportView.as_view(), name="api-version-report"),
     path("versions/<int:version_id>/files/<str:name>", api.FileView.as_view(), name="api-version-file"),
 ]

@@ -78,3 +78,11 @@ class PredictionSerializer(serializers.Serializer):
     outputs = serializers.ListField(child=serializers.DictField(), help_text="One for each input, in order.")
     version = serializers.IntegerField()
     latency_ms = serializers.FloatField()
+
+
+class ReportSerializer(serializers.Serializer):
+    blocks = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="In order; `kind` is figures, table, matrix, bars, lines, texts or pictures, see engine/report.py.",
+    )
+    problem = serializers.CharField(help_text="Why there are none although there is a report; else empty.")

@@ -8,4 +8,5 @@ urlpatterns = [
     path("versions/<int:pk>", views.version, name="version"),
     path("versions/<int:pk>/try", views.try_it, name="version-try"),
     path("versions/<int:pk>/files/<int:number>", views.file, name="version-file"),
+    path("versions/<int:pk>/pictures/<str:name>", views.picture, name="version-picture"),
 ]

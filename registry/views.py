@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from common import downloads
 from common.access import get_visible, visible
 from common.downloads import download, file_pieces
 from common.errors import InvalidInputError, NotFoundError
@@ -26,6 +27,7 @@ from common.pages import (
     wants_fragment,
 )
 from engine.catalogue import RECIPES
+from registry import reports
 from registry.artifacts import open_file
 from registry.lineage import lineage
 from registry.models import Model, ModelVersion
@@ -120,6 +122,12 @@ def file(request: HttpRequest, pk: int, number: int) -> HttpResponseBase:
     return response
 
 
+@require_safe
+def picture(request: HttpRequest, pk: int, name: str) -> HttpResponse:
+    """A picture of the version's report."""
+    return downloads.picture(*reports.picture(_find(request, pk), name))
+
+
 def _find(request: HttpRequest, pk: int) -> ModelVersion:
     return get_visible(listed(), request.user, "model__owner", pk=pk)
 
@@ -131,6 +139,7 @@ def _context(request: HttpRequest, found: ModelVersion) -> dict[str, Any]:
         "lineage": lineage(found, request.user),
         "can_be_tried": can_be_tried(found),
         "parameters": TEXT_PARAMETERS,
+        "report": reports.report_of(found),
         "siblings": listed().filter(model=found.model).order_by("-number")[:12],
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection
 from django.utils import timezone
+from PIL import Image
 
 from accounts import tokens
 from common.files import store
@@ -20,6 +21,7 @@ from datasets.items.edits import edit_items
 from datasets.rendering import renderings
 from datasets.rendering import templates as sheet_templates
 from datasets.subjects.subjects import create as create_subject
+from engine import report as report_blocks
 from history.models import Session
 from history.recording import record_reported
 from jobs import blueprints, schedules
@@ -52,9 +54,16 @@ def make_dataset(owner, name="Fables", files=None):
     return dataset
 
 
-def make_version(owner, name="Teller", recipe="text-generation", metrics=None, **wanted):
-    """A model version with two files in the store."""
-    files = {"model.safetensors": f"weights of {name}".encode(), "config.json": b'{"format": 1}'}
+def png(colour="teal", size=(8, 8)) -> bytes:
+    """A small picture."""
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def make_version(owner, name="Teller", recipe="text-generation", metrics=None, more=None, **wanted):
+    """A model version with two files in the store, and those of `more`."""
+    files = {"model.safetensors": f"weights of {name}".encode(), "config.json": b'{"format": 1}'} | (more or {})
     artifact = []
     for file, data in files.items():
         stored = store().add(data)
@@ -168,7 +177,10 @@ def make_world(owner) -> World:
     dataset = make_dataset(owner, f"{marker} dataset", {f"{marker}/a.txt": b"first text " * 9, "b.txt": b"second " * 9})
     job = make_job(owner, name=f"{marker} job")
     report(job)
-    version = make_version(owner, f"{marker} model")
+    made = report_blocks.Pictures(
+        title=f"{marker} pictures", entries=[report_blocks.Picture(caption="a fox", file="fox.png")]
+    )
+    version = make_version(owner, f"{marker} model", more={"report.json": report_blocks.pack([made]), "fox.png": png()})
     now = timezone.now()
     sheet = make_table(owner, f"{marker} sheet")
     session, _ = record_reported(owner, {"name": f"{marker} session", "started_at": now, "completed_at": now})

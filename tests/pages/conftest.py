@@ -84,6 +84,7 @@ def pages(world, node):
         "model": f"/models/{world.version.model_id}",
         "version": f"/versions/{world.version.pk}",
         "version-file": f"/versions/{world.version.pk}/files/1",
+        "version-picture": f"/versions/{world.version.pk}/pictures/fox.png",
         "history": "/history",
         "session": f"/history/{world.session.pk}",
         "performance": "/performance",
