@@ -41,6 +41,10 @@ def fingerprint(spec: Spec) -> str:
     if spec.data is not None and spec.data.manifest.exists():
         data.update(spec.data.manifest.read_bytes())
     facts = {"recipe": spec.recipe, "config": spec.config, "seed": spec.seed, "data": data.hexdigest()}
+    if spec.base is not None:
+        # By the sizes: reading all weights would make every start wait, and the path differs between machines.
+        weights = sorted(spec.base.rglob("*.safetensors"))
+        facts["base"] = [[path.relative_to(spec.base).as_posix(), path.stat().st_size] for path in weights]
     return sha256(json.dumps(facts, sort_keys=True).encode())
 
 

@@ -21,6 +21,19 @@ def setting(default: Any, title: str, description: str, group: str = "Training",
     return Field(default, title=title, description=description, json_schema_extra={"group": group}, **rules)
 
 
+def base_model_setting() -> Any:
+    """Which model folder of the hub a run starts from, the same choice in all recipes that have bases. The hub finds
+    the folder and hands it over as `Spec.base`."""
+    return setting(
+        "",
+        "Base model",
+        "A model to start from instead of from scratch: the name of a folder below the hub's model folders, in Hugging "
+        "Face format with safetensors weights. Empty: from scratch, or from the version that the job is based on.",
+        "Base",
+        max_length=300,
+    )
+
+
 def deterministic_setting() -> Any:
     """Whether two runs must agree bit for bit, the same choice in all recipes that train."""
     return setting(

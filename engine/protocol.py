@@ -120,6 +120,8 @@ class Spec(BaseModel):
     config: dict[str, Any] = Field(default_factory=dict)
     seed: int = 0
     data: DataSpec | None = None
+    # A folder that training starts from: a model in Hugging Face format, or the artifact of a version. None: scratch.
+    base: Path | None = None
     work_dir: Path
     device: str = "auto"  # auto, cpu, cuda, cuda:0 …
     threads: int | None = None  # torch threads; None leaves torch's own choice

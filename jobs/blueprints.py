@@ -15,7 +15,7 @@ from common.uniqueness import one_name
 from datasets.freezing import versions
 from datasets.freezing.splits import CONTENT, KEY
 from datasets.models import Dataset, DatasetVersion, Subject
-from jobs import creation, limits
+from jobs import bases, creation, limits
 from jobs.models import Job, JobTemplate
 from jobs.needs import Needs
 from jobs.priorities import read_priority
@@ -60,6 +60,7 @@ def check(owner: AbstractBaseUser, given: dict[str, Any]) -> dict[str, Any]:
     rows = _rows(owner, kept)
     creation.check_data(owner, recipe, rows.get("dataset"), rows.get("dataset_version"))
     creation.check_parts(owner, recipe, rows.get("subject"), rows.get("model"), rows.get("base_version"))
+    bases.check_one(kept["config"], rows.get("base_version"))
     return kept
 
 

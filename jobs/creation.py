@@ -20,7 +20,7 @@ from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue
 from engine.protocol import EngineError
-from jobs import conflicts, estimates, limits
+from jobs import bases, conflicts, estimates, limits
 from jobs.lifecycle import record
 from jobs.models import AfterFailure, Dependency, Job
 from jobs.needs import Needs
@@ -96,6 +96,7 @@ def create_job(
     split |= {"split_by": split_by, "split_key": split_key or None}
     version = _version(owner, recipe, dataset, dataset_version, split, seed)
     check_parts(owner, recipe, subject, model, base_version)
+    bases.check_one(checked, base_version)
     needed = _needed(owner, waits_for, after_failure)
     subject = subject or (version.dataset.subject if version else None)
     expected = estimates.estimate(recipe, checked, version, resources=needs.stored())
@@ -149,7 +150,7 @@ def check_config(recipe: str, config: dict[str, Any]) -> dict[str, Any]:
     except EngineError as error:
         raise InvalidInputError(error.message, error.hint, fields={"recipe": [error.message]}) from None
     try:
-        return model.model_validate(config).model_dump(mode="json")
+        complete = model.model_validate(config).model_dump(mode="json")
     except ValidationError as error:
         fields: dict[str, list[str]] = {}
         for problem in error.errors():
@@ -161,6 +162,8 @@ def check_config(recipe: str, config: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInputError(
             f"{first[0].removeprefix('config.')}: {first[1][0]}", "Correct the marked settings.", fields=fields
         ) from None
+    bases.check_folder(complete)
+    return complete
 
 
 def check_after_failure(given: str) -> str:
@@ -302,6 +305,7 @@ def check_parts(
         get_visible(Subject.objects.all(), owner, pk=subject.pk)
     if base_version:
         get_visible(ModelVersion.objects.all(), owner, "model__owner", pk=base_version.pk)
+        bases.check_version(recipe, base_version)
     if model:
         get_visible(Model.objects.all(), owner, pk=model.pk)
         if model.recipe != recipe:

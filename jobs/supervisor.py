@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
+from common.errors import ProblemError
 from common.files import store
 from common.paths import warm_socket
 from common.wording import storable
@@ -24,7 +25,7 @@ from engine.launch import Trainer, start_time_of, start_trainer
 from engine.processes import Ended
 from engine.protocol import Command, DataSpec, Event, FailureCode, Spec, decode
 from engine.telemetry import Sampler, devices
-from jobs import conclusion, outbox, requests
+from jobs import bases, conclusion, outbox, requests
 from jobs.folders import work_folder
 from jobs.lifecycle import StaleAttemptError
 from jobs.models import Attempt, Node, Slot
@@ -93,6 +94,10 @@ class Supervisor:
             self.last_event = _failed(_why_not_started(error), f"The trainer could not be started: {error}")
             self._conclude(Ended(code=1))
             return
+        except ProblemError as problem:  # what it starts from is not on this machine
+            self.last_event = _failed(FailureCode.BAD_CONFIG, problem.message) | {"hint": problem.hint}
+            self._conclude(Ended(code=1))
+            return
         try:
             ended = self._follow(trainer)
         finally:
@@ -144,6 +149,7 @@ class Supervisor:
             config=job.config,
             seed=job.seed,
             data=_data(job.dataset_version),
+            base=bases.folder(job),
             work_dir=work_folder(job.pk),
             device="cpu" if self.slot.device == "cpu" or job.resources.get("device") == "cpu" else "auto",
             checkpoint_seconds=settings.CHECKPOINT_SECONDS,

@@ -245,6 +245,10 @@ STORAGES = {
 
 # Uploads are streamed to disk below the home; what may come in is limited by datasets.limits.
 TRAINHUB_IMPORT_ROOTS = [path for path in os.environ.get("TRAINHUB_IMPORT_ROOTS", "").split(":") if path]
+# Below these lie models to start from; the first one takes in what fetch_model downloads.
+TRAINHUB_MODEL_FOLDERS = [
+    path for path in os.environ.get("TRAINHUB_MODEL_FOLDERS", str(TRAINHUB_HOME / "models")).split(":") if path
+]
 TRAINHUB_ALLOW_INTERNAL_SOURCES = [
     entry.strip() for entry in os.environ.get("TRAINHUB_ALLOW_INTERNAL_SOURCES", "").split(",") if entry.strip()
 ]

@@ -9,4 +9,5 @@ RECIPE = Recipe(
     trainer="engine.recipes.text_generation.trainer.build",
     predictor="engine.recipes.text_generation.predictor.TextGenerationPredictor",
     output="text",
+    bases=True,
 )

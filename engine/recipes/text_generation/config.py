@@ -10,6 +10,7 @@ from engine.config import (
     Precision,
     RecipeConfig,
     accumulation_setting,
+    base_model_setting,
     deterministic_setting,
     precision_setting,
     setting,
@@ -19,6 +20,7 @@ from engine.config import (
 class TextGenerationConfig(RecipeConfig):
     """A compact GPT from scratch. The defaults train in about a minute on a CPU."""
 
+    base_model: str = base_model_setting()
     tokenizer: Literal["character", "byte"] = setting(
         "character",
         "Tokens",

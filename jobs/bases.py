@@ -1,0 +1,57 @@
+"""What a job starts from: an earlier version of the same recipe, or a model folder of the hub; checked when it is made,
+and found again on the node that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from common.errors import InvalidInputError
+from engine import catalogue
+from jobs.models import Job
+from registry import bases
+from registry.artifacts import materialise
+from registry.models import ModelVersion
+
+SETTING = "base_model"
+
+
+def check_folder(config: Mapping[str, Any]) -> None:
+    """InvalidInputError, naming what there is, when the setting names a folder that can't be started from."""
+    if name := config.get(SETTING):
+        bases.find(name)
+
+
+def check_version(recipe: str, version: ModelVersion | None) -> None:
+    """InvalidInputError for a version that this recipe can't start from. A simulator only pretends, with any."""
+    kind = catalogue.recipe(recipe)
+    if version is None or kind.simulator:
+        return
+    if not kind.bases:
+        message = f"The recipe {recipe} always starts from scratch; it can't start from {version}."
+        raise _refused(message, "Leave the base version out.")
+    if version.model.recipe != recipe:
+        message = f"{version} was made by {version.model.recipe}, and {recipe} can start from its own versions only."
+        raise _refused(message, f"Choose a version that {recipe} made, or none.")
+
+
+def check_one(config: Mapping[str, Any], version: ModelVersion | None) -> None:
+    """InvalidInputError when a run would have two beginnings."""
+    if version is not None and config.get(SETTING):
+        message = f"The job names two models to start from: {version} and the folder '{config[SETTING]}'."
+        raise _refused(message, "Keep one: clear the base version, or the setting base_model.")
+
+
+def folder(job: Job) -> Path | None:
+    """The folder on this machine that the run starts from; None: from scratch. Raises a ProblemError when it is not
+    there, or a file of it is damaged."""
+    kind = catalogue.recipe(job.recipe)
+    if kind.bases and job.base_version is not None:
+        return materialise(job.base_version)
+    name = job.config.get(SETTING)
+    return bases.find(name).folder if name else None
+
+
+def _refused(message: str, hint: str) -> InvalidInputError:
+    return InvalidInputError(message, hint, fields={"base_version": [message]})
