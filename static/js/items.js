@@ -41,11 +41,15 @@
     count();
   });
   document.addEventListener("htmx:after:swap", count);
-  // What was done with the chosen items is done: the next choice begins anew.
-  document.addEventListener("htmx:after:request", (event) => {
+  // What was done with the chosen items is done: the next choice begins anew. A question keeps the choice; whether one was
+  // asked is seen once the answer is in the page, and by then a dialog that was answered is gone from it.
+  const done = (event) => {
     const { request, response } = event.detail.ctx;
-    const ours = event.target.matches?.("[data-choose]") || event.target.closest?.("#dialog");
-    if (request.method === "POST" && response?.status === 200 && ours && !document.querySelector("#dialog .confirm")) clear();
+    if (request.method === "POST" && response?.status === 200) clear();
+  };
+  document.addEventListener("htmx:after:request", (event) => { if (event.target.closest?.("#dialog")) done(event); });
+  document.addEventListener("htmx:finally:request", (event) => {
+    if (event.target.matches?.("[data-choose]") && !document.querySelector("#dialog .confirm")) done(event);
   });
 
   document.addEventListener("keydown", (event) => {

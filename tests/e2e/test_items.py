@@ -52,6 +52,33 @@ def test_all_that_fit_are_changed_after_a_question(signed_in, newcomers_hub, pic
     assert newcomers_hub.get(f"/datasets/{pictures}/items?label=three")["count"] == 2
 
 
+def test_items_are_removed_by_keyboard_after_a_question(signed_in, newcomers_hub):
+    page = signed_in
+    made = newcomers_hub.dataset("Digits to remove", "image", digits(1))["id"]
+    page.goto(f"/datasets/{made}")
+    boxes(page).nth(0).focus()
+    page.keyboard.press("Space")
+    page.get_by_test_id("remove-items").focus()
+    page.keyboard.press("Enter")
+    dialog = page.locator("#dialog")
+    dialog.get_by_text("Remove 1 item for good?").wait_for()
+    page.keyboard.press("Enter")  # the way back has the focus
+    dialog.get_by_text("Remove 1 item for good?").wait_for(state="detached")
+    assert newcomers_hub.get(f"/datasets/{made}")["item_count"] == 10
+    page.get_by_test_id("remove-items").focus()
+    page.keyboard.press("Enter")
+    dialog.get_by_test_id("confirm").focus()
+    page.keyboard.press("Enter")
+    page.get_by_text("1 item is removed for good").wait_for()
+    page.wait_for_function("""() => document.querySelectorAll('#list input[name="item"]').length === 9""")
+    assert newcomers_hub.get(f"/datasets/{made}")["item_count"] == 9
+    page.locator("#list figure a").first.click()
+    page.get_by_test_id("remove-item").click()
+    dialog.get_by_test_id("confirm").click()
+    page.wait_for_url(f"**/datasets/{made}")
+    page.get_by_text("1 item is removed for good").wait_for()
+
+
 def test_arrow_keys_lead_through_the_items(signed_in, pictures):
     page = signed_in
     page.goto(f"/datasets/{pictures}")

@@ -64,6 +64,26 @@ def test_items_are_judged_by_keyboard_alone(signed_in, gated, newcomers_hub):
     page.get_by_label("Single keys").check()
 
 
+def test_a_long_text_is_read_on_by_key(signed_in, newcomers_hub):
+    page = signed_in
+    words = "".join(f"{n} - line of a long text\n" for n in range(9000))
+    made = newcomers_hub.dataset("A long text", "text", {"long.txt": words.encode()})
+    newcomers_hub.call("PATCH", f"/datasets/{made['id']}/gates", {"approvals": 1})
+    page.goto(f"/datasets/{made['id']}/review")
+    told = "() => document.querySelector('.review-text').textContent"
+    assert "8999 - line" not in page.evaluate(told)
+    for _ in range(2):
+        link = page.get_by_test_id("read-on")
+        address = link.get_attribute("href")
+        page.keyboard.press("m")
+        page.wait_for_function(
+            "(before) => document.querySelector('[data-testid=\"read-on\"]')?.getAttribute('href') !== before",
+            arg=address,
+        )
+    assert page.evaluate(told).rstrip("\n") == words.rstrip("\n"), "it is read to its end, and nothing is doubled"
+    assert page.get_by_test_id("read-on").count() == 0
+
+
 def test_gates_are_set_on_their_page(signed_in, gated, newcomers_hub):
     page = signed_in
     page.goto(f"/datasets/{gated}/gates")
