@@ -22,6 +22,11 @@ def make_artifact(
     context: Context, model: torch.nn.Module, about: dict[str, Any], dataset: Dataset, metrics: dict[str, Any]
 ) -> dict[str, bytes]:
     """The files of a result. `about` is what the recipe's predictor needs beside the weights."""
+    return {state.MODEL: state.weights(model), **describe(context, about, dataset, metrics)}
+
+
+def describe(context: Context, about: dict[str, Any], dataset: Dataset, metrics: dict[str, Any]) -> dict[str, bytes]:
+    """The files of a result beside its weights, for recipes that keep these in a way of their own."""
     facts = {
         "format": FORMAT,
         "recipe": context.spec.recipe,
@@ -31,11 +36,7 @@ def make_artifact(
         "torch": torch.__version__,
         **about,
     }
-    return {
-        state.MODEL: state.weights(model),
-        CONFIG: json_bytes(facts),
-        METRICS: json_bytes(metrics),
-    }
+    return {CONFIG: json_bytes(facts), METRICS: json_bytes(metrics)}
 
 
 def read_artifact(folder: Path, recipe: str) -> dict[str, Any]:

@@ -21,7 +21,12 @@ from engine.recipe import Recipe
 __all__ = ["PROBLEMS", "RECIPES", "Recipe", "check_config", "config_class", "explain", "load", "recipe"]
 
 # A folder of engine/recipes each, in the order of the catalogue.
-BUILT_IN = ("text_generation", "image_classification", "simulate")
+BUILT_IN = (
+    "text_generation",
+    "image_classification",
+    "image_generation",
+    "simulate",
+)
 ENTRY_POINTS = "trainhub.recipes"
 
 # What was wrong with recipes of other packages, for whoever runs the hub: the others work without them.

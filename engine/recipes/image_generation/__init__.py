@@ -1,0 +1,13 @@
+from engine.recipe import Recipe
+
+RECIPE = Recipe(
+    name="image-generation",
+    title="Image generation",
+    summary="Teaches a latent-diffusion model that you have a subject or a style, from a few captioned pictures.",
+    modality="image",
+    config="engine.recipes.image_generation.config.ImageGenerationConfig",
+    trainer="engine.recipes.image_generation.trainer.build",
+    predictor="engine.recipes.image_generation.predictor.ImageGenerationPredictor",
+    output="image",
+    bases=True,
+)
