@@ -98,8 +98,8 @@ CHECKS: dict[str, Check] = {
         Check("repetitive", "Repeats itself", "Much of it is the same words over and over.", 15, "Set it aside.",
               ("text",)),
         Check(
-            "no_answer", "No real answer", "The completion holds no letter and no number, or a placeholder such as "
-            "'N/A' or 'TODO'.", 40, "Write an answer, or set it aside.", ("text",),
+            "no_answer", "No real answer", "The completion holds no letter, number or emoji, or a placeholder such "
+            "as 'N/A' or 'TODO'.", 40, "Write an answer, or set it aside.", ("text",),
         ),
         Check(
             "repeated_answer", "Repeated answer", "The same long completion answers many different prompts.", 10,
@@ -133,16 +133,17 @@ CHECKS: dict[str, Check] = {
         Check("value_jump", "Jump", "A number leaps far more from one row to the next than it does otherwise.", 10,
               "Look whether it is a fault of measuring.", ("table",), of_rows=True),
         Check(
-            "class_imbalance", "Uneven classes", "The largest class has over ten times as many items as the smallest.",
-            10, "Add items to the small classes.", ("image", "text", "audio", "video"), whole=True,
+            "class_imbalance", "Uneven classes", "The largest class has over ten times as many items as the smallest "
+            "of five items or more.", 10, "Add items to the small classes.", ("image", "text", "audio", "video"),
+            whole=True,
         ),
         Check(
             "small_class", "Small classes", "Classes of fewer than five items can hardly be learned or measured.", 5,
             "Add items, or join classes.", ("image", "text", "audio", "video"), whole=True,
         ),
         Check(
-            "unlabelled", "Items without a label", "Some items have a label and some have none.", 5,
-            "Label them; training by class leaves them out.", ("image", "text", "audio", "video"), whole=True,
+            "unlabelled", "Items without a label", "Some items have a label (over one in twenty) and some have none.",
+            5, "Label them; training by class leaves them out.", ("image", "text", "audio", "video"), whole=True,
         ),
     )
 }  # fmt: skip

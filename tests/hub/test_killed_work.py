@@ -14,7 +14,7 @@ from tests.datasets.planted import paragraphs
 
 pytestmark = pytest.mark.hub
 
-TEXTS, ROWS = 5_000, 40_000
+TEXTS, ROWS = 3_000, 40_000
 TEMPLATE = {"prompt": "Machine {{ id }} runs at {{ speed|round }} rpm.", "completion": "{{ state|upper }}"}
 
 
