@@ -12,12 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from common import downloads
 from common.access import get_visible, visible
 from common.downloads import download
 from common.errors import InvalidInputError
 from common.parsers import check_text
 from datasets.models import Dataset, DatasetVersion, Subject
-from jobs import control, creation, lineage, logs, metrics, overview, waiting
+from jobs import control, creation, lineage, logs, metrics, overview, samples, waiting
 from jobs.filters import JobFilter
 from jobs.inputs import (
     JobChangeInput,
@@ -26,7 +27,7 @@ from jobs.inputs import (
     NewJobInput,
     StatusQuery,
 )
-from jobs.models import Attempt, Checkpoint, Job, JobEvent
+from jobs.models import Attempt, Checkpoint, Job, JobEvent, JobSample
 from jobs.serializers import (
     AttemptSerializer,
     CheckpointSerializer,
@@ -36,6 +37,7 @@ from jobs.serializers import (
     LogLineSerializer,
     LogSerializer,
     PointSerializer,
+    SampleSerializer,
 )
 from registry.models import Model, ModelVersion
 
@@ -244,6 +246,35 @@ class CheckpointsView(generics.ListAPIView):
     @extend_schema(operation_id="training_jobs_checkpoints", tags=TAGS, summary="A job's checkpoints, newest first")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
+
+
+class SamplesView(generics.ListAPIView):
+    serializer_class = SampleSerializer
+    queryset = JobSample.objects.none()
+    filter_backends: list[type] = []
+
+    def get_queryset(self) -> Any:
+        return samples.listed(find(self.request, self.kwargs["job_id"]))
+
+    @extend_schema(
+        operation_id="training_jobs_samples",
+        tags=TAGS,
+        summary="What a job's model made on the way, newest first",
+        description=f"The latest {samples.KEPT} are kept. The file of a picture has an address of its own.",
+    )
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class SampleView(APIView):
+    @extend_schema(
+        operation_id="training_jobs_sample",
+        tags=TAGS,
+        summary="A picture that a job's model made at a step",
+        responses={(200, "image/png"): OpenApiTypes.BINARY, (200, "image/jpeg"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, job_id: int, step: int) -> HttpResponseBase:
+        return downloads.picture(*samples.picture(find(request, job_id), step))
 
 
 class LineageView(APIView):

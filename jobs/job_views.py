@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from common import wording
+from common import downloads, wording
 from common.access import get_visible
 from common.downloads import download
 from common.errors import ProblemError
@@ -20,7 +20,7 @@ from datasets.gating import gates
 from datasets.models import Modality
 from datasets.overview import holds_text_out
 from engine.catalogue import RECIPES, config_class
-from jobs import control, logs, metrics, pictures, placing, presentation, questions
+from jobs import control, logs, metrics, pictures, placing, presentation, questions, samples
 from jobs.models import Job
 from jobs.places import Move
 from jobs.queue_views import moved
@@ -117,6 +117,12 @@ def log(request: HttpRequest, pk: int) -> HttpResponse:
 def log_file(request: HttpRequest, pk: int) -> HttpResponseBase:
     found = _find(request, pk)
     return download(request, logs.export(found), "text/plain; charset=utf-8", f"job-{found.pk}.log")
+
+
+@require_safe
+def sample(request: HttpRequest, pk: int, step: int) -> HttpResponse:
+    """A picture that the model made at a step."""
+    return downloads.picture(*samples.picture(_find(request, pk), step))
 
 
 def _find(request: HttpRequest, pk: int) -> Job:

@@ -186,7 +186,7 @@ class Job(models.Model):
     rate = models.FloatField(null=True, blank=True, help_text="Examples per second.")
     step_seconds = models.FloatField(null=True, blank=True, help_text="Smoothed seconds per step.")
     figures = models.JSONField(default=dict, blank=True, help_text="Latest use of device, CPU and memory.")
-    sample = models.TextField(blank=True, help_text="The latest text that the model made.")
+    sample = models.TextField(blank=True, help_text="What the model made last, in words; see also JobSample.")
     progress_at = models.DateTimeField(null=True, blank=True)
     spent_seconds = models.FloatField(default=0, help_text="Running time of attempts that have ended.")
 
@@ -487,6 +487,28 @@ class ProgressSummary(models.Model):
 
     class Meta:
         ordering = ["series", "bucket"]
+
+
+class JobSample(models.Model):
+    """What the model made at a step. The latest few of a job are kept, see jobs.samples."""
+
+    class Kind(models.TextChoices):
+        TEXT = "text", "Text"
+        IMAGE = "image", "Picture"
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="samples", db_index=False)
+    step = models.BigIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    text = models.TextField(blank=True)
+    data = models.BinaryField(null=True, help_text="The picture's file.")
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["job", "-step"]
+        constraints = [models.UniqueConstraint(fields=["job", "step"], name="job_sample_step_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} at step {self.step}"
 
 
 class LogLine(models.Model):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from jobs import logs, overview, presentation
+from jobs import logs, overview, presentation, samples
 from jobs.lineage import lineage
 from jobs.models import Job
 from jobs.reasons import waiting_reason, waiting_reasons
@@ -63,7 +63,7 @@ def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, An
         }
     if "progress" in parts:
         context |= {"figures": presentation.device_figures(job), "spoken": presentation.announcement(job)}
-        context["summary"] = presentation.chart_summary(job)
+        context |= {"summary": presentation.chart_summary(job), "slow_data": presentation.slow_data(job)}
     if "events" in parts:
         context |= {
             "events": job.events.select_related("actor").order_by("-sequence")[:EVENTS],
@@ -72,6 +72,8 @@ def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, An
         }
     if "attempts" in parts:
         context["attempts"] = job.attempts.select_related("slot__node").order_by("-number")[:ATTEMPTS]
+    if "sample" in parts:
+        context["samples"] = list(samples.listed(job))
     if "report" in parts and job.model_version is not None:
         context["report"] = report_of(job.model_version)
     if "log" in parts:

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from common import wording
+from engine.catalogue import RECIPES, config_class
 from jobs.models import Attempt, Job, MetricSeries, ProgressRow
 from jobs.needs import Needs
+from jobs.progress import WAITING
 from jobs.states import REQUEST_RANK, Priority, Request, Status
 
 SPARK_POINTS = 48
+MUCH_WAITING = 0.2  # share of the training time in which the device waits for data
+# Settings that decide how long a batch takes to be made ready, with what helps.
+DATA_CURES = {
+    "workers": "more", "loaders": "more", "augmentation": "less", "image_size": "a smaller", "frames": "fewer",
+    "batch_size": "a larger",
+}  # fmt: skip
 NAMED = 4  # jobs that a dialog names
 
 
@@ -180,7 +188,22 @@ def device_figures(job: Job) -> list[tuple[str, str]]:
         shown.append(("CPU", f"{cpu:.0f} %"))
     if (memory := given.get("system/memory_bytes")) is not None:
         shown.append(("Memory", wording.size(memory)))
+    if (share := given.get(WAITING)) is not None:
+        shown.append(("Waiting for data", f"{100 * share:.0f} %"))
     return shown
+
+
+def slow_data(job: Job) -> str:
+    """What to change when a running job's device waits for its data; empty when it does not."""
+    share = (job.figures or {}).get(WAITING)
+    if job.status != Status.RUNNING or share is None or share <= MUCH_WAITING:
+        return ""
+    fields = config_class(job.recipe).model_fields if job.recipe in RECIPES else {}
+    cures = [f"{words} '{fields[name].title}'" for name, words in DATA_CURES.items() if name in fields]
+    advice = (
+        f"To speed it up, start it with {' or '.join(cures)}." if cures else "A node with more cores would be faster."
+    )
+    return f"For {100 * share:.0f} % of the time the device waits for data to be made ready. {advice}"
 
 
 def sparklines(jobs: Iterable[Job], name: str = "train/loss") -> dict[int, list[float]]:

@@ -21,8 +21,9 @@ from django.db.models.functions import Now
 
 from common.push import publish
 from common.wording import storable
+from jobs import samples
 from jobs.lifecycle import StaleAttemptError
-from jobs.models import Attempt, Checkpoint, Job, LogLine, MetricSeries, ProgressRow
+from jobs.models import Attempt, Checkpoint, Job, JobSample, LogLine, MetricSeries, ProgressRow
 from jobs.states import Status
 
 BUCKET = 512
@@ -31,6 +32,7 @@ MAX_LOG_LINES = 100_000
 MAX_LINE = 4_000
 MARK_SECONDS = 0.5
 MARKS = 120
+WAITING = "run/waiting_share"  # of an evaluation
 Row = tuple[int, int, float | None, float]  # series, step, value, Unix time
 
 
@@ -41,10 +43,11 @@ class Batch:
     rows: list[tuple[str, int, float | None, float]] = field(default_factory=list)  # metric, step, value, Unix time
     lines: list[tuple[float, str, str]] = field(default_factory=list)  # Unix time, level, text
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
     columns: dict[str, Any] = field(default_factory=dict)  # of the job
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.lines or self.checkpoints or self.columns)
+        return bool(self.rows or self.lines or self.checkpoints or self.samples or self.columns)
 
 
 class ProgressWriter:
@@ -60,6 +63,7 @@ class ProgressWriter:
         self.series: dict[str, int] = {}
         self.marks: deque[tuple[int, float]] = deque(maxlen=MARKS)  # steps and their Unix times, MARK_SECONDS apart
         self.step_seconds: float | None = None
+        self.waiting: dict[str, float | None] = {}  # the latest share of time in which the device waited for data
 
     def step(self, event: dict[str, Any]) -> None:
         """Take a step's report."""
@@ -80,10 +84,18 @@ class ProgressWriter:
         self._rows(event["step"], event["time"], event["metrics"])
         if "validation/loss" in event["metrics"]:
             self.batch.columns["validation_loss"] = finite(event["metrics"]["validation/loss"])
+        if WAITING in event["metrics"]:
+            self.waiting = {WAITING: finite(event["metrics"][WAITING])}
 
     def figures(self, figures: dict[str, float]) -> None:
         """Take the latest use of device, CPU and memory."""
-        self.batch.columns["figures"] = {name: finite(value) for name, value in figures.items()}
+        self.batch.columns["figures"] = {name: finite(value) for name, value in figures.items()} | self.waiting
+
+    def sample(self, event: dict[str, Any]) -> None:
+        """Take what the model made. InvalidInputError for a picture that can't be kept."""
+        made = samples.read(event)
+        self.batch.samples.append(made)
+        self.batch.columns["sample"] = samples.in_words(made)
 
     def log(self, text: str, level: str = "info", at: float | None = None) -> None:
         """Take output, line by line; beyond 100,000 lines of a job the rest is left out, and a line says so."""
@@ -142,6 +154,7 @@ class ProgressWriter:
             )
             cursor.execute(_SUMMARISE, [series, bucket * BUCKET])
         Checkpoint.objects.filter(job_id=self.job_id, step__gt=step).delete()
+        JobSample.objects.filter(job_id=self.job_id, step__gt=step).delete()
         publish(f"job.{self.job_id}")
 
     def _rows(self, step: int, at: float, metrics: dict[str, Any]) -> None:
@@ -180,6 +193,7 @@ class ProgressWriter:
             batch.rows + self.batch.rows,
             batch.lines + self.batch.lines,
             batch.checkpoints + self.batch.checkpoints,
+            batch.samples + self.batch.samples,
             batch.columns | self.batch.columns,
         )
 
@@ -209,6 +223,7 @@ class ProgressWriter:
         self._write_rows([(self.series[name], *rest) for name, *rest in batch.rows])
         self._write_lines(batch.lines)
         self._write_checkpoints(batch.checkpoints)
+        samples.write(self.job_id, batch.samples)
         publish(f"job.{self.job_id}", f"jobs.{self.owner_id}", "jobs.all")
         return counted[0]
 

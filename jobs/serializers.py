@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field, inline_serializer
 from rest_framework import serializers
 
 from common.numbers import finite
-from jobs.models import Attempt, Checkpoint, Dependency, Job, JobEvent, LogLine
+from jobs.models import Attempt, Checkpoint, Dependency, Job, JobEvent, JobSample, LogLine
 from jobs.needs import DEVICES, MAX_DEVICES
 from jobs.reasons import places_of, waiting_reasons
 
@@ -209,6 +210,20 @@ class CurveSerializer(serializers.Serializer):
     points = PointSerializer(many=True, required=False)
     total_points = serializers.IntegerField(required=False)
     names = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class SampleSerializer(serializers.ModelSerializer):
+    kind = serializers.CharField(help_text="text or image.")
+    picture = serializers.SerializerMethodField(help_text="Where a picture is; null for a text.")
+
+    class Meta:
+        model = JobSample
+        fields = ["step", "kind", "text", "picture", "at"]
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.CharField(allow_null=True))
+    def get_picture(self, sample: JobSample) -> str | None:
+        return reverse("api-job-sample", args=[sample.job_id, sample.step]) if sample.kind == "image" else None
 
 
 class LogLineSerializer(serializers.ModelSerializer):

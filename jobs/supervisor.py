@@ -18,7 +18,6 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from common.errors import ProblemError
 from common.files import store
 from common.paths import warm_socket
-from common.wording import storable
 from datasets.models import DatasetVersion
 from engine.files import is_disk_full
 from engine.launch import Trainer, start_time_of, start_trainer
@@ -218,7 +217,7 @@ class Supervisor:
                 self._started(event)
                 return  # nobody waits for it: what follows at once is written with it
             case Event.SAMPLE:
-                writer.set(sample=storable(str(event["text"]))[:4000])
+                self._sampled(event)
             case Event.CHECKPOINT:
                 writer.checkpoint(event)
                 writer.log(f"Step {event['step']:,}: checkpoint of {event['bytes'] / 2**20:.1f} MiB saved.")
@@ -230,6 +229,12 @@ class Supervisor:
                 self.last_event = event
                 return  # the last word: it is written with the end
         self.next_flush = min(self.next_flush, time.monotonic() + GATHER_SECONDS)
+
+    def _sampled(self, event: dict[str, Any]) -> None:
+        try:
+            self.writer.sample(event)
+        except ProblemError as error:
+            self.writer.log(f"Step {event['step']:,}: {error.message} {error.hint}", "warning")
 
     def _plan(self, event: dict[str, Any]) -> None:
         per_epoch = event.get("steps_per_epoch")

@@ -33,7 +33,7 @@ from registry.serializers import (
     PredictFilesInput,
     PredictInput,
     PredictionSerializer,
-    ReportSerializer,
+    VersionReportSerializer,
     VersionSerializer,
 )
 from registry.versions import listed
@@ -143,7 +143,7 @@ class ReportView(APIView):
         tags=["models"],
         summary="What the last evaluation of a version showed",
         description="Pictures of a block are files of the version.",
-        responses=ReportSerializer,
+        responses=VersionReportSerializer,
     )
     def get(self, request: Request, version_id: int) -> Response:
         report = report_of(find(request, version_id))

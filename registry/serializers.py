@@ -80,7 +80,7 @@ class PredictionSerializer(serializers.Serializer):
     latency_ms = serializers.FloatField()
 
 
-class ReportSerializer(serializers.Serializer):
+class VersionReportSerializer(serializers.Serializer):
     blocks = serializers.ListField(
         child=serializers.DictField(),
         help_text="In order; `kind` is figures, table, matrix, bars, lines, texts or pictures, see engine/report.py.",

@@ -26,7 +26,7 @@ from history.models import Session
 from history.recording import record_reported
 from jobs import blueprints, schedules
 from jobs.creation import create_job
-from jobs.models import Attempt, Checkpoint, Job, LogLine, MetricSeries, Node, ProgressRow, Slot
+from jobs.models import Attempt, Checkpoint, Job, JobSample, LogLine, MetricSeries, Node, ProgressRow, Slot
 from jobs.queue import Owner, claim
 from performance.recording import record
 from registry import versions
@@ -92,6 +92,7 @@ def report(job: Job, steps: int = 20, name: str = "train/loss") -> None:
     LogLine.objects.create(job=job, number=1, at=now, text="marker-log line one")
     LogLine.objects.create(job=job, number=2, at=now, text="line two")
     Job.objects.filter(pk=job.pk).update(log_lines=2)
+    JobSample.objects.create(job=job, step=10, kind="image", data=png(), at=now)
     Checkpoint.objects.create(job=job, step=10, attempt_number=1, name="step-00000010", bytes=5, at=now)
 
 
@@ -150,6 +151,7 @@ class World:
             "item_id": self.item.pk,
             "edit_id": self.edit.pk,
             "job_id": self.job.pk,
+            "step": 10,
             "model_id": self.version.model_id,
             "version_id": self.version.pk,
             "name": "config.json",

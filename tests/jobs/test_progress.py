@@ -197,9 +197,7 @@ def test_a_database_that_goes_away_during_a_copy_is_told_as_such(writer, running
 
 
 def test_a_sample_with_bytes_that_no_text_column_holds_is_kept(writer, running):
-    from common.wording import storable
-
-    writer.set(sample=storable("a\x00b\ud800c"))
+    writer.sample({"step": 3, "kind": "text", "text": "a\x00b\ud800c"})
     writer.flush()
     assert Job.objects.get().sample == "a\ufffdb?c"
 

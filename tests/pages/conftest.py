@@ -47,6 +47,7 @@ def pages(world, node):
         "job": f"/jobs/{world.job.pk}",
         "job-log": f"/jobs/{world.job.pk}/log?log=marker",
         "job-log-file": f"/jobs/{world.job.pk}/log.txt",
+        "job-sample": f"/jobs/{world.job.pk}/samples/10",
         "job-action": f"/jobs/{world.job.pk}/cancel",
         "datasets": "/datasets",
         "dataset-new": "/datasets/new",
