@@ -25,6 +25,7 @@ BUILT_IN = (
     "text_generation",
     "image_classification",
     "image_generation",
+    "table_baseline",
     "simulate",
 )
 ENTRY_POINTS = "trainhub.recipes"

@@ -1,0 +1,13 @@
+from engine.recipe import Recipe
+
+RECIPE = Recipe(
+    name="table-baseline",
+    title="Table: expected value from drivers",
+    summary="Learns a column of a table from the others: boosted trees beside a linear model; a number or a class.",
+    modality="table",
+    config="engine.recipes.table_baseline.config.TableBaselineConfig",
+    trainer="engine.recipes.table_baseline.trainer.build",
+    predictor="engine.recipes.table_baseline.predictor.TableBaselinePredictor",
+    output="values",
+    processes=False,
+)
