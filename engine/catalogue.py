@@ -24,6 +24,7 @@ __all__ = ["PROBLEMS", "RECIPES", "Recipe", "check_config", "config_class", "exp
 BUILT_IN = (
     "text_generation",
     "image_classification",
+    "audio_classification",
     "image_generation",
     "table_baseline",
     "simulate",

@@ -29,14 +29,17 @@ from engine.task import Context, Plan
 from engine.training import TorchTask, check_batch, count_parameters
 
 EVALUATION_BATCH = 256
+# Looking at the validation part after each of many short epochs would cost nearly as much as training.
+EVALUATIONS = 30
 AUTO_STEPS = 1200
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the data: inputs (items, …) as they are kept, and the class number of each (items,)."""
+    """A part of the data: inputs (items, …) as they are kept, and the class number of each (items,). Inputs are
+    a tensor, or anything else that has a device and is indexed as one."""
 
-    inputs: torch.Tensor
+    inputs: Any
     labels: torch.Tensor
 
     def __len__(self) -> int:
@@ -94,7 +97,7 @@ class ClassificationTask(TorchTask):
             parameters=count_parameters(model),
             train_items=self.count,
             validation_items=len(parts.validation),
-            evaluate_every=self.steps_per_epoch,
+            evaluate_every=self.steps_per_epoch * math.ceil(epochs / EVALUATIONS),
         )
         super().__init__(context, device, model, plan, config.weight_decay, config.gradient_clip)
         self.warmup = int(config.warmup_ratio * steps)
@@ -105,7 +108,7 @@ class ClassificationTask(TorchTask):
         self.seen: dict[str, np.ndarray] = {}  # probabilities of the last evaluation, by part
 
     @abstractmethod
-    def ready(self, inputs: torch.Tensor) -> Any:
+    def ready(self, inputs: Any) -> Any:
         """Inputs as they are kept → what the network takes, on the device."""
 
     def vary(self, batch: Any, index: int, share: slice, whole: int) -> Any:
@@ -116,6 +119,10 @@ class ClassificationTask(TorchTask):
     def logits(self, batch: Any) -> torch.Tensor:
         """The network's answer, (batch, classes)."""
         return self.model(batch)
+
+    def answer(self, inputs: Any) -> torch.Tensor:
+        """The same for inputs as they are kept, when it is judged: a recipe may look at several parts of each."""
+        return self.logits(self.ready(inputs))
 
     def about(self) -> dict[str, Any]:
         """What the recipe's predictor needs beside weights and class names."""
@@ -182,7 +189,7 @@ class ClassificationTask(TorchTask):
                 self.context.breathe()
                 rows = slice(start, min(start + self.evaluation_batch, mine.stop))
                 with self.device.autocast():
-                    logits = self.logits(self.ready(part.inputs[rows]))
+                    logits = self.answer(part.inputs[rows])
                 found[rows] = logits.float().log_softmax(1).double().cpu()
             return found.view(-1)
 

@@ -1,0 +1,117 @@
+"""Settings of sound classification."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.config import (
+    Precision,
+    RecipeConfig,
+    accumulation_setting,
+    deterministic_setting,
+    precision_setting,
+    setting,
+)
+
+Auto = Literal["auto"]
+
+
+class AudioClassificationConfig(RecipeConfig):
+    """A convolutional network on log-mel spectra, from scratch: spoken words, sounds of machines, animals or places,
+    from some ten recordings a class on, each file of one class. It is judged by the recordings of the validation part,
+    and at the end by those of the test part. When new speakers or new machines are to be understood, freeze the version
+    with a split by group, so that no speaker is in two parts: accuracies on known speakers are far higher. It says
+    nothing of where in a recording a sound is, and finds one class only."""
+
+    epochs: Auto | Annotated[int, Field(ge=1, le=10_000)] = setting(
+        "auto",
+        "Epochs",
+        "How often each recording is heard. Auto: about 1,200 updates, at least 10 epochs. Raise it when the "
+        "validation accuracy is still rising at the end.",
+    )
+    batch_size: int = setting(
+        32,
+        "Batch size",
+        "Recordings per step. Larger is steadier and uses a GPU better; smaller needs less memory.",
+        ge=2,
+        le=4096,
+    )
+    learning_rate: float = setting(
+        2e-3, "Learning rate", "Highest size of an update. Lower it when the loss jumps.", gt=0, le=1
+    )
+    augmentation: Literal["none", "light", "strong"] = setting(
+        "strong",
+        "Augmentation",
+        "Random changes of the training recordings: where they begin, speed and pitch, the voice's build, loudness by "
+        "pitch, noise, and parts of the spectrum left out. Strong: for voices and devices that were never heard. "
+        "Light: when the same ones are heard later, or pitch and speed tell the classes apart.",
+    )
+    label_smoothing: float = setting(
+        0.1,
+        "Label smoothing",
+        "Keeps the model from being too sure of itself. Lower it when probabilities look too timid.",
+        ge=0,
+        lt=0.5,
+    )
+    seconds: Auto | Annotated[float, Field(ge=0.05, le=60)] = setting(
+        "auto",
+        "Length (seconds)",
+        "How much of a recording is heard at once. Auto: all of nearly every recording, at most 5 seconds. Longer "
+        "recordings are cut at random places in training, and heard at several places when they are judged.",
+        "Model",
+    )
+    sample_rate: Auto | Annotated[int, Field(ge=2000, le=48_000)] = setting(
+        "auto",
+        "Samples per second",
+        "All recordings are brought to this rate. Auto: that of the recordings, at most 16,000. Raise it when what "
+        "matters is above 8 kHz, such as bats or birds.",
+        "Model",
+    )
+    mels: Auto | Annotated[int, Field(ge=8, le=256)] = setting(
+        "auto",
+        "Bands",
+        "Bands of pitch in the spectrum. Auto: 40 for rates up to 8,000, otherwise 64.",
+        "Model",
+    )
+    width: Auto | Annotated[int, Field(ge=4, le=512)] = setting(
+        "auto",
+        "Width",
+        "Feature maps of the first stage; each stage doubles them. Auto: by the number of recordings.",
+        "Model",
+    )
+    depth: int = setting(3, "Depth", "Stages of the network; each halves the spectrum.", "Model", ge=1, le=6)
+    dropout: float = setting(
+        0.3, "Dropout", "Share of features left out at random before the last layer.", "Model", ge=0, lt=1
+    )
+    warmup_ratio: float = setting(
+        0.05,
+        "Warm-up (share of steps)",
+        "Share of the run over which the learning rate rises from zero.",
+        "Advanced",
+        ge=0,
+        le=0.5,
+    )
+    minimum_learning_rate_ratio: float = setting(
+        0.01,
+        "Final learning rate (ratio)",
+        "The learning rate falls along a cosine to this share of its highest value.",
+        "Advanced",
+        ge=0,
+        le=1,
+    )
+    weight_decay: float = setting(
+        0.05, "Weight decay", "Pulls weights towards zero; limits overfitting.", "Advanced", ge=0, le=10
+    )
+    gradient_clip: float = setting(
+        1.0,
+        "Gradient clip",
+        "Gradients longer than this are shortened to it; 0 turns it off.",
+        "Advanced",
+        ge=0,
+        le=1000,
+    )
+    accumulate: int = accumulation_setting()
+    precision: Precision = precision_setting()
+    deterministic: bool = deterministic_setting()
