@@ -11,11 +11,12 @@ from common.errors import NotFoundError
 from common.pages import partial
 from common.push import Message
 from datasets import overview
-from datasets.items import edits
+from datasets.items import edits, usage
 from datasets.models import Dataset, Refusal
 
 IMPORTS = 10
 EDITS = 8
+VERSIONS = 8
 OLDER = 100  # imports before those that are named when they set files aside
 REFUSALS = 8
 # The items themselves, their filter and the split depend on what the viewer typed: the page asks for them again.
@@ -24,7 +25,7 @@ PARTS = {
     "dataset-classes": "datasets/_classes.html",
     "dataset-imports": "datasets/_imports.html",
     "dataset-edits": "datasets/_edits.html",
-    "dataset-versions": "datasets/_versions.html",
+    "dataset-versions": "datasets/_versions_short.html",
 }
 
 
@@ -42,8 +43,8 @@ def context(dataset: Dataset) -> dict[str, Any]:
         "most": max((entry.count for entry in labels), default=1),
         "imports": [{"source": source, "refusals": refusals.get(source.pk, [])} for source in latest],
         "older": overview.imports(dataset).filter(set_aside__gt=0, pk__lt=latest[-1].pk)[:OLDER] if latest else [],
-        "edits": edits.recent(dataset)[:EDITS],
-        "versions": dataset.versions.order_by("-number")[:20],
+        "edits": usage.named(edits.recent(dataset)[:EDITS]),
+        "versions": dataset.versions.order_by("-number")[:VERSIONS],
     }
 
 

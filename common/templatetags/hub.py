@@ -120,8 +120,8 @@ def elided(page: Page) -> list[int | str]:
 
 @register.simple_tag(takes_context=True)
 def here(context: RequestContext, *prefixes: str) -> str:
-    """aria-current for the navigation entry that the present page lies under."""
-    path = context["request"].path if "request" in context else ""
+    """aria-current for the navigation entry that the present page lies under; a view may say another `section`."""
+    path = context.get("section") or (context["request"].path if "request" in context else "")
     inside = any(path == prefix or (prefix != "/" and path.startswith(f"{prefix}/")) for prefix in prefixes)
     return SafeString(' aria-current="page"') if inside else ""
 

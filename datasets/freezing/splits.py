@@ -31,11 +31,11 @@ from datasets.models import Item
 TRAIN, VALIDATION, TEST = PARTS = ("train", "validation", "test")
 CONTENT, GROUP, STRATIFIED, TIME, GIVEN = RULES = ("content", "group", "stratified", "time", "given")
 RULE_WORDS = {
-    CONTENT: "By content: each item by its own hash",
-    GROUP: "By group: a group stays together",
-    STRATIFIED: "Stratified: every class in each part",
-    TIME: "By time: the newest are for testing",
-    GIVEN: "As given: each item's metadata say it",
+    CONTENT: "By content, item by item",
+    GROUP: "By group, kept together",
+    STRATIFIED: "Stratified by class",
+    TIME: "By time, newest for testing",
+    GIVEN: "As given in the metadata",
 }
 KEY = "split"  # of the metadata, where no other one is named
 MAX_KEY = 200

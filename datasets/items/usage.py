@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 
 from common.access import visible
-from datasets.models import DatasetVersion, EditedItem, Item, Subject
+from datasets.models import DatasetVersion, Edit, EditedItem, Item, Subject
 
 LOOKED_ITEMS = 20_000  # items of a version whose manifest is looked through for one page
 VERSIONS = 5
@@ -37,8 +38,16 @@ def subjects(user: AbstractBaseUser) -> list[Subject]:
 
 def changes(item: Item) -> list[EditedItem]:
     """The latest edits of the item."""
-    rows = EditedItem.objects.filter(item=item).select_related("edit", "edit__by").order_by("-edit")
+    rows = EditedItem.objects.filter(item=item).select_related("edit", "edit__by").order_by("-edit_id")
     return list(rows.defer("before", "edit__by__password")[:10])
+
+
+def named(edits: Iterable[Edit]) -> list[dict[str, Any]]:
+    """The edits, each with the item that it changed where it is a single one that is still there."""
+    found = list(edits)
+    single = EditedItem.objects.filter(edit__in=[edit.pk for edit in found if edit.count == 1])
+    items = {row["edit"]: row for row in single.values("edit", "item", "item__name")}
+    return [{"edit": edit, "item": items.get(edit.pk)} for edit in found]
 
 
 def _jobs(version: DatasetVersion) -> list[dict[str, Any]]:

@@ -191,8 +191,8 @@ def _content(form: QueryDict) -> dict[str, Any]:
 
 
 def _question(request: HttpRequest, dataset: Dataset, wanted: filters.Filters, field: str, value: Any) -> HttpResponse:
-    counted = browse.total(dataset, wanted)
-    what = {"aside": "Set aside" if value else "Take back"}.get(field, f"Change the {field} of")
+    counted, word = browse.total(dataset, wanted), FIELD_WORDS[field].lower()
+    what = {"aside": "Set aside" if value else "Take back"}.get(field, f"Change the {word} of")
     lines = [
         f"{counted} item{'s' * (str(counted) != '1')} fit your filters."
         + ("" if counted.exact else " How many exactly is said when it is done.")
@@ -200,7 +200,7 @@ def _question(request: HttpRequest, dataset: Dataset, wanted: filters.Filters, f
     if field == "aside" and value:
         lines.append("Items that are set aside stay in the dataset, and no job is trained on them.")
     elif field != "aside":
-        lines.append(f"Their {field} becomes '{value}'." if value else f"Their {field} is taken away.")
+        lines.append(f"Their {word} becomes '{value}'." if value else f"Their {word} is taken away.")
     lines.append("It can be undone, item by item.")
     context = {
         "title": f"{what} all that fit?", "lines": lines, "action": reverse("dataset-items-edit", args=[dataset.pk]),
@@ -227,7 +227,8 @@ def _told(made: Edit) -> str:
             if made.value
             else f"{items} taken back."
         )
-    return f"{items}: {made.field} " + (f"is now '{str(made.value)[:60]}'." if made.value else "taken away.")
+    word = FIELD_WORDS[made.field].lower()
+    return f"{items}: {word} " + (f"is now '{str(made.value)[:60]}'." if made.value else "taken away.")
 
 
 def _undone(undone: Undone) -> str:

@@ -31,6 +31,15 @@ class Reason:
         return self.check.code
 
 
+@dataclass(frozen=True)
+class Bar:
+    """How many items are worth from `low` to `high`."""
+
+    low: int
+    high: int
+    count: int
+
+
 @dataclass
 class Report:
     """All that the page says first."""
@@ -50,10 +59,11 @@ class Report:
         return sum(self.histogram)
 
     @property
-    def bars(self) -> list[tuple[str, int]]:
-        """(range, items), the best first."""
-        ends = [f"{10 * place}–{10 * place + 9}" for place in range(BINS - 1)] + ["90–100"]
-        return list(zip(ends, self.histogram, strict=True))[::-1]
+    def bars(self) -> list[Bar]:
+        """The histogram from its best end."""
+        ends = [10 * place + 9 for place in range(BINS - 1)] + [100]
+        made = [Bar(10 * place, ends[place], count) for place, count in enumerate(self.histogram)]
+        return made[::-1]
 
 
 def of(dataset: Dataset) -> Report:

@@ -97,6 +97,7 @@ def _go_on(request: HttpRequest, dataset: Dataset, after: int) -> HttpResponse:
 
 
 def _context(request: HttpRequest, dataset: Dataset, after: int) -> dict[str, Any]:
+    owns = dataset.owner_id == request.user.pk or request.user.is_staff
     found = reviews.upcoming(dataset, request.user, 1 + AHEAD, after)
     states = reviews.states(dataset)
     item, ahead = (found[0], found[1:]) if found else (None, [])
@@ -104,7 +105,8 @@ def _context(request: HttpRequest, dataset: Dataset, after: int) -> dict[str, An
     return {
         "dataset": dataset, "item": item, "states": states, "total": sum(states.values()),
         "decided": sum(states.values()) - states["none"], "waiting": reviews.waiting_count(dataset, request.user),
-        "counted": reviews.COUNTED, "owns": dataset.owner_id == request.user.pk or request.user.is_staff,
+        "counted": reviews.COUNTED, "owns": owns,
+        "section": "" if owns else reverse("reviews"),
         "shown": shown, "text": _opening(item) if item and shown == Modality.TEXT else None,
         "votes": _votes(item) if item else [],
         "ahead": [_address(dataset, row) for row in ahead if dataset.modality == Modality.IMAGE],

@@ -118,14 +118,20 @@ def aside(code: str) -> str:
 
 @register.filter
 def told(edit: Edit) -> str:
-    """An edit as a sentence: '3 items: class is now cats.'"""
+    """An edit as a sentence: '3 items: class 'cats''."""
     items = f"{edit.count:,} item{'s' * (edit.count != 1)}"
+    return f"{items} {change(edit)}" if edit.field == "aside" else f"{items}: {change(edit)}"
+
+
+@register.filter
+def change(edit: Edit) -> str:
+    """What an edit did to its items: 'class 'cats'', 'set aside'."""
     if edit.field == "aside":
-        return f"{items} set aside" if edit.value else f"{items} taken back"
+        return "set aside" if edit.value else "taken back"
     word = reasons.FIELD_WORDS[edit.field].lower()
     if isinstance(edit.value, str) and edit.field != "content":
-        return f"{items}: {word} '{edit.value[:60]}'" if edit.value else f"{items}: {word} taken away"
-    return f"{items}: {word} changed"
+        return f"{word} '{edit.value[:60]}'" if edit.value else f"{word} taken away"
+    return f"{word} changed"
 
 
 @register.filter

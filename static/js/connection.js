@@ -74,6 +74,13 @@
     if (event.target.closest(".btn-close-toast")) event.target.closest(".note").remove();
     if (event.target.id === "dialog") closeDialog();
   });
+  // A way back that was taken leads nowhere a second time: the toast that offers it goes.
+  document.addEventListener("htmx:after:request", (event) => {
+    const { request, response } = event.detail.ctx;
+    if (request.method !== "POST" || !(response?.status < 400)) return;
+    const { pathname } = new URL(request.action, window.location.href);
+    for (const form of document.querySelectorAll("#toasts form")) if (form.getAttribute("action") === pathname) form.closest(".note").remove();
+  });
   document.addEventListener("htmx:after:request", (event) => {
     if (event.target.closest?.("#dialog") && event.detail.ctx.request.method === "POST") closeDialog();
   });

@@ -2,22 +2,42 @@
 (() => {
   "use strict";
   let last = null;
+  const elsewhere = new Set(); // items that were chosen on pages before and after this one
 
   const form = () => document.querySelector("[data-choose]");
-  const boxes = () => [...(form()?.querySelectorAll('input[name="item"]') ?? [])];
+  const boxes = () => [...(form()?.querySelectorAll('input[name="item"][type=checkbox]') ?? [])];
   const count = () => {
     const known = form();
     if (!known) return;
     const all = boxes();
     const chosen = all.filter((box) => box.checked).length;
     const every = known.querySelector('input[name="all"]').checked;
-    known.querySelector("[data-chosen]").textContent = every ? "All that fit" : chosen ? `${chosen} chosen` : "None chosen";
+    const sum = chosen + elsewhere.size;
+    const others = elsewhere.size ? `, ${elsewhere.size} of them not on this page` : "";
+    known.querySelector("[data-chosen]").textContent = every ? "All that fit are chosen" : sum ? `${sum} chosen${others}` : "None chosen";
+    known.querySelector("[data-elsewhere]").replaceChildren(...[...elsewhere].map((item) => {
+      const field = document.createElement("input");
+      Object.assign(field, { type: "hidden", name: "item", value: item });
+      return field;
+    }));
     const whole = known.querySelector("[data-choose-all]");
     whole.checked = chosen > 0 && chosen === all.length;
     whole.indeterminate = chosen > 0 && chosen < all.length;
-    known.classList.toggle("has-chosen", chosen > 0 || every);
+    known.classList.toggle("has-chosen", sum > 0 || every);
+  };
+  // What is chosen stays chosen while one looks at other pages of the list.
+  let left = false;
+  const leave = () => {
+    for (const box of boxes()) if (box.checked) elsewhere.add(box.value);
+    left = true;
+  };
+  const arrive = () => {
+    if (left) for (const box of boxes()) box.checked = elsewhere.delete(box.value);
+    left = false;
+    count();
   };
   const clear = () => {
+    elsewhere.clear();
     for (const box of form()?.querySelectorAll("input[type=checkbox]") ?? []) box.checked = false;
     last = null;
     count();
@@ -40,7 +60,8 @@
     if (event.target.matches("[data-choose-all]")) boxes().forEach((box) => { box.checked = event.target.checked; });
     count();
   });
-  document.addEventListener("htmx:after:swap", count);
+  document.addEventListener("htmx:before:swap", (event) => { if (form() && event.detail.tasks.some((task) => task.target?.id === "list")) leave(); });
+  document.addEventListener("htmx:after:swap", arrive);
   // What was done with the chosen items is done: the next choice begins anew. A question keeps the choice; whether one was
   // asked is seen once the answer is in the page, and by then a dialog that was answered is gone from it.
   const done = (event) => {

@@ -47,7 +47,7 @@ def test_all_that_fit_are_changed_after_a_question(signed_in, newcomers_hub, pic
     dialog = page.locator("#dialog")
     dialog.get_by_text("2 items fit your filters").wait_for()
     dialog.get_by_test_id("confirm").click()
-    page.get_by_text("2 items: label is now 'three'").wait_for()
+    page.get_by_text("2 items: class is now 'three'").wait_for()
     page.locator("#dataset-classes").get_by_text("three").wait_for()
     assert newcomers_hub.get(f"/datasets/{pictures}/items?label=three")["count"] == 2
 

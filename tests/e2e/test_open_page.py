@@ -92,3 +92,16 @@ def test_a_long_name_without_spaces_makes_no_page_wider_than_the_window(signed_i
         page.goto(address)
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, address
+
+
+def test_an_open_page_says_that_its_dataset_was_deleted(signed_in, newcomers_hub):
+    page, hub = signed_in, newcomers_hub
+    made = hub.post("/datasets", {"name": "Short-lived", "modality": "text"})["id"]
+    page.goto(f"/datasets/{made}")
+    page.get_by_text("No items yet").wait_for()
+    hub.call("DELETE", f"/datasets/{made}")
+    expect(page.locator("#gone")).to_contain_text("This dataset was deleted")
+    page.wait_for_timeout(2500)  # longer than a lost stream takes to be spoken of
+    expect(page.locator("#connection")).to_be_hidden()
+    page.locator("#gone a").click()
+    page.wait_for_url("**/datasets")

@@ -93,7 +93,7 @@ def test_chosen_items_are_changed_and_the_toast_offers_to_undo(page, pictures):
     assert page.post(address, {"action": "aside"}, headers=HTMX).status_code == 400
     assert page.post(address, {"item": ids, "action": "eat"}, headers=HTMX).status_code == 400
     whole = page.post(address, {"item": ids[:1], "action": "label", "to_label": "wolves"}, follow=True)
-    assert "1 item: label is now" in html(whole)
+    assert "1 item: class is now" in html(whole)
 
 
 def test_all_that_fit_are_changed_after_a_question_that_says_how_many(page, pictures):
@@ -106,7 +106,7 @@ def test_all_that_fit_are_changed_after_a_question_that_says_how_many(page, pict
     assert pictures.items.filter(aside="by_hand", label="cats").count() == 30
     rename = {"all": "1", "label": "dogs", "action": "label", "to_label": "wolves"}
     asked = html(page.post(address, rename, headers=HTMX))
-    assert "30 items: label is now" in html(page.post(address, confirmation(asked), headers=HTMX))
+    assert "30 items: class is now" in html(page.post(address, confirmation(asked), headers=HTMX))
     assert pictures.items.filter(label="wolves").count() == 30
 
 
