@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from engine import sockets
 from engine.protocol import EngineError, FailureCode
 
 CONNECT_SECONDS = 1.0
+Given = str | bytes | list[dict[str, Any]]
 ATTEMPTS = 4  # a model process may leave, idle, just when it is asked
 
 
@@ -40,12 +42,13 @@ def predict(
     artifact: Path,
     recipe: str,
     key: str,
-    inputs: Sequence[str | bytes],
+    inputs: Sequence[Given],
     parameters: Mapping[str, Any] | None = None,
     checksums: Mapping[str, str] | None = None,
     timeout: float = 30.0,
 ) -> list[dict[str, Any]]:
-    """Predict with an artifact folder, one output for each input.
+    """Predict with an artifact folder, one output for each input: a text, the bytes of a file, or a table as rows
+    ([{column: value}, …]) or as a file of rows.
 
     `key` names the model version: requests with one key share a process. `checksums` maps file names of the
     artifact to their SHA-256, which are checked when it is loaded. `timeout` is in seconds, loading included.
@@ -54,7 +57,8 @@ def predict(
     warm server or when the process died, PredictionTimeout (the process is ended then, unless the request
     only waited behind others).
     """
-    _check_size(inputs)
+    sent = [json.dumps(given).encode() if isinstance(given, list) else given for given in inputs]
+    _check_size(sent)
     deadline = time.monotonic() + timeout
     order = {
         "op": "serve",
@@ -63,8 +67,8 @@ def predict(
         "key": key,
         "checksums": dict(checksums or {}),
     }
-    request = {"inputs": [i if isinstance(i, str) else None for i in inputs], "parameters": dict(parameters or {})}
-    parts = [given for given in inputs if isinstance(given, bytes)]
+    request = {"inputs": [i if isinstance(i, str) else None for i in sent], "parameters": dict(parameters or {})}
+    parts = [given for given in sent if isinstance(given, bytes)]
     for _ in range(ATTEMPTS):
         with suppress(_Gone):
             return _ask(socket_path, order, request, parts, deadline)
@@ -136,8 +140,9 @@ def _outputs(connection: socket.socket, stream: BinaryIO, deadline: float) -> li
     frame = sockets.read_frame(stream)
     if frame is None:
         raise sockets.BrokenFrame
-    _raise_error(frame[0])
-    return frame[0]["outputs"]
+    header, parts = frame
+    _raise_error(header)
+    return json.loads(parts[0])
 
 
 def _raise_error(header: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ has come, reads one frame with the inputs, and answers with one frame.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import select
 import socket
@@ -18,7 +19,8 @@ from typing import Any, Protocol
 
 from engine.catalogue import load, recipe
 from engine.protocol import EngineError, FailureCode
-from engine.sockets import BrokenFrame, read_frame, send_frame
+from engine.rowfiles import rows_of
+from engine.sockets import MAX_PART, BrokenFrame, read_frame, send_frame
 
 IDLE_SECONDS = 120.0
 CLIENT_SECONDS = 10.0  # for a client whose turn it is to send its inputs or to take its answer
@@ -47,9 +49,10 @@ def serve_channel(
             with connection, suppress(OSError):
                 send_frame(connection, {"state": "failed", "error": failure})
         return LOAD_FAILED
+    takes_rows = recipe(name).takes == "rows"
     while connection := _next(channel, idle_seconds):
         with connection:
-            _answer(connection, predictor)
+            _answer(connection, predictor, takes_rows)
     return 0
 
 
@@ -97,13 +100,13 @@ def _next(channel: socket.socket, patience: float) -> socket.socket | None:
     return connection
 
 
-def _answer(connection: socket.socket, predictor: Predictor) -> None:
+def _answer(connection: socket.socket, predictor: Predictor, takes_rows: bool) -> None:
     try:
         send_frame(connection, {"state": "ready", "pid": os.getpid()})
         with connection.makefile("rb") as stream:
             frame = read_frame(stream)
         if frame is not None:
-            send_frame(connection, _predict(predictor, *frame))
+            send_frame(connection, *_predict(predictor, *frame, takes_rows))
     except BrokenFrame as error:
         problem = EngineError(FailureCode.BAD_DATA, str(error), "Send fewer or smaller inputs.")
         with suppress(OSError):
@@ -112,21 +115,35 @@ def _answer(connection: socket.socket, predictor: Predictor) -> None:
         pass  # the client is gone, or does not go on
 
 
-def _predict(predictor: Predictor, header: dict[str, Any], parts: list[bytes]) -> dict[str, Any]:
+def _predict(
+    predictor: Predictor, header: dict[str, Any], parts: list[bytes], takes_rows: bool
+) -> tuple[dict[str, Any], list[bytes]]:
+    """The frame that answers one: outputs are its only part, since pictures and tables can be large."""
     try:
-        return {"outputs": predictor.predict(_inputs(header, parts), header.get("parameters") or {})}
+        outputs = predictor.predict(_inputs(header, parts, takes_rows), header.get("parameters") or {})
+        answer = json.dumps(outputs).encode()
+        if len(answer) > MAX_PART:
+            raise EngineError(
+                FailureCode.BAD_DATA, f"The answer is larger than {MAX_PART >> 20} MiB.", "Send fewer inputs at a time."
+            )
     except Exception as error:
         # Whatever a model does with these inputs is an answer to this request, not the end of the process.
-        return {"error": explain(error)}
+        return {"error": explain(error)}, []
+    return {"state": "done"}, [answer]
 
 
-def _inputs(header: dict[str, Any], parts: list[bytes]) -> list[str | bytes]:
-    """The inputs in their order: texts stand in the header, each null stands for the next binary part."""
+def _inputs(header: dict[str, Any], parts: list[bytes], takes_rows: bool) -> list[Any]:
+    """The inputs in their order: texts stand in the header, each null stands for the next binary part; tables come as
+    files of rows."""
     rest = iter(parts)
     try:
-        return [next(rest) if given is None else str(given) for given in header["inputs"]]
+        inputs = [next(rest) if given is None else str(given) for given in header["inputs"]]
     except (KeyError, TypeError, StopIteration):
         raise EngineError(FailureCode.BAD_DATA, "The request's inputs are not complete.", "Send it again.") from None
+    if not takes_rows:
+        return inputs
+    files = [given if isinstance(given, bytes) else given.encode() for given in inputs]
+    return [rows_of(file, number) for number, file in enumerate(files)]
 
 
 def explain(error: Exception) -> dict[str, str]:

@@ -23,6 +23,7 @@ from common.errors import InvalidInputError, TooLargeError
 from common.filters import IdFilter, StableFilterSet
 from common.parsers import StrictJSONParser, parse_json
 from engine.catalogue import RECIPES
+from engine.predict import Given
 from registry.artifacts import open_file
 from registry.lineage import lineage
 from registry.models import Model, ModelVersion
@@ -165,7 +166,7 @@ class FileView(APIView):
         return response
 
 
-def _inputs(request: Request) -> tuple[list[str | bytes], dict[str, Any]]:
+def _inputs(request: Request) -> tuple[list[Given], dict[str, Any]]:
     if not request.content_type.startswith("multipart/"):
         given = PredictInput.read(request.data)
         return given["inputs"], given.get("parameters", {})

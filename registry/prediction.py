@@ -12,7 +12,7 @@ from common.errors import ConflictError, InvalidInputError, UnavailableError
 from common.numbers import finite
 from common.paths import warm_socket
 from engine import catalogue
-from engine.predict import PredictionTimeout, PredictionUnavailable
+from engine.predict import Given, PredictionTimeout, PredictionUnavailable
 from engine.predict import predict as ask_model
 from engine.protocol import EngineError, FailureCode
 from registry.artifacts import materialise
@@ -20,6 +20,12 @@ from registry.models import ModelVersion
 
 MAX_INPUTS = 64
 TIMEOUT_SECONDS = 30.0
+PICTURE_SECONDS = 120.0  # a picture takes many steps
+WANTED = {
+    "text": "text in UTF-8",
+    "file": "a file, or its bytes in base64",
+    "rows": "rows as a list of objects, or a CSV, JSON or Parquet file",
+}
 # The sender's fault; any other code means that the model process could not do its work.
 INPUT_FAULTS = {FailureCode.BAD_DATA, FailureCode.BAD_CONFIG}
 
@@ -31,14 +37,15 @@ class Prediction:
     latency_ms: float
 
 
-def predict(version: ModelVersion, inputs: list[str | bytes], parameters: dict[str, Any] | None = None) -> Prediction:
-    """What the version makes of the inputs: texts, or the bytes of files. A text given to a model of
-    images is taken as base64, with or without a data-URL in front.
+def predict(version: ModelVersion, inputs: list[Given], parameters: dict[str, Any] | None = None) -> Prediction:
+    """What the version makes of the inputs: texts, the bytes of files, or tables. A text given to a model that takes
+    files is base64, with or without a data-URL in front; given to one that takes tables it is CSV or JSON. A table is
+    rows ([{column: value}, …]) or a file of them.
 
     InvalidInputError for inputs or parameters that the model can't take, ConflictError when the version can't
     be tried at all, UnavailableError when no model process answers.
     """
-    recipe = _recipe(version)
+    recipe = recipe_of(version)
     if not 1 <= len(inputs) <= MAX_INPUTS:
         raise InvalidInputError(
             f"There must be 1 to {MAX_INPUTS} inputs, not {len(inputs)}.",
@@ -56,7 +63,7 @@ def predict(version: ModelVersion, inputs: list[str | bytes], parameters: dict[s
             inputs=prepared,
             parameters=parameters or {},
             checksums={entry["name"]: entry["sha256"] for entry in version.artifact},
-            timeout=TIMEOUT_SECONDS,
+            timeout=PICTURE_SECONDS if recipe.output == "image" else TIMEOUT_SECONDS,
         )
     except EngineError as error:
         raise _translated(error) from error
@@ -69,7 +76,8 @@ def can_be_tried(version: ModelVersion) -> bool:
     return bool(version.status == version.Status.READY and version.artifact and recipe and recipe.predictor)
 
 
-def _recipe(version: ModelVersion) -> catalogue.Recipe:
+def recipe_of(version: ModelVersion) -> catalogue.Recipe:
+    """The recipe of a version that can be tried; ConflictError when it can't."""
     if can_be_tried(version):
         return catalogue.RECIPES[version.model.recipe]
     raise ConflictError(
@@ -78,21 +86,26 @@ def _recipe(version: ModelVersion) -> catalogue.Recipe:
     )
 
 
-def _prepared(given: str | bytes, recipe: catalogue.Recipe, number: int) -> str | bytes:
-    wants_text = recipe.modality == "text"
+def _prepared(given: Given, recipe: catalogue.Recipe, number: int) -> Given:
+    """An input as the recipe's predictor takes it: see `Recipe.takes`."""
+    wanted = WANTED[recipe.takes]
     try:
-        if wants_text and isinstance(given, bytes):
-            return given.decode("utf-8")
-        if not wants_text and isinstance(given, str):
-            return base64.b64decode(given.partition(",")[2] if given.startswith("data:") else given, validate=True)
-    except (UnicodeDecodeError, binascii.Error, ValueError):
-        wanted = "text in UTF-8" if wants_text else "a file, or its bytes in base64"
-        raise InvalidInputError(
-            f"Input {number} can't be read.",
-            f"Send {wanted}.",
-            fields={f"inputs.{number - 1}": [f"Send {wanted}."]},
-        ) from None
-    return given
+        match recipe.takes, given:
+            case "rows", list():
+                return given
+            case "rows", str():
+                return given.encode()
+            case "text", bytes():
+                return given.decode("utf-8")
+            case "file", str():
+                return base64.b64decode(given.partition(",")[2] if given.startswith("data:") else given, validate=True)
+            case _, str() | bytes():
+                return given
+    except (UnicodeError, binascii.Error, ValueError):
+        pass
+    raise InvalidInputError(
+        f"Input {number} can't be read.", f"Send {wanted}.", fields={f"inputs.{number - 1}": [f"Send {wanted}."]}
+    )
 
 
 def _translated(error: EngineError) -> InvalidInputError | UnavailableError:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.numbers import finite
 from common.serializers import Input
+from engine.rowfiles import MAX_ROWS
 from registry.models import Model, ModelVersion
 from registry.prediction import MAX_INPUTS
 
+CELL = str | int | float | bool | None
 MAX_TEXT = 8 * 1024 * 1024  # an image in base64; the body as a whole is limited too
 
 
@@ -57,12 +60,41 @@ class VersionSerializer(serializers.ModelSerializer):
         return finite(super().to_representation(instance))
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "maxLength": MAX_TEXT},
+            {"type": "array", "maxItems": MAX_ROWS, "items": {"type": "object", "additionalProperties": {}}},
+        ]
+    }
+)
+class GivenField(serializers.Field):
+    """A text, or rows of a table."""
+
+    def to_internal_value(self, data: Any) -> str | list[dict[str, Any]]:
+        if isinstance(data, str):
+            if len(data) > MAX_TEXT:
+                raise serializers.ValidationError(f"Send at most {MAX_TEXT:,} characters.")
+            return data
+        if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
+            raise serializers.ValidationError("Send a text, or rows as a list of objects.")
+        if len(data) > MAX_ROWS:
+            raise serializers.ValidationError(f"Send at most {MAX_ROWS:,} rows.")
+        if not all(isinstance(value, CELL) for row in data for value in row.values()):
+            raise serializers.ValidationError("Values of a row are texts, numbers, true, false or null.")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
 class PredictInput(Input):
     inputs = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_TEXT, allow_blank=True, trim_whitespace=False),
+        child=GivenField(),
         min_length=1,
         max_length=MAX_INPUTS,
-        help_text="Texts; for a model of images its files in base64.",
+        help_text="Texts; for a model of pictures, recordings or videos its files in base64; for one of tables rows "
+        "([{column: value}, …]), or CSV or JSON as text.",
     )
     parameters = serializers.DictField(required=False)
 

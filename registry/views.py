@@ -27,25 +27,16 @@ from common.pages import (
     wants_fragment,
 )
 from engine.catalogue import RECIPES
-from registry import reports
+from registry import reports, trying
+from registry.answers import answers
 from registry.artifacts import open_file
 from registry.lineage import lineage
 from registry.models import Model, ModelVersion
-from registry.prediction import Prediction, can_be_tried, predict
+from registry.prediction import Prediction, can_be_tried, predict, recipe_of
 from registry.templatetags.registry_ui import ordered
 from registry.versions import listed
 
 SORTS = {"created": "created_at", "name": "name", "versions": "version_count", "latest": "latest_at"}
-MAX_FILE = 32 * 1024 * 1024
-MAX_FILES = 16
-LONGEST_PROMPT = 20_000
-# What may be set when a text is made: (name, title, default, lowest, highest, whole number?)
-TEXT_PARAMETERS = (
-    ("max_new_tokens", "Length in tokens", "200", 1, 1000, True),
-    ("temperature", "Temperature", "0.8", 0, 5, False),
-    ("top_k", "Best candidates only", "", 1, 100_000, True),
-    ("seed", "Seed", "", 0, 2**63 - 1, True),
-)
 
 
 @require_safe
@@ -92,19 +83,19 @@ def version(request: HttpRequest, pk: int) -> HttpResponse:
 
 @form_of("version")
 def try_it(request: HttpRequest, pk: int) -> HttpResponse:
-    """What the version makes of a prompt, or of pictures."""
+    """What the version makes of what was typed or chosen."""
     found = _find(request, pk)
     typed = {key: clean(value) for key, value in request.POST.items()}
-    recipe = RECIPES.get(found.model.recipe)
+    files = request.FILES.getlist("files")
     made: Prediction | None = None
     problem: InvalidInputError | None = None
     try:
-        inputs = _pictures(request) if recipe and recipe.modality == "image" else [_prompt(typed)]
-        made = predict(found, list(inputs), _parameters(typed) if recipe and recipe.output == "text" else {})
+        form = trying.form_of(recipe_of(found))
+        made = predict(found, list(trying.inputs_of(form, typed, files)), trying.parameters_of(form, typed))
     except InvalidInputError as error:
         problem = error
-    names = [file.name for file in request.FILES.getlist("files")]
-    shown = {"made": made, "problem": problem, "answers": _answers(made, names), "typed": typed}
+    names = [file.name or "" for file in files]
+    shown = {"made": made, "problem": problem, "answers": answers(made.outputs, names) if made else [], "typed": typed}
     if wants_fragment(request):
         return HttpResponse(partial("#prediction", render_to_string("registry/_prediction.html", shown, request)))
     return render(request, "registry/version.html", _context(request, found) | shown, status=400 if problem else 200)
@@ -138,53 +129,7 @@ def _context(request: HttpRequest, found: ModelVersion) -> dict[str, Any]:
         "recipe": RECIPES.get(found.model.recipe),
         "lineage": lineage(found, request.user),
         "can_be_tried": can_be_tried(found),
-        "parameters": TEXT_PARAMETERS,
+        "form": trying.form_of(RECIPES[found.model.recipe]) if can_be_tried(found) else None,
         "report": reports.report_of(found),
         "siblings": listed().filter(model=found.model).order_by("-number")[:12],
     }
-
-
-def _prompt(typed: dict[str, str]) -> str:
-    prompt = typed.get("prompt", "").replace("\r\n", "\n")
-    if len(prompt) > LONGEST_PROMPT:
-        raise InvalidInputError(f"The prompt is longer than {LONGEST_PROMPT:,} characters.", "Shorten it.")
-    return prompt
-
-
-def _pictures(request: HttpRequest) -> list[bytes]:
-    files = request.FILES.getlist("files")
-    if not 1 <= len(files) <= MAX_FILES:
-        raise InvalidInputError("Choose a picture first.", f"One to {MAX_FILES} pictures at a time.")
-    if any(file.size > MAX_FILE for file in files):
-        raise InvalidInputError("A picture is larger than 32 MiB.", "Choose a smaller one.")
-    return [file.read() for file in files]
-
-
-def _parameters(typed: dict[str, str]) -> dict[str, Any]:
-    """The parameters that were given; what is empty is left to the model. InvalidInputError names a wrong one."""
-    given: dict[str, Any] = {}
-    for name, title, _, low, high, whole in TEXT_PARAMETERS:
-        text = typed.get(name, "").strip()
-        if not text:
-            continue
-        try:
-            value = int(text) if whole else float(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            message = f"{title}: write a {'whole ' if whole else ''}number from {low} to {high}."
-            raise InvalidInputError(message, "Correct it and try again.", fields={name: [message]})
-        given[name] = value
-    return given
-
-
-def _answers(made: Prediction | None, names: list[str]) -> list[dict[str, Any]]:
-    """Outputs with the names of their files, most likely label first."""
-    if made is None:
-        return []
-    answers = []
-    for number, output in enumerate(made.outputs):
-        ranked = sorted((output.get("probabilities") or {}).items(), key=lambda pair: -pair[1])
-        name = names[number] if number < len(names) else ""
-        answers.append({"name": name, "output": output, "ranked": ranked})
-    return answers

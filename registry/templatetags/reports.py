@@ -35,6 +35,12 @@ def draw(part: AnyBlock, key: object, version: ModelVersion | None = None) -> Sa
     return render_to_string(f"registry/report/{part.kind}.html", context)
 
 
+@register.simple_tag
+def draw_answer(part: AnyBlock, answer: int, number: int) -> SafeString:
+    """A block of what a model answered."""
+    return draw(part, f"answer-{answer}-{number}")
+
+
 @register.filter
 def shown(value: float | None, name: str) -> str:
     """A figure as its name suggests: 'Accuracy' in percent."""

@@ -1,12 +1,17 @@
 """Models, versions, history and performance on their pages."""
 
+import base64
+
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from common.errors import UnavailableError
+from common.numbers import finite
+from engine.catalogue import RECIPES, Recipe
 from registry import views
 from registry.prediction import Prediction
 from tests.pages.conftest import HTMX
-from tests.world import make_version
+from tests.world import make_version, png
 
 
 def test_a_version_shows_figures_files_lineage_and_can_be_tried(page, world):
@@ -44,11 +49,93 @@ def test_pictures_are_answered_with_labels_likeliest_first(page, owner, monkeypa
     version = make_version(owner, "Seer", recipe="image-classification")
     answer = {"label": "cat", "confidence": 0.9, "probabilities": {"dog": 0.1, "cat": 0.9}}
     monkeypatch.setattr(views, "predict", lambda version, inputs, parameters: Prediction([answer], version, 1.0))
-    from django.core.files.uploadedfile import SimpleUploadedFile
-
     picture = SimpleUploadedFile("x.png", b"bytes", "image/png")
     html = page.post(f"/versions/{version.pk}/try", {"files": picture}, headers=HTMX).content.decode()
     assert html.index(">cat<") < html.index(">dog<") and "90.0 %" in html
+
+
+def stand_in(monkeypatch, *outputs):
+    """A model that answers with these; what it was asked comes into the list."""
+    asked = []
+
+    def answer(version, inputs, parameters):
+        asked.append((inputs, parameters))
+        return Prediction(list(outputs), version, 1.0)
+
+    monkeypatch.setattr(views, "predict", answer)
+    return asked
+
+
+def a_recipe(monkeypatch, name, **wanted):
+    given = {"name": name, "title": name, "summary": "", "trainer": "x", "predictor": "x", **wanted}
+    given["config"] = "engine.recipes.simulate.config.SimulateConfig"
+    monkeypatch.setitem(RECIPES, name, Recipe(**given))
+
+
+def test_rows_are_pasted_or_chosen_and_answered_as_a_table(page, owner, monkeypatch):
+    a_recipe(monkeypatch, "of-tables", modality="table", output="values")
+    version = make_version(owner, "Reckoner", recipe="of-tables")
+    html = page.get(f"/versions/{version.pk}").content.decode()
+    assert "Or paste rows" in html and ".parquet" in html
+    rows = [{"label": "<ok>", "confidence": 0.75, "probabilities": {"ok": 0.75}}, {"label": "late", "confidence": 0.5}]
+    asked = stand_in(monkeypatch, {"rows": rows})
+    html = page.post(f"/versions/{version.pk}/try", {"prompt": "a,b\n1,2\n"}, headers=HTMX).content.decode()
+    assert asked == [(["a,b\n1,2"], {})]
+    assert "&lt;ok&gt;" in html and "0.75" in html and 'scope="col"' in html
+    table = SimpleUploadedFile("t.csv", b"a,b\n1,2\n")
+    page.post(f"/versions/{version.pk}/try", {"files": table, "prompt": ""}, headers=HTMX)
+    assert asked[1][0] == [b"a,b\n1,2\n"]
+    html = page.post(f"/versions/{version.pk}/try", {"prompt": " "}, headers=HTMX).content.decode()
+    assert "Choose a table first, or paste its rows" in html
+
+
+def test_a_forecast_is_a_curve_with_its_range_and_a_table(page, owner, monkeypatch):
+    a_recipe(monkeypatch, "of-time", modality="table", output="forecast")
+    version = make_version(owner, "Seer", recipe="of-time")
+    days = [{"time": f"2026-01-0{n}", "value": n / 2, "low": n / 2 - 1, "high": n / 2 + 1} for n in range(1, 6)]
+    stand_in(monkeypatch, {"forecast": days})
+    html = page.post(f"/versions/{version.pk}/try", {"prompt": "time,value\n"}, headers=HTMX).content.decode()
+    assert "Forecast as a curve" in html and 'class="band' in html and "2026-01-05" in html
+
+
+def test_anomalies_are_marked_by_words_too(page, owner, monkeypatch):
+    a_recipe(monkeypatch, "of-odd", modality="table", output="anomalies")
+    version = make_version(owner, "Watcher", recipe="of-odd")
+    stand_in(monkeypatch, {"rows": [{"score": n / 10, "anomaly": n in (3, 4)} for n in range(6)]})
+    html = page.post(f"/versions/{version.pk}/try", {"prompt": "v\n1\n"}, headers=HTMX).content.decode()
+    # In the table, and among the numbers of the curve.
+    assert html.count(">anomaly</td>") == 4 and 'class="stretch"' in html
+
+
+@pytest.mark.parametrize(("modality", "words"), [("audio", "Recordings"), ("video", "Videos"), ("image", "Pictures")])
+def test_files_are_asked_for_in_words_of_their_kind(page, owner, monkeypatch, modality, words):
+    a_recipe(monkeypatch, "of-files", modality=modality, output="labels")
+    version = make_version(owner, "Namer", recipe="of-files")
+    html = page.get(f"/versions/{version.pk}").content.decode()
+    assert f">{words}</label>" in html and f'accept="{modality}/*"' in html
+    html = page.post(f"/versions/{version.pk}/try", headers=HTMX).content.decode()
+    assert "first" in html and "One to 16" in html
+
+
+def test_a_picture_is_shown_and_can_be_kept(page, owner, monkeypatch):
+    a_recipe(monkeypatch, "of-prompts", modality="image", output="image")
+    version = make_version(owner, "Painter", recipe="of-prompts")
+    asked = stand_in(monkeypatch, {"image": base64.b64encode(png()).decode(), "width": 8, "height": 8, "seed": 3})
+    given = {"prompt": "a fox", "steps": "5", "guidance": "", "negative_prompt": "fog", "seed": ""}
+    html = page.post(f"/versions/{version.pk}/try", given, headers=HTMX).content.decode()
+    assert asked == [(["a fox"], {"steps": 5, "negative_prompt": "fog"})]
+    assert 'src="data:image/png;base64,' in html and 'download="picture-1.png"' in html and "seed 3" in html
+    stand_in(monkeypatch, {"image": base64.b64encode(b"<svg>").decode()})
+    html = page.post(f"/versions/{version.pk}/try", given, headers=HTMX).content.decode()
+    assert "no picture" in html and "data:" not in html
+
+
+@pytest.mark.parametrize("outputs", [{}, {"rows": []}, {"rows": [1, None]}, {"forecast": [{"a": {}}]}, {"label": None},
+                                     {"rows": [{"x" * 400: "y" * 400, "n": float("nan")}]}])  # fmt: skip
+def test_whatever_a_model_answers_the_page_is_drawn(page, world, monkeypatch, outputs):
+    stand_in(monkeypatch, finite(outputs))
+    answer = page.post(f"/versions/{world.version.pk}/try", {"prompt": ""}, headers=HTMX)
+    assert answer.status_code == 200 and 'data-testid="prediction-output"' in answer.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import json
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from engine.catalogue import RECIPES, Recipe
+from registry import prediction
 from tests.api.conftest import Api
 from tests.world import make_dataset, make_version
 
@@ -116,6 +118,23 @@ def test_a_text_that_is_no_base64_is_no_image(alice, owner):
     answer = alice.post_json(f"versions/{version.pk}/predict", {"inputs": ["not base64!"]})
     assert answer.status_code == 400
     assert "inputs.0" in answer.json()["errors"]
+
+
+def test_rows_are_taken_as_they_are_or_as_text(alice, owner, monkeypatch):
+    asked = []
+    monkeypatch.setattr(prediction, "ask_model", lambda inputs, **rest: asked.append(inputs) or [{"rows": []}])
+    given = {"name": "of-tables", "title": "", "summary": "", "config": "x", "trainer": "x", "predictor": "x"}
+    monkeypatch.setitem(RECIPES, "of-tables", Recipe(**given, modality="table", output="values"))
+    version = make_version(owner, recipe="of-tables")
+    rows = [{"a": 1, "b": None}, {"a": "x", "b": True}]
+    assert alice.post_json(f"versions/{version.pk}/predict", {"inputs": [rows, "a,b\n1,2"]}).status_code == 200
+    alice.post(f"/api/v1/versions/{version.pk}/predict", {"files": SimpleUploadedFile("a.parquet", b"PAR1")})
+    assert asked == [[rows, b"a,b\n1,2"], [b"PAR1"]]
+    for wrong in ([[1]], [[{"a": {}}]], [{"a": 1}]):
+        assert alice.post_json(f"versions/{version.pk}/predict", {"inputs": wrong}).status_code == 400
+    texts = make_version(owner)
+    answer = alice.post_json(f"versions/{texts.pk}/predict", {"inputs": [rows]})
+    assert answer.status_code == 400 and answer.json()["hint"] == "Send text in UTF-8."
 
 
 @pytest.mark.parametrize("parameters", ["{", "[]", "NaN", '{"a": 1e999}', "[" * 10_000])
