@@ -1,4 +1,5 @@
 # make run: everything on this machine; make node: one more machine; make test: all tests; make bench: the figures;
+# make bench-recipes: what each recipe reaches on real data;
 # make faults: break a hub some hundred times, and see that it loses nothing.
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ DEV := $(VENV)/.installed-dev
 ASSETS := node_modules/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run node test bench faults lint assets clean
+.PHONY: run node test bench bench-recipes faults lint assets clean
 
 run: $(STAMP) $(ASSETS)
 	@exec $(BIN)/python -m trainhub.up
@@ -27,6 +28,9 @@ test: $(DEV) $(ASSETS)
 
 bench: $(DEV) $(ASSETS)
 	$(BIN)/python -m bench
+
+bench-recipes: $(DEV)
+	@$(BIN)/python -m bench_recipes
 
 # As root, faults of disks and hosts too. SEED=… repeats a campaign's order.
 faults: $(DEV) $(ASSETS)

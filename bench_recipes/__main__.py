@@ -1,0 +1,29 @@
+"""Prints what the recipes reach: python -m bench_recipes [name …]"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+from bench_recipes import Row
+
+HERE = Path(__file__).parent
+
+
+def main(names: list[str]) -> None:
+    known = [module.name for module in iter_modules([str(HERE)]) if not module.name.startswith("_")]
+    print("| data | metric | reached | known | aim | seconds | settings | how it was split |")
+    print("|---|---|---:|---:|---:|---:|---|---|", flush=True)
+    for name in names or known:
+        for row in import_module(f"bench_recipes.{name}").run():
+            print(_line(row), flush=True)
+
+
+def _line(row: Row) -> str:
+    figures = f"{row.value:.4g} | {row.known} | {row.aim} | {row.seconds:.0f}"
+    return f"| {row.name} | {row.metric} | {figures} | {row.settings} | {row.honest} |"
+
+
+main(sys.argv[1:])
