@@ -20,7 +20,7 @@ from datasets.freezing import manifests
 from datasets.models import Dataset, DatasetVersion, Item
 
 CHUNK = 2000
-MOST = 100_000  # items of one removal: everyone who adds items waits for it
+MOST = 10_000  # items of one removal: some ten seconds, for which everyone who adds items waits
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def remove_items(dataset: Dataset, by: AbstractBaseUser, items: Iterable[int] | 
     """Remove items for good, with their files, votes, findings and decisions. What a version holds stays.
 
     They are given by ids or as a queryset. ConflictError while the dataset is importing, InvalidInputError for more
-    than 100,000.
+    than 10,000.
     """
     with transaction.atomic():
         row = Dataset.objects.select_for_update(no_key=True).filter(pk=dataset.pk).first()
