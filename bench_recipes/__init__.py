@@ -1,7 +1,7 @@
 """How well the recipes do on small real data sets, with their default settings, beside what others reached on them.
 
-A module for each kind of data has `run() -> list[Row]`. Runs go through the engine as a job of the hub does: a manifest,
-a spec, a process.
+A module for each kind of data has `run()`, which makes rows. Runs go through the engine as a job of the hub does: a
+manifest, a spec, a process.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.protocol import DataSpec, Spec
+
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
+THREADS = int(os.environ.get("BENCH_THREADS", "2"))
 
 
 @dataclass(frozen=True)
@@ -37,26 +41,43 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Done:
+    """What came out of a run."""
+
+    metrics: dict[str, float]
+    seconds: float
+    artifact: Path
+
+
+@dataclass(frozen=True)
 class File:
     """One file of a data set: its label, and the part that it belongs to."""
 
     path: Path
-    label: str
+    label: str | None
     split: str
 
 
 def data(name: str) -> Path:
     """The folder of this set; FileNotFoundError where it does not lie beside the checkout."""
-    folder = DATA / name
-    if not folder.is_dir():
-        raise FileNotFoundError(f"the data set {name} is not at {folder}")
-    return folder
+    found = DATA / name
+    if not found.is_dir():
+        raise FileNotFoundError(f"the data set {name} is not at {found}")
+    return found
 
 
-def frozen(root: Path, modality: str, files: Iterable[File]) -> dict[str, str]:
-    """A version of these files, as a spec names it."""
+@contextmanager
+def folder() -> Iterator[Path]:
+    """A folder for one run, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bench-recipes-") as path:
+        yield Path(path)
+
+
+def frozen(root: Path, modality: str, files: Iterable[File]) -> DataSpec:
+    """A version of these files."""
     files = list(files)
-    lines: list[dict[str, Any]] = [{"modality": modality, "classes": sorted({file.label for file in files})}]
+    classes = sorted({file.label for file in files if file.label is not None})
+    lines: list[dict[str, Any]] = [{"modality": modality, "classes": classes, "content_hash": root.name}]
     for file in files:
         content = file.path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
@@ -64,43 +85,27 @@ def frozen(root: Path, modality: str, files: Iterable[File]) -> dict[str, str]:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
         facts = {"name": file.path.name, "label": file.label, "split": file.split, "bytes": len(content)}
-        lines.append({"id": digest, "sha256": digest, **facts})
+        lines.append({"id": f"{file.split}/{file.label}/{file.path.name}", "sha256": digest, **facts})
     manifest = root / "manifest.jsonl"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return {"manifest": str(manifest), "store": str(root / "store")}
+    return DataSpec(manifest=manifest, store=root / "store")
 
 
-def train(
-    recipe: str, modality: str, files: Iterable[File], config: dict[str, Any] | None = None, **changes: Any
-) -> tuple[dict[str, float], float]:
-    """The final metrics of a run on these files, and its seconds; RuntimeError with the reason when it fails."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        spec = {
-            "job": "benchmark",
-            "recipe": recipe,
-            "config": config or {},
-            "seed": 7,
-            "data": frozen(root, modality, files),
-            "work_dir": str(root / "work"),
-            "threads": int(os.environ.get("BENCH_THREADS", "2")),
-            **changes,
-        }
-        (root / "spec.json").write_text(json.dumps(spec))
-        return launch(root)
-
-
-def launch(root: Path) -> tuple[dict[str, float], float]:
-    """Run `spec.json` of this folder; see `train`."""
+def train(root: Path, recipe: str, config: dict[str, Any], data: DataSpec, **changes: Any) -> Done:
+    """Carry out a run in this folder, as a job's process would; RuntimeError with the reason when it fails."""
+    facts = {"job": "benchmark", "seed": 7, "work_dir": root / "work", "threads": THREADS} | changes
+    spec = Spec(recipe=recipe, config=config, data=data, **facts)
+    path = root / "spec.json"
+    path.write_text(spec.model_dump_json())
     begun = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "engine", str(root / "spec.json")],
+    process = subprocess.run(
+        [sys.executable, "-P", "-m", "engine", str(path)],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
     )
-    last = json.loads(done.stdout.splitlines()[-1]) if done.stdout else {}
+    last = json.loads(process.stdout.splitlines()[-1]) if process.stdout else {}
     if last.get("event") != "completed":
-        raise RuntimeError(f"the run failed: {last.get('message') or done.stderr.decode()[-2000:]}")
-    return last["metrics"], time.monotonic() - begun
+        raise RuntimeError(f"{recipe} failed: {last.get('message') or process.stderr.decode()[-2000:]}")
+    return Done(last["metrics"], time.monotonic() - begun, spec.work_dir / "artifact")

@@ -9,16 +9,19 @@ from pkgutil import iter_modules
 
 from bench_recipes import Row
 
-HERE = Path(__file__).parent
-
 
 def main(names: list[str]) -> None:
-    known = [module.name for module in iter_modules([str(HERE)]) if not module.name.startswith("_")]
     print("| data | metric | reached | known | aim | seconds | settings | how it was split |")
     print("|---|---|---:|---:|---:|---:|---|---|", flush=True)
-    for name in names or known:
+    for name in names or _all():
         for row in import_module(f"bench_recipes.{name}").run():
             print(_line(row), flush=True)
+
+
+def _all() -> list[str]:
+    """The modules that make rows; others help them."""
+    names = [module.name for module in iter_modules([str(Path(__file__).parent)]) if module.name != "__main__"]
+    return [name for name in names if hasattr(import_module(f"bench_recipes.{name}"), "run")]
 
 
 def _line(row: Row) -> str:
@@ -26,4 +29,5 @@ def _line(row: Row) -> str:
     return f"| {row.name} | {row.metric} | {figures} | {row.settings} | {row.honest} |"
 
 
-main(sys.argv[1:])
+if __name__ == "__main__":
+    main(sys.argv[1:])
