@@ -1,4 +1,7 @@
-"""`python -m engine spec.json`: train without the hub; events go to standard output, one a line."""
+"""`python -m engine spec.json`: train without the hub; events go to standard output, one a line.
+
+`python -m engine trial spec.json` takes a few steps and says what the run would take.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,10 @@ from engine.torchrun import launch
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["trial"]:
+        from engine.trial import main as trial
+
+        return trial(sys.argv[2:])
     arguments = _parse()
     rank = rank_of_environment()
     block_hub_packages()

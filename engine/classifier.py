@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from engine import scores
 from engine.artifact import make_artifact
-from engine.config import RecipeConfig
+from engine.config import RecipeConfig, auto_epochs
 from engine.data import Dataset
 from engine.device import Device
 from engine.randomness import Dice
@@ -217,9 +217,7 @@ class ClassificationTask(TorchTask):
 
 def choose_epochs(epochs: int | str, steps_per_epoch: int, steps: int = AUTO_STEPS, least: int = 10) -> int:
     """As configured, or enough for a small set to be learned without a large one taking for ever."""
-    if isinstance(epochs, int):
-        return epochs
-    return max(least, min(100, math.ceil(steps / steps_per_epoch)))
+    return epochs if isinstance(epochs, int) else auto_epochs(steps_per_epoch, steps, least)
 
 
 def label_tensor(numbers: Sequence[int], device: torch.device) -> torch.Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,6 +15,43 @@ class RecipeConfig(BaseModel):
     """A recipe's settings. Every field works as it is; field order is the order of the form."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+    def steps_for(self, items: int) -> int | None:
+        """How many steps a run on so many training items takes, as an estimate needs it before the data were looked
+        at; None where nothing can be said. Override it where steps are counted otherwise."""
+        steps, epochs, batch = (getattr(self, name, None) for name in ("steps", "epochs", "batch_size"))
+        if isinstance(steps, int):
+            return steps
+        if not isinstance(batch, int) or epochs is None:
+            return None
+        each = max(1, math.ceil(items / batch))
+        return each * (epochs if isinstance(epochs, int) else auto_epochs(each))
+
+    @classmethod
+    def recommend(cls, facts: Facts) -> dict[str, tuple[Any, str]]:
+        """Settings that suit the data at hand better than the defaults: {setting: (value, reason)}, the reason as a
+        clause after 'because'. Light: no torch, no file is opened. Override it where something can be said."""
+        return {}
+
+
+class Facts(TypedDict, total=False):
+    """What is known of the data and the device before a run. Absent: not known, or there is none of it."""
+
+    items: int  # to learn from: files, or rows of texts
+    classes: dict[str, int]  # items by class
+    bytes: int  # of all files
+    side: float  # median of the smaller sides of pictures, in pixels
+    seconds: float  # median length of recordings or videos
+    characters: int  # of all texts, about
+    rows: int  # of tables
+    columns: int
+    device: Literal["cpu", "cuda"]
+    device_memory: int  # bytes of one device
+
+
+def auto_epochs(steps_per_epoch: int, steps: int = 1200, least: int = 10) -> int:
+    """Enough for a small set to be learned without a large one taking for ever."""
+    return max(least, min(100, math.ceil(steps / max(1, steps_per_epoch))))
 
 
 def setting(default: Any, title: str, description: str, group: str = "Training", **rules: Any) -> Any:

@@ -50,6 +50,7 @@ class Event(StrEnum):
     PAUSED = "paused"
     STOPPED = "stopped"
     CANCELLED = "cancelled"
+    MEASURED = "measured"
     COMPLETED = "completed"
     FAILED = "failed"
 
@@ -72,6 +73,12 @@ EVENT_FIELDS: dict[Event, tuple[str, ...]] = {
     Event.PAUSED: ("step",),
     Event.STOPPED: ("step",),
     Event.CANCELLED: ("step",),
+    # The last word of a trial, see engine.trial: seconds, bytes, and what the plan says.
+    Event.MEASURED: (
+        "steps", "seconds_per_step", "examples_per_step", "evaluation_seconds", "checkpoint_seconds",
+        "checkpoint_bytes", "parameters", "total_steps", "evaluate_every", "train_items", "validation_items",
+        "memory_bytes", "device_memory_bytes", "device_memory_total", "build_seconds", "device",
+    ),
     # `metrics` are the final figures; `artifact` lists files of work_dir/artifact: name, sha256, bytes.
     Event.COMPLETED: ("step", "metrics", "artifact"),
     # `code` is one of FailureCode; `message` says what happened, `hint` what to do next.
@@ -128,6 +135,8 @@ class Spec(BaseModel):
     # Above 1 the run is launched under torchrun: each process takes its part of every batch, on a GPU of its own
     # or with its part of the threads. A simulated run takes one process whatever this says.
     processes: int = Field(1, ge=1, le=64)
+    # A trial: take steps for so long, say what they cost, and leave without having written anything.
+    trial_seconds: float | None = Field(None, gt=0, le=600)
     checkpoint_seconds: float = 30.0  # wall time between two checkpoints
     keep_checkpoints: int = 3
     # Start from the newest valid checkpoint whose step is at most this: what came after it was never recorded,

@@ -6,6 +6,7 @@ import os
 import platform
 import signal
 import sys
+import time
 import traceback
 from functools import partial
 from pathlib import Path
@@ -21,8 +22,9 @@ from engine.files import disk_full, is_disk_full
 from engine.loop import Loop, leave
 from engine.protocol import PROTOCOL, Command, EngineError, Event, Exit, FailureCode, Spec
 from engine.ranks import Rank
-from engine.task import ARTIFACT, Context
+from engine.task import ARTIFACT, Context, Task
 from engine.team import Solo, Team
+from engine.trial import Memory, device_memory, measure
 
 TRACEBACK_CHARACTERS = 20_000
 
@@ -84,6 +86,7 @@ def _train(spec: Spec, sink: Sink, control: Control, rank: Rank | None) -> Exit:
     team: Team = Solo()
     if kind.simulator is False and (rank is not None or spec.processes > 1):
         team, checkpoint = _join(spec, checkpoints, checkpoint)
+    started = Memory(), time.monotonic()
     build = load(kind.trainer)
     environment = _environment(spec, kind.simulator, team)
     _announce(sink, checkpoint, environment)
@@ -93,8 +96,19 @@ def _train(spec: Spec, sink: Sink, control: Control, rank: Rank | None) -> Exit:
     except Interrupted:
         # Nothing was trained yet, so there is nothing to save. When rank 0 leaves, the others do.
         return leave(control.take() or Command.STOP, checkpoint.step if checkpoint else 0, sink)
+    if spec.trial_seconds is not None:
+        return _trial(task, spec.trial_seconds, sink, {"device": environment["device"]}, started)
     loop = Loop(task, checkpoints, sink, control, spec.checkpoint_seconds, spec.work_dir / ARTIFACT, team)
     return loop.run(checkpoint)
+
+
+def _trial(task: Task, seconds: float, sink: Sink, facts: dict[str, Any], started: tuple[Memory, float]) -> Exit:
+    """A few steps, and what they cost; nothing is written."""
+    memory, began = started
+    built = time.monotonic() - began
+    found = measure(task, seconds) | {"memory_bytes": memory.peak(), **device_memory(), "build_seconds": built}
+    sink.emit(Event.MEASURED, **found, **facts)
+    return Exit.COMPLETED
 
 
 def _follows(rank: Rank | None) -> bool:
