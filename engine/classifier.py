@@ -209,10 +209,24 @@ class ClassificationTask(TorchTask):
         return place * self.count // self.steps_per_epoch, (place + 1) * self.count // self.steps_per_epoch
 
     def _order(self, epoch: int) -> torch.Tensor:
-        """The order of the items in an epoch, a function of seed and epoch."""
+        """The items of an epoch in their order, a function of seed and epoch."""
         if self.order_of is None or self.order_of[0] != epoch:
-            self.order_of = epoch, torch.randperm(self.count, generator=self.shuffle.at(epoch))
+            self.order_of = epoch, self._drawn(self.shuffle.at(epoch))
         return self.order_of[1]
+
+    def _drawn(self, generator: torch.Generator) -> torch.Tensor:
+        """Places of items: each once, or as many, of all classes equally many."""
+        if getattr(self.settings, "sampling", "natural") == "natural":
+            return torch.randperm(self.count, generator=generator)
+        labels = self.parts.train.labels.cpu()
+        rarity = 1 / torch.bincount(labels).double()
+        # Numbers along the summed rarities, evenly spread: no class is drawn too often by chance.
+        steps = (torch.arange(self.count) + torch.rand(1, generator=generator)) / self.count
+        order = torch.randperm(self.count, generator=generator)
+        order = order[labels[order].argsort(stable=True)]
+        bounds = rarity[labels[order]].cumsum(0)
+        drawn = order[torch.searchsorted(bounds, steps.double() * bounds[-1]).clamp(max=self.count - 1)]
+        return drawn[torch.randperm(self.count, generator=generator)]
 
 
 def choose_epochs(epochs: int | str, steps_per_epoch: int, steps: int = AUTO_STEPS, least: int = 10) -> int:

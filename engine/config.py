@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Compile = Literal["auto", "on", "off"]
+Sampling = Literal["natural", "balanced"]
 
 
 class RecipeConfig(BaseModel):
@@ -80,6 +81,16 @@ def deterministic_setting() -> Any:
         "Uses only operations that give the same bits each time, so that two runs with one seed agree exactly. "
         "On a CPU they do anyway; on a GPU it costs some speed, and operations without such a form end the run.",
         "Advanced",
+    )
+
+
+def sampling_setting() -> Any:
+    """How often the items of each class are drawn, the same choice in all recipes that name classes of files."""
+    return setting(
+        "natural",
+        "Sampling",
+        "How often a class is seen in training. Natural: as often as it occurs. Balanced: all classes equally often, "
+        "by drawing items of rare ones again; when rare classes matter as much as common ones (compare the macro F1).",
     )
 
 

@@ -9,9 +9,11 @@ from pydantic import Field
 from engine.config import (
     Precision,
     RecipeConfig,
+    Sampling,
     accumulation_setting,
     deterministic_setting,
     precision_setting,
+    sampling_setting,
     setting,
 )
 
@@ -48,6 +50,7 @@ class AudioClassificationConfig(RecipeConfig):
         "pitch, noise, and parts of the spectrum left out. Strong: for voices and devices that were never heard. "
         "Light: when the same ones are heard later, or pitch and speed tell the classes apart.",
     )
+    sampling: Sampling = sampling_setting()
     label_smoothing: float = setting(
         0.1,
         "Label smoothing",

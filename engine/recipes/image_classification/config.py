@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from engine.config import (
+    Facts,
     Precision,
     RecipeConfig,
+    Sampling,
     accumulation_setting,
     deterministic_setting,
     precision_setting,
+    sampling_setting,
     setting,
 )
 
@@ -19,7 +22,10 @@ Auto = Literal["auto"]
 
 
 class ImageClassificationConfig(RecipeConfig):
-    """A residual network from scratch. 'auto' chooses by the size and number of the images."""
+    """A residual network from scratch: photos, drawings, letters, scans, from some twenty images a class on, each of
+    one class. With few photos a pretrained model is better, where you have one as a folder. It is judged by the images
+    of the validation part, and at the end by those of the test part. It says nothing of where in an image something
+    is, and finds one class only; freeze the version with a split by group when one thing has several photos."""
 
     epochs: Auto | Annotated[int, Field(ge=1, le=10_000)] = setting(
         "auto",
@@ -41,11 +47,12 @@ class ImageClassificationConfig(RecipeConfig):
         gt=0,
         le=1,
     )
-    augmentation: Literal["none", "light", "strong"] = setting(
-        "light",
+    augmentation: Literal["auto", "none", "light", "strong"] = setting(
+        "auto",
         "Augmentation",
         "Random changes of the training images. Light: small shifts, rotations and sizes, safe for digits "
-        "and letters. Strong: larger ones, light and contrast too, and a part covered; for few photos.",
+        "and letters. Strong: larger ones, light and contrast too, and a part covered; for photos. Auto: strong for "
+        "photos, light for tiny images and those that are mostly of one tone, such as letters on white.",
     )
     horizontal_flip: bool = setting(
         False,
@@ -53,6 +60,7 @@ class ImageClassificationConfig(RecipeConfig):
         "Mirrors half of the training images left to right. Turn on when left and right mean nothing "
         "(animals, objects); never for digits, letters or hands.",
     )
+    sampling: Sampling = sampling_setting()
     label_smoothing: float = setting(
         0.05,
         "Label smoothing",
@@ -115,3 +123,17 @@ class ImageClassificationConfig(RecipeConfig):
     accumulate: int = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()
+
+    @classmethod
+    def recommend(cls, facts: Facts) -> dict[str, tuple[Any, str]]:
+        found: dict[str, tuple[Any, str]] = {}
+        items, side, classes = facts.get("items", 0), facts.get("side", 0), facts.get("classes", {})
+        if 0 < items < 320:
+            found["batch_size"] = 16, f"{items} images make few steps an epoch with larger batches"
+        elif items >= 5000 and facts.get("device") == "cuda":
+            found["batch_size"] = 128, "a GPU is used better by larger batches, and there are images enough"
+        if side >= 160 and facts.get("device") == "cuda":
+            found["image_size"] = 128, f"the images are about {side:.0f} pixels high, and 64 would lose their details"
+        if classes and max(classes.values()) >= 10 * max(1, min(classes.values())):
+            found["sampling"] = "balanced", "some classes are ten times as common as others"
+        return found

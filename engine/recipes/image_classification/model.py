@@ -25,14 +25,14 @@ class ResidualNetwork(nn.Module):
 
     def __init__(self, shape: Shape, dropout: float) -> None:
         super().__init__()
-        # Larger pictures are halved at once: most of the work would go into the first stage.
+        # Larger pictures are halved twice at once: most of the work would go into the first stage.
         stride = 2 if shape.image_size >= 48 else 1
         self.stem = nn.Conv2d(shape.channels, shape.width, 3, stride, 1, bias=False)
         self.norm = nn.BatchNorm2d(shape.width)
         widths = [shape.width * 2**stage for stage in range(shape.depth)]
         befores = [shape.width, *widths]
         self.stages = nn.Sequential(
-            *(Residual(a, b, 1 if i == 0 else 2) for i, (a, b) in enumerate(zip(befores, widths, strict=False)))
+            *(Residual(a, b, stride if i == 0 else 2) for i, (a, b) in enumerate(zip(befores, widths, strict=False)))
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(widths[-1], shape.classes)

@@ -18,12 +18,14 @@ from engine.data import Dataset, Item, bad_data
 from engine.recipes.image_classification.config import ImageClassificationConfig
 
 IN_MEMORY_BYTES = 1 << 30
+TONES = 32
 PROBED = 200  # images that are looked at to choose size and channels
 T = TypeVar("T")
 
 
-def probe(dataset: Dataset, items: list[Item], config: ImageClassificationConfig) -> tuple[int, bool]:
-    """Image size and whether in colour, by the configuration or by some of the images."""
+def probe(dataset: Dataset, items: list[Item], config: ImageClassificationConfig) -> tuple[int, bool, float]:
+    """Image size and whether in colour, by the configuration or by some of the images; and how much of a usual one has
+    its commonest tone."""
     size, channels = config.image_size, config.channels
     some = items[:: max(1, len(items) // PROBED)]
     if size == "auto":
@@ -33,7 +35,14 @@ def probe(dataset: Dataset, items: list[Item], config: ImageClassificationConfig
         colour = any(_map(lambda item: _guard(item, images.has_colour, dataset), some))
     else:
         colour = channels == "colour"
-    return size, colour
+    plain = median(_map(lambda item: _guard(item, lambda data: _plain(data, min(size, 64)), dataset), some))
+    return size, colour, plain
+
+
+def _plain(data: bytes, size: int) -> float:
+    """The share of an image's pixels in the fullest of 32 bins of brightness."""
+    pixels = images.decode(data, size, colour=False)
+    return float(np.bincount((pixels >> 3).ravel(), minlength=TONES).max() / pixels.size)
 
 
 def load_part(

@@ -20,6 +20,8 @@ from engine.task import Context
 
 READY_BYTES = 256 << 20  # up to here pictures are kept as the network takes them
 ON_DEVICE_BYTES = 2 << 30
+TINY = 24  # pixels; below, a shift of two of them can make another class
+PLAIN = 0.4  # of 32 tones the commonest has about half of a written digit, and a tenth to a third of a photo
 
 
 def build(context: Context) -> ImageClassificationTask:
@@ -29,7 +31,7 @@ def build(context: Context) -> ImageClassificationTask:
     device = choose(context.spec.device, config.precision, config.deterministic)
     dataset = open_dataset(context.spec.data, "image")
     items = labelled(dataset, "image", "images")
-    size, colour = probe(dataset, items.train, config)
+    size, colour, plain = probe(dataset, items.train, config)
     parts = Parts(
         items.names,
         *(
@@ -40,19 +42,40 @@ def build(context: Context) -> ImageClassificationTask:
             for part in (items.train, items.validation, items.test)
         ),
     )
+    strength = config.augmentation
+    if strength == "auto":
+        strength, why = choose_strength(size, plain)
+        context.log(f"Augmentation is {strength}: {why}.")
     shape = choose_shape(config, size, colour, len(items.train), len(items.names))
     context.log(
         f"Images of {size}x{size} pixels in {'colour' if colour else 'grey'}; a network of {shape.depth} "
         f"stages, the first {shape.width} wide, for {len(items.names)} classes."
     )
-    return ImageClassificationTask(context, config, device, dataset, shape, parts)
+    return ImageClassificationTask(context, config, device, dataset, shape, parts, strength)
+
+
+def choose_strength(size: int, plain: float) -> tuple[str, str]:
+    """How far images are changed, and why. `plain` is the share of a usual image that has its commonest tone."""
+    if size < TINY:
+        return "light", f"in images of {size}x{size} pixels little tells the classes apart"
+    if plain >= PLAIN:
+        return "light", f"{plain:.0%} of a usual image are of one tone, as of drawings, letters and signs"
+    return "strong", "the images are photos, with many tones"
 
 
 def choose_shape(config: ImageClassificationConfig, size: int, colour: bool, items: int, classes: int) -> Shape:
     """The network's sizes: as configured, 'auto' by the size and number of the images."""
-    width: int = (24 if items < 5000 else 32) if config.width == "auto" else config.width
-    depth: int = (2 if size < 8 else 3 if size < 48 else 4) if config.depth == "auto" else config.depth
+    width: int = _width(size, items) if config.width == "auto" else config.width
+    depth: int = _depth(size) if config.depth == "auto" else config.depth
     return Shape(size, 3 if colour else 1, width, depth, classes)
+
+
+def _width(size: int, items: int) -> int:
+    return 32 if size >= 48 or items >= 5000 else 24
+
+
+def _depth(size: int) -> int:
+    return 2 if size < 8 else 3 if size < 96 else 4 if size < 192 else 5
 
 
 class ImageClassificationTask(ClassificationTask):
@@ -66,6 +89,7 @@ class ImageClassificationTask(ClassificationTask):
         dataset: Dataset,
         shape: Shape,
         parts: Parts,
+        strength: str,
     ) -> None:
         self.config = config
         self.shape = shape
@@ -76,7 +100,7 @@ class ImageClassificationTask(ClassificationTask):
         epochs = choose_epochs(config.epochs, math.ceil(len(parts.train) / config.batch_size))
         model = ResidualNetwork(shape, config.dropout)
         super().__init__(context, config, device, dataset, model, near, epochs)
-        self.strength = STRENGTHS[config.augmentation]
+        self.strength = STRENGTHS[strength]
         self.dice = Dice(context.spec.seed)
 
     def ready(self, inputs: torch.Tensor) -> torch.Tensor:
