@@ -23,7 +23,7 @@ def run_rendering(rendering_id: int) -> None:
 
 
 def run_quality(run_id: int) -> None:
-    runs.run_quality(run_id)
+    runs.take_up(run_id)
 
 
 def make_previews(dataset_id: int, after: int = 0, left: int = previews.AHEAD) -> None:

@@ -18,7 +18,7 @@ from datasets.gating import governance
 from datasets.intake.imports import sweep_imports
 from datasets.intake.pieces import sweep_uploads
 from datasets.models import Import, QualityRun, Rendering
-from datasets.quality.runs import sweep_quality
+from datasets.quality.runs import LONG, sweep_quality
 from datasets.rendering.renderings import sweep_renderings
 from jobs import outbox
 from jobs.firing import fire_due
@@ -84,7 +84,7 @@ def background_hangs() -> bool:
     if oldest(QUEUE) < BACKGROUND_SECONDS:
         return False
     fresh = Now() - timedelta(seconds=BACKGROUND_SECONDS)
-    # What is fetched from elsewhere has a process of its own.
+    # What is fetched from elsewhere has a process of its own, and so has a long check.
     here = Q(origin={}) | Q(origin__kind="items")
-    long = (Import.objects.filter(here), QualityRun.objects.all(), Rendering.objects.all())
+    long = (Import.objects.filter(here), QualityRun.objects.exclude(LONG), Rendering.objects.all())
     return not any(work.filter(status="running", heartbeat_at__gt=fresh).exists() for work in long)

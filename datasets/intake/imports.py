@@ -115,7 +115,7 @@ def run_import(import_id: int, *, here: bool = False) -> Import | None:
     process was started for it, or another import into the same dataset runs (its end asks for this one).
     """
     if not here and apart.is_for(import_id):
-        apart.start(import_id)
+        apart.PROCESSES.start(import_id)
         return None
     claim = _claim(import_id)
     if claim is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
+MOST_LOOKS = 16  # of the candidates of one item, the nearest, that are looked at more closely
+ESTIMATED = 1 << 16  # pairs whose signs are compared at a time
+GATHERED = 1 << 20  # candidates that are gathered before all but the nearest are dropped
 MOST_NEIGHBOURS = 24  # of equal keys that one item is compared with, so that a crowd of equals costs no square
 BANDS = 32  # of a MinHash
 CHUNKS = 4  # of a 64-bit hash: two hashes that differ in 7 bits agree but for one bit in one of them
@@ -66,19 +69,31 @@ def bands(signatures: np.ndarray) -> np.ndarray:
     return keys
 
 
-def by_bands(keys: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Candidates among MinHashes: pairs that agree in a band, each once."""
-    yield from _once(pairs for band in range(keys.shape[1]) for pairs in equal(keys[:, band]))
+def by_bands(keys: np.ndarray, signs: np.ndarray, least: int, beat: Callable[[], None]) -> np.ndarray:
+    """Candidates among MinHashes: pairs that agree in a band, and in `least` of their signs (rows of uint8).
 
-
-def by_bits(hashes: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
-    """Pairs of 64-bit hashes that differ in at most `most` (up to 7) bits, each once."""
-    yield from _once(_near_bits(hashes, most))
-
-
-def _near_bits(hashes: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    Of a crowd that agrees in nearly everything each gets its nearest few: rows of two places, the lower one first, in
+    the order of the higher one.
+    """
     import numpy as np
 
+    nearest = Nearest(len(keys))
+    for band in range(keys.shape[1]):
+        for first, second in equal(keys[:, band]):
+            for start in range(0, len(first), ESTIMATED):
+                one, other = first[start : start + ESTIMATED], second[start : start + ESTIMATED]
+                agreed = np.count_nonzero(signs[one] == signs[other], axis=1)
+                near = agreed >= least
+                nearest.add(one[near], other[near], agreed[near])
+                beat()
+    return nearest.pairs()
+
+
+def by_bits(hashes: np.ndarray, most: int, beat: Callable[[], None]) -> np.ndarray:
+    """Candidates among 64-bit hashes: pairs that differ in at most `most` (up to 7) bits, as of `by_bands`."""
+    import numpy as np
+
+    nearest = Nearest(len(hashes))
     for chunk in range(CHUNKS):
         keys = ((hashes >> np.uint64(16 * chunk)) & np.uint64(0xFFFF)).astype(np.int32)
         order = np.argsort(keys, kind="stable")
@@ -89,21 +104,48 @@ def _near_bits(hashes: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, np.n
             for apart in range(int(count.max(initial=0))):
                 one = np.flatnonzero(count > apart)
                 other = order[start[one] + apart]
-                near = (one < other) & (np.bitwise_count(hashes[one] ^ hashes[other]) <= most)
-                yield one[near], other[near]
+                differing = np.bitwise_count(hashes[one] ^ hashes[other])
+                near = (one < other) & (differing <= most)
+                nearest.add(one[near], other[near], 64 - differing[near])
+                beat()
+    return nearest.pairs()
 
 
-def _once(pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[int, int]]:
-    seen: set[tuple[int, int]] = set()
-    for first, second in pairs:
-        for one, other in zip(first.tolist(), second.tolist(), strict=True):
-            pair = (one, other) if one < other else (other, one)
-            if pair[0] != pair[1] and pair not in seen:
-                seen.add(pair)
-                yield pair
+class Nearest:
+    """Of all pairs that are added, for each place the `MOST_LOOKS` nearest before it, in memory that has a bound."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._parts: list[np.ndarray] = []  # rows: lower place, higher place, nearness
+        self._waiting = 0
+
+    def add(self, one: np.ndarray, other: np.ndarray, nearness: np.ndarray) -> None:
+        """Pairs of places, and how near they are: the more the nearer."""
+        import numpy as np
+
+        if not len(one):
+            return
+        self._parts.append(np.stack([np.minimum(one, other), np.maximum(one, other), nearness.astype(np.int64)], 1))
+        self._waiting += len(one)
+        if self._waiting > max(GATHERED, 2 * MOST_LOOKS * self.count):
+            self._trim()
+
+    def pairs(self) -> np.ndarray:
+        self._trim()
+        return self._parts[0][:, :2]
+
+    def _trim(self) -> None:
+        import numpy as np
+
+        rows = np.concatenate([np.zeros((0, 3), np.int64), *self._parts])
+        rows = rows[np.unique(rows[:, 1] * self.count + rows[:, 0], return_index=True)[1]]
+        rows = rows[np.lexsort((rows[:, 0], -rows[:, 2], rows[:, 1]))]
+        firsts = np.searchsorted(rows[:, 1], rows[:, 1], "left")
+        self._parts = [rows[np.arange(len(rows)) - firsts < MOST_LOOKS]]
+        self._waiting = 0
 
 
-def near(groups: Groups, candidates: Iterator[tuple[int, int]], alike: Callable[[int, int], bool]) -> None:
+def near(groups: Groups, candidates: Iterable[tuple[int, int]], alike: Callable[[int, int], bool]) -> None:
     """Join the candidates that a closer look finds alike. A chain of small steps does not join its ends: the first
     of each group must be alike, too."""
     for one, other in candidates:

@@ -1,5 +1,5 @@
 """What is remembered of each item while a dataset is compared with itself: columns of numbers, not rows of the
-database. A text costs about 200 bytes, a picture or recording about 60."""
+database. A text costs about 330 bytes, a picture or recording about 60."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Board:
     answers: np.ndarray
     long: np.ndarray  # whether the answer is more than a word or two
     bands: np.ndarray  # of a text's MinHash: a row an item
+    signs: np.ndarray  # of each of its hashes the lowest byte: by how many agree, what two texts share is estimated
     compared: np.ndarray  # 1 or 0: whether a text is long enough to be compared
 
     def __init__(self, dataset: Dataset) -> None:
@@ -44,6 +45,7 @@ class Board:
         self.names: dict[str, int] = {}  # labels by their numbers
         self._columns = {name: array(code) for name, code in COLUMNS.items()}
         self._bands: list[np.ndarray] = []
+        self._signs: list[np.ndarray] = []
 
     def __len__(self) -> int:
         return len(self._columns["ids"])
@@ -73,7 +75,9 @@ class Board:
                 empty = np.zeros(texts.PERMUTATIONS, np.uint32)
                 signatures.append(np.frombuffer(known.value, np.uint32) if compared else empty)
         if signatures:
-            self._bands.append((alike.bands(np.stack(signatures)) >> np.uint64(32)).astype(np.uint32))
+            stacked = np.stack(signatures)
+            self._bands.append((alike.bands(stacked) >> np.uint64(32)).astype(np.uint32))
+            self._signs.append(stacked.astype(np.uint8))
 
     def settle(self) -> None:
         """No more items will come."""
@@ -81,7 +85,8 @@ class Board:
 
         self.profile.settle()
         self.bands = np.concatenate(self._bands) if self._bands else np.zeros((0, alike.BANDS), np.uint32)
-        self._bands = []
+        self.signs = np.concatenate(self._signs) if self._signs else np.zeros((0, texts.PERMUTATIONS), np.uint8)
+        self._bands, self._signs = [], []
         for name in COLUMNS:
             setattr(self, name, np.asarray(self._columns[name]))
         self.labelled = {number: name for name, number in self.names.items()}

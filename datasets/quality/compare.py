@@ -40,8 +40,7 @@ def near_duplicates(board: Board, groups: Groups, beat: Callable[[], None]) -> F
     found: Findings = defaultdict(list)
     looser = Groups(len(board))
     looser.leader = list(groups.leader)
-    like = resembling.Pairs(board, beat)
-    alike.near(looser, like.candidates(groups), like.alike)
+    resembling.Pairs(board, beat).join(looser)
     for place in _followers(looser, len(board)):
         first = looser.of(place)
         if groups.of(place) == place and first != place:

@@ -15,9 +15,10 @@ from datasets.quality.board import Board
 if TYPE_CHECKING:
     import numpy as np
 
-REMEMBERED = 400  # items whose content is kept at hand while pairs are looked at
+REMEMBERED_BYTES = 64 << 20  # of contents that are kept at hand while pairs are looked at
+LOOKED_AT = 256  # pairs whose contents are fetched together
 SHARED = 0.7  # of the shingles of two texts
-BANDS_AGREED = 2  # of 32; texts that share 0.7 of their shingles agree in fewer once in 500 times
+AGREED = 69  # of 128 signs; texts that share 0.7 of their shingles agree in fewer once in 20,000 times
 BITS = 7  # of 64 in which the hashes of two pictures or recordings may differ
 SECOND_BITS = 14  # of the second hash of pictures
 CORRELATED = 0.97  # the small grey pictures
@@ -34,61 +35,69 @@ class Pairs:
     def __init__(self, board: Board, beat: Callable[[], None]) -> None:
         self.board, self.beat = board, beat
         self._known: OrderedDict[int, np.ndarray | None] = OrderedDict()
+        self._bytes = 0
 
-    def candidates(self, groups: Groups) -> Iterator[tuple[int, int]]:
-        """Pairs that may be; of equal items only the first is looked at."""
+    def join(self, groups: Groups) -> None:
+        """Join the items that are almost the same; of equal ones only the first is looked at."""
+        pairs = self._candidates(groups)
+        for start in range(0, len(pairs), LOOKED_AT):
+            part = pairs[start : start + LOOKED_AT].tolist()
+            self._fetch(
+                {groups.of(place) for pair in part for place in pair} | {place for pair in part for place in pair}
+            )
+            alike.near(groups, ((one, other) for one, other in part), self._alike)
+
+    def _candidates(self, groups: Groups) -> np.ndarray:
+        """Pairs that may be, by what is known of all items: rows of two places."""
         import numpy as np
 
         board = self.board
         first = np.fromiter((groups.of(place) == place for place in range(len(board))), bool, len(board))
         if board.kind == Modality.TEXT:
             chosen = np.flatnonzero(first & (board.compared == 1))
-            pairs = alike.by_bands(board.bands[chosen])
-            fits = self._share_bands
-        else:
-            chosen = np.flatnonzero(first & (board.hashes != 0))
-            pairs = alike.by_bits(board.hashes[chosen], BITS)
-            fits = _any
-        for one, other in pairs:
-            pair = int(chosen[one]), int(chosen[other])
-            if fits(*pair):
-                yield pair
+            return chosen[alike.by_bands(board.bands[chosen], board.signs[chosen], AGREED, self.beat)]
+        chosen = np.flatnonzero(first & (board.hashes != 0))
+        return chosen[alike.by_bits(board.hashes[chosen], BITS, self.beat)]
 
-    def alike(self, one: int, other: int) -> bool:
+    def _alike(self, one: int, other: int) -> bool:
         """The closer look."""
         self.beat()
-        first, second = self._content(one), self._content(other)
+        self._fetch({one, other})
+        first, second = self._known[one], self._known[other]
         if first is None or second is None:
             return False
         return CLOSER[self.board.kind](first, second)
 
-    def _share_bands(self, one: int, other: int) -> bool:
-        return int((self.board.bands[one] == self.board.bands[other]).sum()) >= BANDS_AGREED
+    def _fetch(self, places: set[int]) -> None:
+        """Have at hand what these items are compared by, with as few queries as will do."""
+        missing = sorted(place for place in places if place not in self._known)
+        for place in places:
+            if place in self._known:
+                self._known.move_to_end(place)
+        for place, found in zip(missing, self._load(missing), strict=True):
+            self._known[place] = found
+            self._bytes += _size(found)
+        while self._bytes > REMEMBERED_BYTES and len(self._known) > len(places):
+            self._bytes -= _size(self._known.popitem(last=False)[1])
 
-    def _content(self, place: int) -> np.ndarray | None:
-        """What two items are compared by; None when it can't be had any more."""
-        if place in self._known:
-            self._known.move_to_end(place)
-            return self._known[place]
-        found = self._load(place)
-        self._known[place] = found
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
-        return found
-
-    def _load(self, place: int) -> np.ndarray | None:
+    def _load(self, places: list[int]) -> Iterator[np.ndarray | None]:
+        """What the items are compared by; None where it can't be had any more."""
         import numpy as np
 
-        item = Item.objects.filter(pk=int(self.board.ids[place])).first()
-        if item is None:
+        ids = self.board.ids[places].tolist()
+        items = Item.objects.in_bulk(ids) if ids else {}
+        kept = prints.known(items.values(), self.board.kind) if items and self.board.kind != Modality.TEXT else {}
+        for pk in ids:
+            if self.board.kind == Modality.TEXT:
+                yield self._shingles(items.get(pk))
+            else:
+                yield np.frombuffer(kept[pk].value, np.uint8) if pk in kept and kept[pk].value else None
+
+    def _shingles(self, item: Item | None) -> np.ndarray | None:
+        try:
+            return texts.compared(item, self.beat) if item else None
+        except (NotFoundError, *texts.UNREADABLE):
             return None
-        if self.board.kind == Modality.TEXT:
-            try:
-                return texts.compared(item, self.beat)
-            except (NotFoundError, *texts.UNREADABLE):
-                return None
-        known = prints.known([item], self.board.kind).get(item.pk)
-        return np.frombuffer(known.value, np.uint8) if known and known.value else None
 
 
 def texts_alike(one: np.ndarray, other: np.ndarray) -> bool:
@@ -127,8 +136,8 @@ CLOSER = {
 }  # fmt: skip
 
 
-def _any(one: int, other: int) -> bool:
-    return True
+def _size(found: np.ndarray | None) -> int:
+    return 0 if found is None else found.nbytes
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -6,17 +6,20 @@ from functools import partial
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from common.background import enqueue
 from common.errors import ConflictError, NotFoundError
 from common.push import publish
 from datasets import claims
+from datasets.apart import Processes
 from datasets.claims import Claim, LostClaimError
 from datasets.models import Dataset, QualityRun
 
 TASK = "datasets.tasks.run_quality"
 KEPT = 20  # runs of a dataset that are remembered
+LONG = Q(dataset__item_count__gt=500) | Q(dataset__byte_count__gt=10 << 20)  # takes more than some seconds
+PROCESSES = Processes("run_quality", at_once=1)
 
 
 def start_run(dataset: Dataset, by: AbstractBaseUser) -> QualityRun:
@@ -44,10 +47,26 @@ def ask(dataset: Dataset, by: AbstractBaseUser) -> QualityRun | None:
     return _make(dataset, by)
 
 
-def run_quality(run_id: int) -> QualityRun | None:
+def take_up(run_id: int) -> None:
+    """Carry a short run out here, and have a process of its own do a long one: comparing many items, or reading a
+    large table, would keep the imports of others waiting."""
+    if QualityRun.objects.filter(LONG, pk=run_id).exists():
+        PROCESSES.start(run_id)
+    else:
+        run_quality(run_id)
+
+
+def next_long(after: int) -> int | None:
+    """The oldest long run that waits, for the process that ended the run `after`; it ends with the hub's last one."""
+    waiting = QualityRun.objects.filter(LONG, status=QualityRun.Status.QUEUED).exclude(pk=after)
+    return waiting.order_by("pk").values_list("pk", flat=True).first()
+
+
+def run_quality(run_id: int, *, alone: bool = False) -> QualityRun | None:
     """Carry a run out, or begin again where a dead worker left it; what that one measured is kept.
 
-    Returns the ended run; None when there is nothing to do, or when it gave way to other work.
+    Returns the ended run; None when there is nothing to do, or when it gave way to other work, which it never does
+    `alone`, in a process of its own.
     """
     from datasets.quality.work import GiveWayError, Look
 
@@ -57,7 +76,7 @@ def run_quality(run_id: int) -> QualityRun | None:
 
     def look() -> None:
         try:
-            worth, summary = Look(claim).all()
+            worth, summary = Look(claim, gives_way=not alone).all()
         except GiveWayError:
             _give_way(claim)
             raise LostClaimError from None

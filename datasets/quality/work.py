@@ -37,10 +37,10 @@ class GiveWayError(Exception):
 
 
 class Look:
-    """A run at work."""
+    """A run at work. With `gives_way` it stops where other background work waits for its worker."""
 
-    def __init__(self, claim: Claim[QualityRun]) -> None:
-        self.claim = claim
+    def __init__(self, claim: Claim[QualityRun], *, gives_way: bool) -> None:
+        self.claim, self.gives_way = claim, gives_way
         self.run = claim.row
         self.dataset: Dataset = claim.row.dataset
         self.board = Board(self.dataset)
@@ -67,7 +67,8 @@ class Look:
             self.measured += len(batch) - len(known)
             self.board.add(batch, prints.of(batch, self.board.kind, self.claim.beat))
             self._on(len(self.board))
-            if self.measured and time.monotonic() - self.started > SLICE_SECONDS and _others_wait():
+            slice_is_over = self.measured and time.monotonic() - self.started > SLICE_SECONDS
+            if self.gives_way and slice_is_over and _others_wait():
                 raise GiveWayError
         self.board.settle()
 

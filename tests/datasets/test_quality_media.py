@@ -83,7 +83,7 @@ def looked_at(owner, bring):
         dataset, _ = create_dataset(owner, name=kind, modality=kind)
         ended = bring(dataset, *files.items(), **options)
         assert ended.accepted, ended.message
-        run = runs.run_quality(dataset.quality_runs.get().pk)
+        run = runs.run_quality(dataset.quality_runs.get().pk, alone=True)
         assert (run.status, run.message) == ("completed", "")
         dataset.refresh_from_db()
         return dataset

@@ -19,8 +19,8 @@ TEMPLATE = {"prompt": "Machine {{ id }} runs at {{ speed|round }} rpm.", "comple
 
 
 def kill_worker(hub):
-    """SIGKILL to the background worker that is at work: the one that uses the processor."""
-    named = [process for process in hub.processes() if process.name() == "q:background"]
+    """SIGKILL to what is at work: a background worker, or the process of a long check, which uses the processor."""
+    named = [process for process in hub.processes() if process.name().startswith(("q:background", "check "))]
     before = {process: sum(process.cpu_times()[:2]) for process in named}
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
