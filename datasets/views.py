@@ -85,7 +85,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_safe
 def dataset(request: HttpRequest, pk: int) -> HttpResponseBase:
     found = _find(request, pk)
-    if request.GET.get("export") == "csv":
+    if request.GET.get("export") in {"csv", "zip"}:
         return item_views.export(request, found)
     labels = overview.label_counts(found)
     unlabelled = next((entry.count for entry in labels if not entry.label), 0)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -14,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.access import get_visible
+from common.downloads import download
 from common.errors import NotFoundError
 from common.pagination import Pages
 from datasets import overview
@@ -25,6 +27,7 @@ from datasets.freezing.serializers import (
     LeftOutPageSerializer,
     RemovedSerializer,
 )
+from datasets.items import exporting
 from datasets.models import Dataset, DatasetVersion
 from datasets.serializers import DatasetVersionSerializer, DeletedSerializer
 
@@ -80,6 +83,18 @@ class DatasetVersionView(APIView):
     )  # fmt: skip
     def delete(self, request: Request, dataset_id: int, number: int) -> Response:
         return Response({"bytes_freed": removal.delete_version(_find(request, dataset_id, number), request.user)})
+
+
+class VersionExportView(APIView):
+    @extend_schema(
+        operation_id="datasets_version_export", tags=TAGS, summary="What a version holds, as a zip archive",
+        description="As the export of a dataset, with each item's set as `split`: imported into another dataset and "
+        "split as given, it falls to the same parts.", responses={(200, "application/zip"): OpenApiTypes.BINARY},
+    )  # fmt: skip
+    def get(self, request: Request, dataset_id: int, number: int) -> HttpResponseBase:
+        version = _find(request, dataset_id, number)
+        name = f"dataset-{dataset_id}-v{number}.zip"
+        return download(request._request, exporting.of_version(version), exporting.TYPE, name)
 
 
 class LeftOutView(APIView):

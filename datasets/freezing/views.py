@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from common import wording
 from common.access import get_visible
+from common.downloads import download
 from common.errors import ProblemError
 from common.pages import clean, csv_response, done, number_in, page_of, show
 from datasets import overview
@@ -18,6 +19,7 @@ from datasets.freezing import differences, removal
 from datasets.freezing.api import LeftOut, compared_with, version_of
 from datasets.freezing.splits import CONTENT, RULE_WORDS
 from datasets.gating import gates
+from datasets.items import exporting
 from datasets.models import Dataset, DatasetVersion
 
 NAMED = 100
@@ -35,8 +37,10 @@ def versions(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-def version(request: HttpRequest, pk: int, number: int) -> HttpResponse:
+def version(request: HttpRequest, pk: int, number: int) -> HttpResponseBase:
     found = version_of(_dataset(request, pk), number)
+    if request.GET.get("export") == "zip":
+        return download(request, exporting.of_version(found), exporting.TYPE, f"dataset-{pk}-v{number}.zip")
     kept = found.split_rule
     rule = kept.get("by", CONTENT)
     context = {

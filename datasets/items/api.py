@@ -14,12 +14,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.access import get_visible
+from common.downloads import download
 from common.errors import InvalidInputError
 from datasets import overview
-from datasets.items import browse, edits, filters
+from datasets.items import browse, edits, exporting, filters
 from datasets.items.content import content_response, preview_response
 from datasets.items.serializers import (
     EditSerializer,
+    FiltersInput,
     ItemChangeInput,
     ItemDetailSerializer,
     ItemPageSerializer,
@@ -81,6 +83,21 @@ def _link(request: Request, dataset: Dataset, **place: object) -> str | None:
     query.pop("before", None)
     query[name] = str(cursor)
     return request.build_absolute_uri(f"{reverse('api-dataset-items', args=[dataset.pk])}?{query.urlencode()}")
+
+
+class ItemsExportView(APIView):
+    @extend_schema(
+        operation_id="datasets_export", tags=TAGS, summary="Items as a zip archive",
+        description="All items, or those that fit the filters: files in folders of their classes, `metadata.jsonl` "
+        "with what is known of each, and `rows.jsonl` with pairs, chats and short texts. An import reads it back.",
+        parameters=[FiltersInput], responses={(200, "application/zip"): OpenApiTypes.BINARY},
+    )  # fmt: skip
+    def get(self, request: Request, dataset_id: int) -> HttpResponseBase:
+        dataset = _find(request, dataset_id)
+        FiltersInput.read(request.query_params)
+        wanted = filters.read(dataset, {name: request.query_params.get(name) for name in filters.NAMES})
+        pieces = exporting.of_items(dataset, wanted)
+        return download(request._request, pieces, exporting.TYPE, f"dataset-{dataset.pk}.zip")
 
 
 class ItemView(APIView):

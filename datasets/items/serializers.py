@@ -64,8 +64,8 @@ class ItemDetailSerializer(serializers.ModelSerializer):
         return FindingSerializer(item.findings.order_by("-points", "id")[:200], many=True).data
 
 
-class ItemsInput(Input):
-    """The query of the list."""
+class FiltersInput(Input):
+    """The filters of the list."""
 
     search = TextField(required=False, allow_blank=True, help_text="In names and in the texts of rows.")
     label = TextField(required=False, allow_blank=True, help_text="One class; empty for items without one.")
@@ -78,6 +78,11 @@ class ItemsInput(Input):
     finding = TextField(required=False, allow_blank=True, help_text="The code of something that a check found.")
     version = WholeField(required=False, help_text="The number of a version: items that it holds.")
     split = TextField(required=False, allow_blank=True, help_text="train, validation or test, of that version.")
+
+
+class ItemsInput(FiltersInput):
+    """The query of the list."""
+
     sort = serializers.ChoiceField(choices=list(SORTS), default="id")
     after = TextField(default="", allow_blank=True, help_text="From `next`.")
     before = TextField(default="", allow_blank=True, help_text="From `previous`.")

@@ -11,10 +11,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from common.access import get_visible
+from common.downloads import download
 from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, csv_response, done, form_of, number_in, partial, refused, show, wants_fragment
 from datasets import overview
-from datasets.items import browse, confirming, edits, filters, removing, usage
+from datasets.items import browse, confirming, edits, exporting, filters, removing, usage
 from datasets.items.edits import Undone
 from datasets.models import Dataset, Edit, Governance, Item, Modality, QualityRun, Review
 from datasets.reasons import ASIDE_WORDS, FIELD_WORDS
@@ -42,8 +43,10 @@ def listing(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
 
 
 def export(request: HttpRequest, dataset: Dataset) -> HttpResponseBase:
-    """All items that fit the filters, as CSV."""
+    """All items that fit the filters: what is known of them as CSV, or their files and labels as a zip archive."""
     wanted = _looked_for(request.GET, dataset)
+    if request.GET["export"] == "zip":
+        return download(request, exporting.of_items(dataset, wanted), exporting.TYPE, f"dataset-{dataset.pk}.zip")
     return csv_response(request, f"dataset-{dataset.pk}", browse.EXPORTED, browse.exported(dataset, wanted))
 
 
