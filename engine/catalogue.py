@@ -25,6 +25,7 @@ BUILT_IN = (
     "text_generation",
     "image_classification",
     "audio_classification",
+    "video_classification",
     "image_generation",
     "table_baseline",
     "simulate",

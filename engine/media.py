@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -46,14 +44,6 @@ def guarded(item: Item, use: Callable[[bytes], T], dataset: Dataset) -> T:
         return use(dataset.read(item))
     except BadMedia as error:
         raise bad_data(f"'{item.name}' can't be used: {error}.", "Remove it and freeze a new version.") from error
-
-
-def in_threads(work: Callable[[Item], T], items: Iterable[Item]) -> Iterator[T]:
-    """Over all items in order, on all cores: decoding and hashing leave the interpreter's lock alone."""
-    items = list(items)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(items), 64):
-            yield from pool.map(work, items[start : start + 64])
 
 
 def _reader(data: bytes) -> str | None:

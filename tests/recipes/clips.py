@@ -63,3 +63,30 @@ def film(pictures: list[np.ndarray], rate: int = 10, codec: str = "mpeg4", **opt
         for packet in stream.encode():
             container.mux(packet)
     return file.getvalue()
+
+
+def moving(right: bool, number: int, frames: int = 12) -> list[np.ndarray]:
+    """A bright square that moves to the right or to the left, on noise."""
+    random = np.random.default_rng([number, right])
+    places = np.linspace(2, 34, frames).round().astype(int)
+    row = int(random.integers(4, 24))
+    pictures = []
+    for place in places if right else places[::-1]:
+        pixels = random.integers(0, 60, (36, 48, 3)).astype(np.uint8)
+        pixels[row : row + 10, place : place + 10] = 240
+        pictures.append(pixels)
+    return pictures
+
+
+def films(count: int, held_out: int = 4) -> list[FileLine]:
+    """`count` films of each of two directions; each `held_out`th is for validation."""
+    return [
+        (
+            f"{label}/{number}.mp4",
+            label,
+            "train" if number % held_out else "validation",
+            film(moving(label == "right", number)),
+        )
+        for number in range(count)
+        for label in ("left", "right")
+    ]

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from engine.residual import Residual
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -39,22 +41,3 @@ class SoundNetwork(nn.Module):
         weights = self.attention(x).float().softmax(dim=2).to(x.dtype)
         pooled = torch.cat([(x * weights).sum(dim=2), x.amax(dim=2)], dim=1)
         return self.head(self.dropout(pooled))
-
-
-class Residual(nn.Module):
-    """Two convolutions, added to what came in."""
-
-    def __init__(self, before: int, width: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(width)
-        nn.init.zeros_(self.norm2.weight)  # begins as the identity, which trains faster
-        self.shortcut: nn.Module = nn.Identity()
-        if stride != 1 or before != width:
-            self.shortcut = nn.Conv2d(before, width, 1, stride, bias=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))

@@ -14,9 +14,9 @@ import torch
 
 from engine import sounds
 from engine.data import Dataset, Item
-from engine.media import guarded, in_threads
+from engine.decoding import IN_MEMORY_BYTES, in_threads
+from engine.media import guarded
 
-IN_MEMORY_BYTES = 1 << 30
 KEPT_SECONDS = 60.0  # of a recording
 PROBED = 200  # recordings that are looked at to choose the rate
 MOST_SECONDS = 5.0  # heard at once, unless the configuration says more

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
@@ -15,9 +12,9 @@ import torch
 
 from engine import images
 from engine.data import Dataset, Item, bad_data
+from engine.decoding import in_threads, room
 from engine.recipes.image_classification.config import ImageClassificationConfig
 
-IN_MEMORY_BYTES = 1 << 30
 TONES = 32
 PROBED = 200  # images that are looked at to choose size and channels
 T = TypeVar("T")
@@ -29,13 +26,13 @@ def probe(dataset: Dataset, items: list[Item], config: ImageClassificationConfig
     size, channels = config.image_size, config.channels
     some = items[:: max(1, len(items) // PROBED)]
     if size == "auto":
-        sides = _map(lambda item: _guard(item, lambda data: min(images.open_image(data).size), dataset), some)
+        sides = in_threads(lambda item: _guard(item, lambda data: min(images.open_image(data).size), dataset), some)
         size = _fitting_size(median(sides))
     if channels == "auto":
-        colour = any(_map(lambda item: _guard(item, images.has_colour, dataset), some))
+        colour = any(in_threads(lambda item: _guard(item, images.has_colour, dataset), some))
     else:
         colour = channels == "colour"
-    plain = median(_map(lambda item: _guard(item, lambda data: _plain(data, min(size, 64)), dataset), some))
+    plain = median(in_threads(lambda item: _guard(item, lambda data: _plain(data, min(size, 64)), dataset), some))
     return size, colour, plain
 
 
@@ -55,8 +52,8 @@ def load_part(
 ) -> torch.Tensor:
     """All images of a part, uint8 of shape (items, channels, size, size). EngineError BAD_DATA names the first that
     can't be decoded."""
-    pictures = _room((len(items), 3 if colour else 1, size, size), scratch)
-    decoded = _map(lambda item: _guard(item, lambda data: images.decode(data, size, colour), dataset), items)
+    pictures = room((len(items), 3 if colour else 1, size, size), scratch)
+    decoded = in_threads(lambda item: _guard(item, lambda data: images.decode(data, size, colour), dataset), items)
     for index, picture in enumerate(decoded):
         pictures[index] = picture
         if index % 256 == 0:
@@ -74,21 +71,3 @@ def _guard(item: Item, use: Callable[[bytes], T], dataset: Dataset) -> T:
         return use(dataset.read(item))
     except images.BadImage as error:
         raise bad_data(f"'{item.name}' can't be used: {error}.", "Remove it and freeze a new version.") from error
-
-
-def _map(work: Callable[[Item], T], items: Iterable[Item]) -> Iterable[T]:
-    """Over all items in order, on all cores: decoding and hashing leave the interpreter's lock alone."""
-    items = list(items)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(items), 512):
-            yield from pool.map(work, items[start : start + 512])
-
-
-def _room(shape: tuple[int, ...], scratch: Path) -> np.ndarray:
-    """An array in memory, or, for a large set, in a file without a name: it can't outlive the run."""
-    size = int(np.prod(shape))
-    if size <= IN_MEMORY_BYTES:
-        return np.empty(shape, dtype=np.uint8)
-    with tempfile.TemporaryFile(dir=scratch) as file:
-        os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error now, and no crash later
-        return np.memmap(file, dtype=np.uint8, mode="r+", shape=shape)

@@ -1,0 +1,15 @@
+from engine.recipe import Recipe
+
+RECIPE = Recipe(
+    name="video-classification",
+    title="Video classification",
+    summary="Trains a small network on frames of your videos and how they change; the result names a video's class.",
+    modality="video",
+    config="engine.recipes.video_classification.config.VideoClassificationConfig",
+    trainer="engine.recipes.video_classification.trainer.build",
+    predictor="engine.recipes.video_classification.predictor.VideoClassificationPredictor",
+    output="labels",
+    labelled=True,
+    goal="validation/accuracy",
+    higher_is_better=True,
+)
