@@ -230,13 +230,13 @@ class DatasetVersionsView(generics.ListAPIView):
 
     @extend_schema(
         operation_id="datasets_freeze", tags=TAGS, summary="Freeze the dataset as it is now",
-        description="The same items, seed and fractions give the same version again.",
-        request=SplitInput, responses={201: DatasetVersionSerializer},
+        description="The same items, seed and fractions give the same version again, with 200.",
+        request=SplitInput, responses={201: DatasetVersionSerializer, 200: DatasetVersionSerializer},
     )  # fmt: skip
     def post(self, request: Request, dataset_id: int) -> Response:
         dataset = find(request, dataset_id)
-        version = versions.freeze(dataset, request.user, **SplitInput.read(request.data))
-        return Response(DatasetVersionSerializer(version).data, status=201)
+        version, is_new = versions.freeze_or_find(dataset, request.user, **SplitInput.read(request.data))
+        return Response(DatasetVersionSerializer(version).data, status=201 if is_new else 200)
 
 
 class SplitView(APIView):

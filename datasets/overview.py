@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import PROTECT, QuerySet
 
 from datasets.freezing import versions
-from datasets.freezing.splits import CONTENT, GIVEN, KEY
+from datasets.freezing.splits import CONTENT, GIVEN, GROUP, KEY
 from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion, Import, LabelCount, Modality
 
@@ -54,6 +54,7 @@ def split(
         "unsaid": plan.unsaid,
         "split_key": split_key,
         "split_by": split_by,
+        "ungrouped": split_by == GROUP and not gates.trainable(dataset).exclude(group="").exists(),
         "left_out": gates.in_words(gates.left_out(dataset)) if total < dataset.item_count else "",
     }
 

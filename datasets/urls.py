@@ -15,6 +15,7 @@ urlpatterns = [
     path("datasets/<int:pk>/quality/check", quality_views.check, name="dataset-quality-check"),
     path("datasets/<int:pk>/quality/settings", quality_views.settings, name="dataset-quality-settings"),
     path("datasets/<int:pk>/quality/finding", quality_views.finding, name="dataset-quality-finding"),
+    path("datasets/<int:pk>/quality/accept", quality_views.accept, name="dataset-quality-accept"),
     path("datasets/<int:pk>/quality/edits/<int:edit_id>/undo", quality_views.undo, name="dataset-quality-undo"),
     path("datasets/<int:pk>/quality/<slug:code>/<slug:action>", quality_views.act, name="dataset-quality-act"),
     path("datasets", views.datasets, name="datasets"),

@@ -124,8 +124,10 @@ def split(request: HttpRequest, pk: int) -> HttpResponse:
 def freeze(request: HttpRequest, pk: int) -> HttpResponse:
     found = _find(request, pk)
     shares = _shares(SHARES | {key: clean(value) for key, value in request.POST.items()})
-    version = versions.freeze(found, request.user, **shares)
+    version, is_new = versions.freeze_or_find(found, request.user, **shares)
     text = f"{version} is frozen: the same items and split whenever it is used."
+    if not is_new:
+        text = f"Nothing changed: it is {version} already."
     return done(request, text, reverse("dataset", args=[pk]), stay=True)
 
 

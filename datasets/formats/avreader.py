@@ -161,14 +161,21 @@ def _promised(container: InputContainer, track: Any) -> float:
     return (container.duration or 0) / av.time_base
 
 
+def _length(seconds: float) -> str:
+    """Seconds in words that tell two short lengths apart."""
+    return f"{seconds:.3f} s" if seconds < 10 else f"{seconds:.1f} s"
+
+
 def _check_end(
     container: InputContainer, track: Any, promised: float, seconds: float, count: _Count, format: str
 ) -> None:
     """Refused when much less came than the header says, or pictures were patched up."""
     missing = format in SAYS_LENGTH and promised - seconds > max(0.25, 0.02 * promised)
     fewer = track.frames and track.type == "video" and count.frames < 0.98 * track.frames - 1
-    if missing or fewer or container.size < _said_bytes(container, format):
-        raise Refused("cut_off", f"It is cut off: it says {promised:.1f} s, and {seconds:.1f} s of it are there.")
+    if container.size < (said := _said_bytes(container, format)):
+        raise Refused("cut_off", f"It is cut off: it says {said:,} bytes, and {container.size:,} of them are there.")
+    if missing or fewer:
+        raise Refused("cut_off", f"It is cut off: it says {_length(promised)}, and {_length(seconds)} of it are there.")
     if count.faults > max(2, 0.02 * count.frames):
         raise _broken(format)
 

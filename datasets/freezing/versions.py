@@ -24,7 +24,17 @@ def freeze(
     dataset: Dataset, by: AbstractBaseUser, *, validation_fraction: float = 0.1, test_fraction: float = 0.0,
     seed: int = 0, split_by: str = CONTENT, split_key: str = KEY,
 ) -> DatasetVersion:  # fmt: skip
-    """The version of the dataset as it is now. The same items, seed, fractions and rule give the same version.
+    """The version of the dataset as it is now. Takes and raises what `freeze_or_find` does."""
+    rule = {"split_by": split_by, "split_key": split_key}
+    fractions = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
+    return freeze_or_find(dataset, by, **fractions, seed=seed, **rule)[0]
+
+
+def freeze_or_find(
+    dataset: Dataset, by: AbstractBaseUser, *, validation_fraction: float = 0.1, test_fraction: float = 0.0,
+    seed: int = 0, split_by: str = CONTENT, split_key: str = KEY,
+) -> tuple[DatasetVersion, bool]:  # fmt: skip
+    """(the version of the dataset as it is now, whether it is new): the same items, seed and split give the same one.
 
     `split_key` names the metadata that give the parts, where they are split as given.
     Only items that passed the gates go in; the version says what was left out and why. InvalidInputError for an
@@ -44,8 +54,8 @@ def freeze(
             with draft.manifest() as manifest:
                 content_hash = store().add(manifest).sha256
             if known := locked.versions.filter(content_hash=content_hash).first():
-                return known
-            return _version(locked, by, draft, content_hash)
+                return known, False
+            return _version(locked, by, draft, content_hash), True
 
 
 def preview_split(dataset: Dataset, **wanted: Any) -> dict[str, int]:

@@ -84,7 +84,7 @@ def change(request: HttpRequest, pk: int, item_id: int) -> HttpResponse:
         values["content"] = content
     made = edits.change_item(found, request.user, values)
     text = "Nothing had to be changed." if not made else f"{', '.join(FIELD_WORDS[one.field] for one in made)} changed."
-    return _said(request, text, made[-1] if made else None, reverse("dataset-item", args=[pk, item_id]))
+    return said(request, text, made[-1] if made else None, reverse("dataset-item", args=[pk, item_id]))
 
 
 @form_of("dataset")
@@ -103,7 +103,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         items = _chosen(form)
     made = edits.edit_items(dataset, request.user, items, field=field, value=value)
-    return _said(request, _told(made), made if made.count else None, reverse("dataset", args=[pk]))
+    return said(request, _told(made), made if made.count else None, reverse("dataset", args=[pk]))
 
 
 @require_POST
@@ -245,7 +245,7 @@ def _undone(undone: Undone) -> str:
     return text
 
 
-def _said(request: HttpRequest, text: str, made: Edit | None, go_to: str) -> HttpResponse:
+def said(request: HttpRequest, text: str, made: Edit | None, go_to: str) -> HttpResponse:
     """A toast with a button that undoes the edit; without JavaScript the page of it lists the latest changes."""
     if not wants_fragment(request):
         return done(request, text, go_to)

@@ -11,8 +11,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from common.access import get_visible
 from common.errors import InvalidInputError, NotFoundError
-from common.pages import chosen, done, form_of, page_of, show, wants_fragment
+from common.pages import chosen, done, form_of, number_in, page_of, show, wants_fragment
 from datasets import overview
+from datasets.items import edits
+from datasets.items import views as item_views
 from datasets.models import Dataset, Edit, Finding
 from datasets.quality import acts, report, runs
 from datasets.quality import live as quality_live
@@ -83,6 +85,23 @@ def finding(request: HttpRequest, pk: int) -> HttpResponse:
     if not changed:
         raise InvalidInputError("That finding is gone.", "The list is new by now; look again.")
     return _done(request, dataset, "It counts again." if restores else "Dismissed: it is no fault, and stays that.")
+
+
+@form_of(PAGE)
+def accept(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give an item the class that a check believes; an edit, which can be undone."""
+    dataset = _find(request, pk)
+    number = number_in(request.POST.get("finding"))
+    found = Finding.objects.filter(dataset=dataset, code="mislabelled", pk=number).first()
+    if found is None:
+        raise InvalidInputError("That finding is gone.", "The list is new by now; look again.")
+    label = found.details["label"]
+    made = edits.edit_items(dataset, request.user, [found.item_id], field="label", value=label)
+    if not made.count:
+        return _done(request, dataset, f"It has the class '{label[:60]}' already.")
+    runs.ask(dataset, request.user)
+    text = f"1 item: class is now '{label[:60]}'. It is checked again."
+    return item_views.said(request, text, made, _address(dataset))
 
 
 @form_of(PAGE)

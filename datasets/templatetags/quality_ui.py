@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from django import template
-from django.utils.html import format_html
+from django.urls import reverse
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 
 from common.errors import NotFoundError
@@ -13,12 +15,13 @@ from common.files import store
 from common.icons import svg
 from datasets import formats
 from datasets.items.rows import plain_text
-from datasets.models import Dataset, Item, QualityRun
+from datasets.models import Dataset, Finding, Item, QualityRun
 from datasets.quality import acts, score
 from datasets.quality.codes import Check
 
 register = template.Library()
 
+ITEM = re.compile(r"\bitem (\d{1,18})\b")
 SHOWN = 600  # characters of a text
 RUN_LOOKS = {
     QualityRun.Status.QUEUED: ("azure", "list"),
@@ -72,6 +75,22 @@ def actions(check: Check) -> list[Button]:
     else:
         aside = [Button("set_aside", "Set all aside")]
     return [*aside, Button("dismiss", "Dismiss all", style="btn-ghost")]
+
+
+@register.simple_tag
+def reason_of(finding: Finding) -> SafeString:
+    """Why an item has a finding; another item that it speaks of has its name there, and a link."""
+    parts = ITEM.split(finding.reason)
+    items = dict(Item.objects.filter(dataset=finding.dataset_id, pk__in=parts[1::2]).values_list("pk", "name"))
+    told = [_named(finding, part, items) if place % 2 else escape(part) for place, part in enumerate(parts)]
+    return SafeString("".join(told))
+
+
+def _named(finding: Finding, number: str, items: dict[int, str]) -> str:
+    if (name := items.get(int(number))) is None:
+        return f"item {number}"
+    address = reverse("dataset-item", args=[finding.dataset_id, number])
+    return format_html('<a class="inline-link" href="{}">{}</a>', address, name.rsplit("/", 1)[-1])
 
 
 @register.simple_tag

@@ -179,7 +179,12 @@
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     const found = [];
     say("Reading the folder …");
-    for (const entry of entries) await read(entry, found);
+    try {
+      for (const entry of entries) await read(entry, found);
+    } catch (error) {
+      say(`The folder could not be read (${error.message || error.name}). Choose it by the button instead.`);
+      return;
+    }
     send(found);
   });
 })();

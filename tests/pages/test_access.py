@@ -24,6 +24,7 @@ POST_ONLY = {
     "dataset-quality-settings",
     "dataset-quality-finding",
     "dataset-quality-undo",
+    "dataset-quality-accept",
     "dataset-sheet-preview",
     "subjects-start",
     "subjects-estimate",
