@@ -25,6 +25,7 @@ from jobs.models import (
     MetricSeries,
     OutboxMessage,
 )
+from jobs.search import admin as search_admin  # noqa: F401  registers searches
 
 REFUSALS_SHOWN = 10
 

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from jobs import api, control_api, hub_api, subject_api
+from jobs.search import api as search_api
 
 urlpatterns = [
     path("training/jobs", api.JobsView.as_view(), name="api-jobs"),
@@ -21,6 +22,12 @@ urlpatterns = [
     path("training/jobs/<int:job_id>/samples", api.SamplesView.as_view(), name="api-job-samples"),
     path("training/jobs/<int:job_id>/samples/<int:step>", api.SampleView.as_view(), name="api-job-sample"),
     path("training/jobs/<int:job_id>/checkpoints", api.CheckpointsView.as_view(), name="api-job-checkpoints"),
+    path("training/searches", search_api.SearchesView.as_view(), name="api-searches"),
+    path("training/searches/<int:search_id>", search_api.SearchView.as_view(), name="api-search"),
+    path("training/searches/<int:search_id>/trials", search_api.TrialsView.as_view(), name="api-search-trials"),
+    path("training/searches/<int:search_id>/cancel", search_api.CancelSearchView.as_view(), name="api-search-cancel"),
+    path("training/searches/<int:search_id>/more", search_api.MoreTrialsView.as_view(), name="api-search-more"),
+    path("training/searches/<int:search_id>/promote", search_api.PromoteTrialView.as_view(), name="api-search-promote"),
     path("training/eligible-subjects", subject_api.EligibleSubjectsView.as_view(), name="api-eligible-subjects"),
     path("training/start", subject_api.StartView.as_view(), name="api-start"),
     path("training/estimate", subject_api.EstimateView.as_view(), name="api-estimate"),

@@ -29,6 +29,7 @@ from jobs.models import Attempt, Job
 from jobs.outbox import note_end
 from jobs.places import old_place
 from jobs.queue import knock_on_commit
+from jobs.search import running
 from jobs.states import Request, Status
 from registry import versions
 
@@ -261,11 +262,12 @@ def _kept(job_id: int, ending: Ending) -> list[dict[str, Any]]:
 
 
 def _register(job: Job, files: list[dict[str, Any]], ending: Ending) -> Any:
-    """The model version of a finished job; None for a simulated one, which trains nothing.
+    """The model version of a finished job; None for a simulated one, which trains nothing, and for a trial of a search,
+    of which the best becomes one.
 
     Its figures are those of its weights, which are the last ones; the best on the way stay with the job.
     """
-    if catalogue.recipe(job.recipe).simulator:
+    if running.keep(job, files, ending.event["metrics"]) or catalogue.recipe(job.recipe).simulator:
         return None
     metrics = {name: value for name, value in ending.event["metrics"].items() if not name.startswith("best/")}
     return versions.register(

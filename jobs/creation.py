@@ -60,6 +60,7 @@ def create_job(
     max_seconds: float | None = None,
     phase_seconds: dict[str, float] | None = None,
     stall_seconds: float | None = None,
+    alone: bool = True,
     idempotency_key: str = "",
 ) -> tuple[Job, bool]:
     """Queue a job, or let it wait for its time (`not_before`) or for other jobs to end (`after`).
@@ -68,9 +69,10 @@ def create_job(
     version first (`validation_fraction` defaults to 0.1, `split_by` to "content"), which takes in only items that
     passed the dataset's gates. Raises InvalidInputError for settings that the recipe
     refuses, ConflictError when the model or subject is busy, a limit is reached or the key belongs to another
-    request.
+    request. A job that is not `alone`, such as a search's trial, shares its data with others that run beside it, so it
+    is about no subject.
     """
-    seed = _seed(seed)
+    seed = check_seed(seed)
     checked = check_config(recipe, config or {})
     needs = Needs.read(resources or {})
     timing = {
@@ -94,11 +96,11 @@ def create_job(
     check_time(not_before)
     split = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
     split |= {"split_by": split_by, "split_key": split_key or None}
-    version = _version(owner, recipe, dataset, dataset_version, split, seed)
+    version = freeze(owner, recipe, dataset, dataset_version, split, seed)
     check_parts(owner, recipe, subject, model, base_version)
     bases.check_one(checked, base_version)
     needed = _needed(owner, waits_for, after_failure)
-    subject = subject or (version.dataset.subject if version else None)
+    subject = subject or (version.dataset.subject if version and alone else None)
     expected = estimates.estimate(recipe, checked, version, resources=needs.stored())
     try:
         with transaction.atomic():
@@ -217,7 +219,7 @@ def _now() -> datetime:
         return cursor.fetchone()[0]
 
 
-def _seed(seed: int | None) -> int:
+def check_seed(seed: int | None) -> int:
     if seed is None:
         return 0
     if isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
@@ -227,7 +229,7 @@ def _seed(seed: int | None) -> int:
     return seed
 
 
-def _version(
+def freeze(
     owner: AbstractBaseUser,
     recipe: str,
     dataset: Dataset | None,
@@ -235,6 +237,8 @@ def _version(
     split: dict[str, Any],
     seed: int,
 ) -> DatasetVersion | None:
+    """The frozen version that jobs of this recipe learn from; None where the recipe needs no data. Raises as
+    `check_data` and freezing do."""
     chosen = check_data(owner, recipe, dataset, version)
     if version or chosen is None:
         return version

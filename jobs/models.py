@@ -647,3 +647,6 @@ class ScheduleEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.schedule_id}"
+
+
+from jobs.search.models import Search, SearchEvent, Trial  # noqa: E402, F401  they point at jobs

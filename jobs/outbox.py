@@ -17,10 +17,11 @@ from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from common.background import QUEUE, put
-from jobs.models import Job, OutboxMessage
+from jobs.models import Job, OutboxMessage, Trial
 
 RETRY_SHARE = 1 / 30  # of the sweeps, which come once a second
 HISTORY, PERFORMANCE = "history.tasks.record_runs", "performance.tasks.record_evaluations"
+ADVANCE = "jobs.tasks.advance_search"  # of the search that a trial belongs to
 GATHER_SECONDS = 0.5
 
 
@@ -32,10 +33,12 @@ class _Gathered:
 
 
 def note_end(job: Job) -> None:
-    """Leave word for the rooms above that a run has ended, in the transaction that ended it."""
+    """Leave word for the rooms above, and for its search, that a run has ended, in the transaction that ended it."""
     message = OutboxMessage(topic="run_ended", job=job, attempt_number=job.attempt_number)
     OutboxMessage.objects.bulk_create([message], ignore_conflicts=True)
     wake_on_commit(evaluated=job.model_version_id is not None)
+    if search_id := Trial.objects.filter(job=job).values_list("search_id", flat=True).first():
+        transaction.on_commit(lambda: put(QUEUE, ADVANCE, search_id), robust=True)
 
 
 def wake_on_commit(evaluated: bool = True) -> None:

@@ -27,6 +27,7 @@ from jobs.models import Slot
 from jobs.preemption import make_room
 from jobs.queue import knock, ready
 from jobs.recovery import release_lost
+from jobs.search import running as searches
 from jobs.waiting import release_due
 
 UNANSWERED_SECONDS = 10
@@ -53,6 +54,7 @@ SWEEPS = (
     sweep_renderings,
     sweep_quality,
     governance.sweep,
+    searches.sweep,
     outbox.sweep,
     sweep_folders,
 )

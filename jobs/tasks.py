@@ -16,6 +16,7 @@ from jobs.firing import serve
 from jobs.models import Node, Slot
 from jobs.queue import Owner, claim
 from jobs.recovery import release_slot
+from jobs.search.running import advance
 from jobs.supervisor import Supervisor, own_start_time
 
 LOOK_SECONDS = 1.0  # between two looks at what else may keep a slot from going on
@@ -37,6 +38,11 @@ def answer(slot_id: int) -> int:
 def serve_schedule(schedule_id: int) -> int:
     """Make the job of a schedule whose time has come; 0 when someone else did."""
     return serve(schedule_id)
+
+
+def advance_search(search_id: int) -> None:
+    """Take a search as far as it goes now."""
+    advance(search_id)
 
 
 def _run_jobs(slot: Slot, owner: Owner) -> int:

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from jobs import expected_views, job_views, new_views, node_views, queue_views, schedule_views, subject_views, views
+from jobs.search import views as search_views
 
 urlpatterns = [
     path("", views.dashboard, name="dashboard"),
@@ -20,6 +21,10 @@ urlpatterns = [
     path("jobs/<int:pk>/samples/<int:step>", job_views.sample, name="job-sample"),
     path("jobs/<int:pk>/change", job_views.change, name="job-change"),
     path("jobs/<int:pk>/<slug:name>", job_views.action, name="job-action"),
+    path("searches", search_views.searches, name="searches"),
+    path("searches/new", search_views.new, name="search-new"),
+    path("searches/<int:pk>", search_views.search, name="search"),
+    path("searches/<int:pk>/<slug:verb>", search_views.action, name="search-action"),
     path("subjects", subject_views.all_subjects, name="subjects"),
     path("subjects/new", subject_views.new, name="subject-new"),
     path("subjects/start", subject_views.start, name="subjects-start"),

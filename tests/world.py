@@ -28,6 +28,7 @@ from jobs import blueprints, schedules
 from jobs.creation import create_job
 from jobs.models import Attempt, Checkpoint, Job, JobSample, LogLine, MetricSeries, Node, ProgressRow, Slot
 from jobs.queue import Owner, claim
+from jobs.search import verbs as searches
 from performance.recording import record
 from registry import versions
 from tests.tables import make_table
@@ -135,6 +136,7 @@ class World:
     token: Any
     template: Any
     schedule: Any
+    search: Any
     node: Node  # is everyone's
     edit: Any
     sheet: Any
@@ -161,6 +163,7 @@ class World:
             "token_id": self.token.pk,
             "template_id": self.template.pk,
             "schedule_id": self.schedule.pk,
+            "search_id": self.search.pk,
             "node_name": self.node.name,
             "sheet_template_id": self.rendering.template_id,
             "rendering_id": self.rendering.pk,
@@ -207,6 +210,9 @@ def make_world(owner) -> World:
             rule={"kind": "daily", "at": "02:30"},
             zone="UTC",
             request={"recipe": "simulate"},
+        ),
+        search=searches.create(
+            owner, name=f"{marker} search", recipe="simulate", space={"steps": {"low": 5, "high": 9}}
         ),
         node=make_node(),
         edit=edit_items(dataset, owner, dataset.items.all(), field="caption", value=f"{marker} caption"),
