@@ -20,7 +20,7 @@ from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue
 from engine.protocol import EngineError
-from jobs import bases, conflicts, estimates, limits
+from jobs import bases, conflicts, estimates, labels, limits
 from jobs.lifecycle import record
 from jobs.models import AfterFailure, Dependency, Job
 from jobs.needs import Needs
@@ -240,13 +240,15 @@ def freeze(
     """The frozen version that jobs of this recipe learn from; None where the recipe needs no data. Raises as
     `check_data` and freezing do."""
     chosen = check_data(owner, recipe, dataset, version)
+    if chosen is not None:
+        labels.check_validation(recipe, chosen, version, split, seed)
     if version or chosen is None:
         return version
     given: dict[str, Any] = {name: value for name, value in split.items() if value is not None}
     frozen = versions.freeze(chosen, owner, seed=seed, **given)
     if chosen.approvals or chosen.governed:
         unlabelled = gates.trainable(chosen).filter(label="").count()
-        _check_classes(recipe, chosen, len(frozen.classes), unlabelled)
+        labels.check_classes(recipe, chosen, len(frozen.classes), unlabelled)
     return frozen
 
 
@@ -271,30 +273,15 @@ def check_data(
         message = f"The recipe {recipe} trains on {modality}, and '{chosen.name}' holds {chosen.modality}."
         raise InvalidInputError(message, "Choose another dataset or recipe.", fields={"dataset": [message]})
     if version:
-        _check_classes(recipe, chosen, len(version.classes), 0)
+        labels.check_classes(recipe, chosen, len(version.classes), 0)
         return chosen
     if chosen.approvals or chosen.governed:
         return chosen  # what its items are is looked at when it is frozen: the rules may have to look first
     items = gates.trainable(chosen)
-    labels = items.order_by().values_list("label", flat=True).distinct()
+    found = items.order_by().values_list("label", flat=True).distinct()
     unlabelled = items.filter(label="").count()
-    _check_classes(recipe, chosen, len(set(labels[:3]) - {""}), unlabelled)
+    labels.check_classes(recipe, chosen, len(set(found[:3]) - {""}), unlabelled)
     return chosen
-
-
-def _check_classes(recipe: str, dataset: Dataset, classes: int, unlabelled: int) -> None:
-    """A recipe that names classes needs two of them, and one for every item."""
-    if catalogue.recipe(recipe).output != "labels" or dataset.status != Dataset.Status.ACTIVE:
-        return
-    if classes < 2:
-        found = "one class only" if classes else "no classes"
-        message = f"'{dataset.name}' has {found}, and {recipe} needs at least two."
-    elif unlabelled:
-        message = f"{unlabelled} {'item' if unlabelled == 1 else 'items'} of '{dataset.name}' have no class."
-    else:
-        return
-    hint = "Put the images into one folder per class, such as cats/1.png and dogs/7.png, and upload them again."
-    raise InvalidInputError(message, hint, fields={"dataset": [message]})
 
 
 def check_parts(
