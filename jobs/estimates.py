@@ -11,7 +11,7 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from django.db.models import OuterRef, Subquery
 
 from common import wording
 from datasets.models import DatasetVersion
+from jobs import trials
 from jobs.models import Attempt, Job, Slot
 from jobs.needs import Needs
 from jobs.states import Status
@@ -34,6 +35,8 @@ NOT_SIZE = {
 # What is believed of the spread of runs before any was seen: a factor of about 1.4, as sure as of three runs.
 PRIOR_SPREAD, PRIOR_RUNS = 0.35, 3
 COVERS = 1.6  # standard deviations to each side; a test sees that more than 80 in 100 runs fall between
+TRIAL_FACTOR = 1.5  # to each side of what a trial says: its few steps were on a small sample
+PEAK = "system/memory_peak_bytes"  # among a job's figures
 NONE = "no past run to compare with"
 
 
@@ -57,6 +60,8 @@ class Estimate:
     devices: int = 1
     price: float | None = None  # of a device hour
     currency: str = ""
+    memory: int | None = None  # bytes of the device, or of the machine where it is a CPU
+    measured: bool = False  # by a trial, and not by runs of the past
 
     @property
     def reason(self) -> str:
@@ -79,6 +84,8 @@ class Estimate:
             "seconds": round(self.seconds, 3), "low": round(self.low or 0, 3), "high": round(self.high or 0, 3),
             "runs": self.runs,
         }  # fmt: skip
+        found |= {"memory": self.memory} if self.memory is not None else {}
+        found |= {"measured": True} if self.measured else {}
         found |= {"device": self.device, "devices": self.devices}
         if self.price is not None:
             found |= {"price": self.price, "currency": self.currency, "cost": self.cost}
@@ -88,13 +95,15 @@ class Estimate:
     def of(cls, job: Job) -> Estimate:
         """The one that was made when the job was."""
         kept = job.estimate or {}
-        names = ("seconds", "low", "high", "runs", "device", "devices", "price", "currency")
+        names = ("seconds", "low", "high", "runs", "device", "devices", "price", "currency", "memory", "measured")
         return cls(**{name: kept[name] for name in names if name in kept})
 
     def __str__(self) -> str:
         if self.seconds is None:
             return self.reason
         text = f"about {about(self.seconds)} ({about(self.low)} to {about(self.high)})"
+        text += f", {wording.size(self.memory)} of memory" if self.memory else ""
+        text += ", by a trial" if self.measured else ""
         return text if self.cost is None else f"{text}, {money(self.cost, self.currency)}"
 
 
@@ -105,6 +114,7 @@ class Past:
     recipe: str
     rates: Mapping[tuple[str, str, int], list[float]]
     latest: tuple[str, ...]  # kinds of devices, the most recent first
+    memory: Mapping[tuple[str, str, int], int] = field(default_factory=dict)  # the most that the latest such run held
 
     @classmethod
     def of(cls, recipe: str) -> Past:
@@ -112,15 +122,18 @@ class Past:
         last = Attempt.objects.filter(job=OuterRef("pk")).order_by("-number").values("devices")[:1]
         found = Job.objects.filter(recipe=recipe, status=Status.COMPLETED, spent_seconds__gt=0)
         found = found.annotate(ran_on=Subquery(last)).order_by("-created_at")
-        rows = found.values_list("config", "spent_seconds", "ran_on", "dataset_version__counts")[:RUNS]
+        columns = ("config", "spent_seconds", "ran_on", "dataset_version__counts", f"figures__{PEAK}")
         rates: dict[tuple[str, str, int], list[float]] = {}
+        memory: dict[tuple[str, str, int], int] = {}
         kinds: dict[str, None] = {}
-        for config, seconds, devices, counts in rows:
+        for config, seconds, devices, counts, peak in found.values_list(*columns)[:RUNS]:
             work = work_of(config, (counts or {}).get("train"))
             kind, number = _kind(devices or []), max(1, len(devices or []))
             kinds.setdefault(kind)
             rates.setdefault((work.size, kind, number), []).append(math.log(seconds / work.units))
-        return cls(recipe, rates, tuple(kinds))
+            if peak is not None and kind == "cpu":
+                memory.setdefault((work.size, kind, number), int(peak))
+        return cls(recipe, rates, tuple(kinds), memory)
 
     def estimate(self, config: Mapping[str, Any], examples: int | None, needs: Needs, kinds: set[str]) -> Estimate:
         """For a run of these settings on `examples` training examples; `kinds` are the devices that the hub has."""
@@ -130,9 +143,20 @@ class Past:
         bare = {"device": device, "devices": needs.devices, "price": price, "currency": currency}
         rates = self.rates.get((work.size, device, needs.devices))
         if not rates:
-            return Estimate(**bare)
+            return self._by_trial(work, bare)
         seconds, low, high = (work.units * math.exp(rate) for rate in interval(rates))
-        return Estimate(seconds, low, high, len(rates), **bare)
+        memory = self.memory.get((work.size, device, needs.devices))
+        return Estimate(seconds, low, high, len(rates), **bare, memory=memory)
+
+    def _by_trial(self, work: Work, bare: dict[str, Any]) -> Estimate:
+        """By a trial of such a run, where there was one."""
+        found = trials.find(self.recipe, work.size, bare["device"], bare["devices"])
+        if found is None:
+            return Estimate(**bare)
+        seconds = work.units * found.rate
+        return Estimate(
+            seconds, seconds / TRIAL_FACTOR, seconds * TRIAL_FACTOR, **bare, memory=found.memory, measured=True
+        )
 
     def _device(self, needs: Needs, kinds: set[str]) -> str:
         """The kind that the job asks for; of several that would do, the one that ran this recipe last."""
@@ -194,6 +218,8 @@ def compared(job: Job) -> str:
     took = f"took {about(job.spent_seconds)}"
     if (cost := guess.cost_of(job.spent_seconds)) is not None:
         took += f" and cost {money(cost, guess.currency)}"
+    if guess.memory and guess.device == "cpu" and (peak := (job.figures or {}).get(PEAK)):
+        took += f", held {wording.size(peak)}"
     return f"{expected[0].upper()}{expected[1:]}; {took}."
 
 

@@ -26,14 +26,14 @@ def expected(request: HttpRequest) -> HttpResponse:
         try:
             config = check_config(recipe, forms.read(recipe, typed))
             resources = {"device": placing.device(typed), "devices": placing.devices(typed)}
-            guess = estimates.estimate(recipe, config, examples=_examples(request, typed), resources=resources)
+            guess = estimates.estimate(recipe, config, examples=examples(request, typed), resources=resources)
             told = f"It takes {guess}." if guess.seconds is not None else f"How long it takes: {guess.reason}."
         except ProblemError:
             pass  # the form says so when it is sent
     return render(request, "jobs/_expected.html", {"told": told})
 
 
-def _examples(request: HttpRequest, typed: dict[str, str]) -> int | None:
+def examples(request: HttpRequest, typed: dict[str, str]) -> int | None:
     """How many items would be trained on, about."""
     key = number_in(typed.get("dataset"))
     dataset = visible(Dataset.objects.all(), request.user).filter(pk=key).first() if key else None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from common import wording
 from common.numbers import number_or_text
 from engine.catalogue import config_class
+from jobs.recommending import Advice
 
 PREFIX = "config."
 LIMITS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
@@ -55,6 +56,12 @@ class Setting:
     maximum: Any = None
     whole: bool = False
     longest: int | None = None
+    advice: Advice | None = None  # what the recipe recommends for the data at hand
+
+    @property
+    def recommended(self) -> Advice | None:
+        """The advice, unless it is taken."""
+        return self.advice if self.advice and self.advice.value != self.value else None
 
     @property
     def key(self) -> str:
@@ -65,11 +72,16 @@ class Setting:
         return self.value != self.default
 
 
-def groups(recipe: str, config: Mapping[str, Any], typed: Mapping[str, str] | None = None) -> dict[str, list[Setting]]:
+def groups(
+    recipe: str,
+    config: Mapping[str, Any],
+    typed: Mapping[str, str] | None = None,
+    advice: Mapping[str, Advice] | None = None,
+) -> dict[str, list[Setting]]:
     """The settings by group, in their order. `typed` is what a form sent; it goes before `config`."""
     found: dict[str, list[Setting]] = {}
     for name, schema in _properties(recipe).items():
-        setting = _setting(name, schema, config, typed)
+        setting = replace(_setting(name, schema, config, typed), advice=(advice or {}).get(name))
         found.setdefault(setting.group, []).append(setting)
     return found
 

@@ -19,7 +19,7 @@ from datasets import fitting, overview
 from datasets.freezing.splits import CONTENT, KEY, RULE_WORDS
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine.catalogue import RECIPES
-from jobs import blueprints, forms, new_checks, new_fields, placing
+from jobs import blueprints, forms, new_checks, new_fields, placing, recommending
 from jobs.creation import create_job
 from jobs.models import Job, JobTemplate, Slot
 from jobs.needs import DEVICES
@@ -90,6 +90,11 @@ def _has_gpu() -> bool:
     return any(slot.node.is_up for slot in slots)
 
 
+def _device_for(asked: str) -> str:
+    """The kind of device that a job would run on, as far as it can be said."""
+    return "cuda" if asked == "cuda" or (asked == "any" and _has_gpu()) else "cpu"
+
+
 def _wanted(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
     """What the form asks `create_job` for. Raises InvalidInputError for figures that are none."""
     recipe = values.get("recipe", "")
@@ -132,13 +137,16 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
     config = start.get("config", {}) if same else {}
     # Settings of another recipe were typed: the new one begins with its defaults.
     known = typed if typed is not None and typed.get("settings_of") == recipe else None
+    advice = recommending.advice(recipe, dataset, _device_for(filled["device"]))
+    if known is not None and (taken := advice.get(values.get("take", ""))):
+        known = {**known, forms.PREFIX + values["take"]: taken.value}
     return {
         "values": filled,
         "datasets": datasets,
         "dataset": dataset,
         "recipes": recipes,
         "recipe": RECIPES.get(recipe),
-        "groups": forms.groups(recipe, config, known) if recipe else {},
+        "groups": forms.groups(recipe, config, known, advice) if recipe else {},
         "subjects": _choices(Subject.objects.order_by("name"), request.user, "owner", filled["subject"]),
         "bases": _choices(
             ModelVersion.objects.select_related("model").filter(model__recipe=recipe).order_by("-id"),

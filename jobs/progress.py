@@ -22,6 +22,7 @@ from django.db.models.functions import Now
 from common.push import publish
 from common.wording import storable
 from jobs import samples
+from jobs.estimates import PEAK
 from jobs.lifecycle import StaleAttemptError
 from jobs.models import Attempt, Checkpoint, Job, JobSample, LogLine, MetricSeries, ProgressRow
 from jobs.states import Status
@@ -63,6 +64,7 @@ class ProgressWriter:
         self.series: dict[str, int] = {}
         self.marks: deque[tuple[int, float]] = deque(maxlen=MARKS)  # steps and their Unix times, MARK_SECONDS apart
         self.step_seconds: float | None = None
+        self.peak = float((job.figures or {}).get(PEAK) or 0.0)  # bytes that the run held at most
         self.waiting: dict[str, float | None] = {}  # the latest share of time in which the device waited for data
 
     def step(self, event: dict[str, Any]) -> None:
@@ -89,7 +91,10 @@ class ProgressWriter:
 
     def figures(self, figures: dict[str, float]) -> None:
         """Take the latest use of device, CPU and memory."""
-        self.batch.columns["figures"] = {name: finite(value) for name, value in figures.items()} | self.waiting
+        held = max(figures.get("system/memory_bytes", 0.0), self.peak)
+        self.peak = held
+        kept = self.waiting | ({PEAK: held} if held else {})
+        self.batch.columns["figures"] = {name: finite(value) for name, value in figures.items()} | kept
 
     def sample(self, event: dict[str, Any]) -> None:
         """Take what the model made. InvalidInputError for a picture that can't be kept."""

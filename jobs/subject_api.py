@@ -16,7 +16,7 @@ from common.errors import NotFoundError
 from datasets.freezing import versions
 from datasets.models import Dataset, DatasetVersion, EligibilityPolicy, Subject
 from datasets.subjects import eligibility
-from jobs import estimates, starting
+from jobs import estimates, measuring, starting
 from jobs.api import IDEMPOTENCY_KEY, idempotency_key
 from jobs.candidates import Candidate, candidates
 from jobs.creation import check_config, check_data
@@ -30,6 +30,7 @@ from jobs.subject_inputs import (
     StartedSerializer,
     StartInput,
     StartResultSerializer,
+    TrialSerializer,
     estimate_json,
     summed,
 )
@@ -135,7 +136,8 @@ def find_subjects(user: Any, keys: list[int]) -> list[Subject]:
 class EstimateView(APIView):
     @extend_schema(
         operation_id="training_estimate", tags=TAGS, summary="How long a job will take and what it will cost",
-        description="By runs of the same recipe, size and kind of device that completed; nothing is made.",
+        description="By runs of the same recipe, size and kind of device that completed, else by the latest trial of "
+        "such a run; with `measure` one is made first, on a machine with a node.",
         request=EstimateInput, responses=EstimatedSerializer,
     )  # fmt: skip
     def post(self, request: Request) -> Response:
@@ -146,8 +148,18 @@ class EstimateView(APIView):
             return Response(summed(found))
         version, examples = self._data(request, given)
         checked = check_config(recipe, config or {})
+        measured = self._measure(request, given, checked, version, examples) if given["measure"] else {}
         guess = estimates.estimate(recipe, checked, version, examples=examples, resources=resources)
-        return Response(estimate_json(guess))
+        return Response(estimate_json(guess) | measured)
+
+    def _measure(
+        self, request: Request, given: dict[str, Any], config: dict[str, Any], version: DatasetVersion | None,
+        examples: int | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        key = given.get("dataset") if version is None else None
+        dataset = get_visible(Dataset.objects.all(), request.user, pk=key) if key is not None else None
+        data = {"dataset": dataset, "version": version, "examples": examples, "resources": given.get("resources")}
+        return {"trial": TrialSerializer(measuring.measure(given["recipe"], config, **data)).data}
 
     def _data(self, request: Request, given: dict[str, Any]) -> tuple[DatasetVersion | None, int | None]:
         """The version, or how many examples there would be to train on."""

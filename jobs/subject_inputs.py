@@ -32,10 +32,12 @@ class EstimateSerializer(serializers.Serializer):
     cost = serializers.FloatField(allow_null=True, help_text="Null where no price is set.")
     currency = serializers.CharField()
     words = serializers.CharField(help_text="As pages say it.")
+    memory = serializers.IntegerField(allow_null=True, help_text="Bytes; null where it is not known.")
+    measured = serializers.BooleanField(help_text="By a trial, and not by runs of the past.")
 
 
 def estimate_json(guess: Estimate) -> dict[str, Any]:
-    names = ("seconds", "low", "high", "runs", "reason", "device", "devices", "cost", "currency")
+    names = ("seconds", "low", "high", "runs", "reason", "device", "devices", "cost", "currency", "memory", "measured")
     return {name: getattr(guess, name) for name in names} | {"words": str(guess)}
 
 
@@ -145,10 +147,29 @@ class EstimateInput(Input):
     subjects = serializers.ListField(child=IdField(), required=False, max_length=AT_ONCE)
     validation_fraction = FiniteFloatField(required=False, default=0.1, min_value=0, max_value=0.99)
     resources = ResourcesField(required=False)
+    measure = serializers.BooleanField(
+        required=False, default=False, help_text="Take a few steps first, on a sample of the data: up to a minute."
+    )
+
+
+class TrialSerializer(serializers.Serializer):
+    """What a few steps took. `message` and `hint` say why they could not be taken, or why the run would not fit."""
+
+    items = serializers.IntegerField(help_text="Of the sample.")
+    seconds_per_step = serializers.FloatField(allow_null=True)
+    memory_bytes = serializers.IntegerField(allow_null=True, help_text="Of the machine.")
+    device_memory_bytes = serializers.IntegerField(allow_null=True, help_text="Of the GPU.")
+    checkpoint_bytes = serializers.IntegerField(allow_null=True)
+    parameters = serializers.IntegerField(allow_null=True)
+    fits = serializers.BooleanField(help_text="False: it needs more memory than the device has.")
+    message = serializers.CharField()
+    hint = serializers.CharField()
 
 
 class EstimatedSerializer(EstimateSerializer):
-    """For `subjects`: the sums of those that can be estimated, and each one's."""
+    """For `subjects`: the sums of those that can be estimated, and each one's. With `measure`: what a trial found."""
+
+    trial = TrialSerializer(required=False)
 
     subjects = serializers.DictField(child=EstimateSerializer(), required=False, help_text="Id → estimate.")
 

@@ -1,6 +1,16 @@
 from django.urls import path
 
-from jobs import expected_views, job_views, new_views, node_views, queue_views, schedule_views, subject_views, views
+from jobs import (
+    expected_views,
+    job_views,
+    measure_views,
+    new_views,
+    node_views,
+    queue_views,
+    schedule_views,
+    subject_views,
+    views,
+)
 from jobs.search import views as search_views
 
 urlpatterns = [
@@ -14,6 +24,7 @@ urlpatterns = [
     path("jobs/batch", queue_views.batch, name="jobs-batch"),
     path("jobs/new", new_views.new, name="job-new"),
     path("jobs/new/expected", expected_views.expected, name="job-new-expected"),
+    path("jobs/new/measure", measure_views.measure, name="job-new-measure"),
     path("jobs/new/split", new_views.split, name="job-new-split"),
     path("jobs/<int:pk>", job_views.job, name="job"),
     path("jobs/<int:pk>/log", job_views.log, name="job-log"),

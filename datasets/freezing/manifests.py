@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -77,13 +77,15 @@ class Draft:
         return io.BufferedReader(_Joined(header, lines))
 
 
-def draft(dataset: Dataset, split: Split) -> Draft:
+def draft(dataset: Dataset, split: Split, only: Collection[int] | None = None) -> Draft:
     """Look at every item once, so that all belong to the same moment; `split` is settled. Closed by the caller.
+    `only`: the ids of those that are looked at, where a few will do.
 
     InvalidInputError as `Split.settle`.
     """
     made = Draft(dataset, split, _spool(), _spool())
-    rows = splits.said_in(gates.judged(dataset), split).order_by("sha256")
+    judged = gates.judged(dataset) if only is None else gates.judged(dataset).filter(pk__in=only)
+    rows = splits.said_in(judged, split).order_by("sha256")
     for row in rows.values_list(*COLUMNS).iterator(ROWS):
         if why := row[-1]:
             made.left_out[why] += 1

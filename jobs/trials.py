@@ -1,0 +1,45 @@
+"""What trials of runs found, kept under TRAINHUB_HOME/trials: a cache that may be deleted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+
+@dataclass(frozen=True)
+class Found:
+    """Seconds per unit of work (see `jobs.estimates.work_of`), and bytes of memory."""
+
+    rate: float
+    memory: int
+
+
+def find(recipe: str, size: str, device: str, devices: int) -> Found | None:
+    """What the latest trial of such a run found; None where there was none."""
+    try:
+        return Found(**json.loads(_path(recipe, size, device, devices).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def keep(recipe: str, size: str, device: str, devices: int, found: Found) -> None:
+    """Remember it, in the place of an earlier one."""
+    path = _path(recipe, size, device, devices)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{uuid.uuid4().hex}")
+    draft.write_text(json.dumps(asdict(found)), encoding="utf-8")
+    draft.rename(path)
+
+
+def folder() -> Path:
+    """Where they lie."""
+    return Path(settings.TRAINHUB_HOME) / "trials"
+
+
+def _path(*key: str | int) -> Path:
+    return folder() / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.json"

@@ -1,0 +1,116 @@
+"""What the form of a new job recommends, and what it measures."""
+
+import pytest
+
+from engine.config import RecipeConfig, setting
+from engine.protocol import Event
+from engine.recipes.image_classification.config import ImageClassificationConfig
+from jobs import measuring, recommending
+from tests.api.conftest import Api
+from tests.jobs.test_labels import pictures
+from tests.pages.conftest import HTMX
+from tests.world import make_dataset
+
+FOUND = {
+    "event": Event.MEASURED, "steps": 10, "seconds_per_step": 0.1, "examples_per_step": 8, "evaluation_seconds": 1.0,
+    "checkpoint_seconds": 0.1, "checkpoint_bytes": 5 << 20, "parameters": 1234, "total_steps": 2000,
+    "evaluate_every": 250, "train_items": 3, "validation_items": 1, "memory_bytes": 3 << 30,
+    "device_memory_bytes": None, "device_memory_total": None, "build_seconds": 2.0, "device": "CPU",
+}  # fmt: skip
+
+
+@pytest.fixture
+def trial(monkeypatch, settings, tmp_path):
+    """A node that answers with what is put into the dictionary; `spec` is what it was asked."""
+    settings.TRAINHUB_HOME = tmp_path
+    (tmp_path / "store").mkdir()
+    told = {"last": FOUND}
+
+    def start(path, socket_path):
+        told["spec"] = measuring.Spec.read(path)
+        told["manifest"] = told["spec"].data.manifest.read_text().splitlines() if told["spec"].data else []
+
+    monkeypatch.setattr(measuring, "ping", lambda path: {"pid": 1})
+    monkeypatch.setattr(measuring, "start_trainer", start)
+    monkeypatch.setattr(measuring, "_follow", lambda trainer: told["last"])
+    return told
+
+
+def test_what_is_typed_is_measured_on_a_sample(page, owner, trial):
+    dataset = make_dataset(owner)
+    given = {"recipe": "text-generation", "dataset": dataset.pk, "config.width": "64"}
+    html = page.post("/jobs/new/measure", given, headers=HTMX).content.decode()
+    assert "4 min" in html and "3.0 GiB" in html and "1,234" in html and "4 items" in html
+    assert trial["spec"].config["width"] == 64 and trial["spec"].trial_seconds == measuring.SECONDS
+    assert len(trial["manifest"]) == 5 and '"validation"' in "".join(trial["manifest"])
+    assert not trial["spec"].work_dir.exists()
+    expected = page.get("/jobs/new/expected", given | {"recipe": "text-generation"}).content.decode()
+    assert "by a trial" in expected
+    assert "<html" in page.post("/jobs/new/measure", given).content.decode()
+
+
+def test_the_api_measures_when_asked_to(owner, trial):
+    dataset = make_dataset(owner)
+    given = {"recipe": "text-generation", "dataset": dataset.pk, "measure": True}
+    answer = Api(owner).post_json("training/estimate", given).json()
+    assert answer["measured"] and answer["memory"] == 3 << 30 and answer["seconds"] > 200
+    assert answer["trial"]["fits"] and answer["trial"]["checkpoint_bytes"] == 5 << 20
+    assert "trial" not in Api(owner).post_json("training/estimate", given | {"measure": False}).json()
+
+
+def test_what_does_not_fit_is_told_with_what_to_change(page, owner, trial, monkeypatch):
+    given = {"recipe": "text-generation", "dataset": make_dataset(owner).pk}
+    monkeypatch.setattr(measuring, "_room", lambda device, total: 1 << 30)
+    html = page.post("/jobs/new/measure", given, headers=HTMX).content.decode()
+    assert "A step takes 3.0 GiB, and the device has 1.0 GiB." in html and "Lower &#x27;Batch size&#x27;" in html
+    trial["last"] = {"event": Event.FAILED, "code": "OUT_OF_MEMORY", "message": "Memory ran out.", "hint": ""}
+    assert "It would not fit" in page.post("/jobs/new/measure", given, headers=HTMX).content.decode()
+    trial["last"] = {"event": Event.FAILED, "code": "BAD_DATA", "message": "Too few <texts>.", "hint": "Add some."}
+    html = page.post("/jobs/new/measure", given, headers=HTMX).content.decode()
+    assert "Too few &lt;texts&gt;." in html and "Add some." in html
+
+
+def test_without_a_node_or_beside_another_trial_nothing_is_measured(page, owner, trial, monkeypatch):
+    given = {"recipe": "text-generation", "dataset": make_dataset(owner).pk}
+    with measuring._alone():
+        assert (
+            "Something else is being measured" in page.post("/jobs/new/measure", given, headers=HTMX).content.decode()
+        )
+    monkeypatch.setattr(measuring, "ping", lambda path: None)
+    assert "no node runs" in page.post("/jobs/new/measure", given, headers=HTMX).content.decode()
+
+
+@pytest.mark.parametrize("typed", [{}, {"recipe": "x"}, {"recipe": "simulate", "config.steps": "x"},
+                                   {"recipe": "text-generation", "dataset": "9999"}])  # fmt: skip
+def test_what_is_no_request_is_refused_in_words(page, trial, typed):
+    html = page.post("/jobs/new/measure", typed, headers=HTMX).content.decode()
+    assert 'role="alert"' in html
+
+
+class Advised(RecipeConfig):
+    size: int = setting(8, "Size", "How large.", ge=1, le=100)
+    other: int = setting(8, "Other", "Too.", ge=1, le=100)
+
+    @classmethod
+    def recommend(cls, facts):
+        return {"size": (16, f"there are {facts['items']} <items>"), "other": (9999, "no"), "none": (1, "no")}
+
+
+def test_a_recommendation_is_shown_with_its_reason_and_taken(page, owner, monkeypatch):
+    dataset = make_dataset(owner)
+    monkeypatch.setattr(recommending, "config_class", lambda name: Advised)
+    assert list(recommending.advice("text-generation", dataset)) == ["size"]
+    monkeypatch.setattr("jobs.forms.config_class", lambda name: Advised)
+    address = f"/jobs/new?dataset={dataset.pk}&recipe=text-generation"
+    html = page.get(address).content.decode()
+    assert "Recommended: <b>16</b>, because there are 4 &lt;items&gt;." in html
+    typed = "&settings_of=text-generation&config.size=8"
+    html = page.get(f"{address}{typed}&take=size", headers=HTMX).content.decode()
+    assert 'value="16"' in html and "Recommended" not in html
+
+
+def test_pictures_are_told_by_number_and_size(owner):
+    dataset = pictures(owner, [f"{kind}/{n}.png" for kind in ("cat", "dog") for n in range(6)])
+    facts = recommending.facts(dataset, "cuda")
+    assert facts["items"] == 12 and facts["classes"] == {"cat": 6, "dog": 6} and facts["side"] == 8.0
+    assert ImageClassificationConfig.recommend(facts)["batch_size"][0] == 16
