@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 
 from engine.config import (
+    Facts,
     Precision,
     RecipeConfig,
     accumulation_setting,
@@ -144,3 +145,13 @@ class TextGenerationConfig(RecipeConfig):
                 "choose a width that is a multiple of the heads."
             )
         return self
+
+    @classmethod
+    def recommend(cls, facts: Facts) -> dict[str, tuple[Any, str]]:
+        characters = facts.get("characters", 0)
+        if 0 < characters < 200_000:
+            return {"dropout": (0.2, f"about {characters:,} characters are soon known by heart")}
+        if characters >= 5_000_000 and facts.get("device") == "cuda":
+            because = f"about {characters:,} characters can teach a larger network, and a GPU trains it in minutes"
+            return {"width": (384, because), "layers": (6, because), "heads": (6, because)}
+        return {}
