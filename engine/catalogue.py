@@ -28,6 +28,7 @@ BUILT_IN = (
     "video_classification",
     "image_generation",
     "table_baseline",
+    "forecast",
     "simulate",
 )
 ENTRY_POINTS = "trainhub.recipes"

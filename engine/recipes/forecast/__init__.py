@@ -1,0 +1,14 @@
+from engine.recipe import Recipe
+
+RECIPE = Recipe(
+    name="forecast",
+    title="Forecast",
+    summary="Continues series of numbers in time, with intervals; the best of classical and learned methods.",
+    modality="table",
+    config="engine.recipes.forecast.config.ForecastConfig",
+    trainer="engine.recipes.forecast.trainer.build",
+    predictor="engine.recipes.forecast.predictor.ForecastPredictor",
+    output="forecast",
+    processes=False,
+    goal="validation/mae",
+)

@@ -1,0 +1,536 @@
+"""Tries ways to continue series, chooses the best by rolling forecasts, and measures it on what came later."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from engine import state
+from engine.artifact import make_artifact
+from engine.data import Dataset, bad_data, open_dataset
+from engine.device import Device, choose
+from engine.protocol import EngineError, FailureCode
+from engine.randomness import Dice
+from engine.recipes.forecast import classical, drawing, figures
+from engine.recipes.forecast.config import ForecastConfig
+from engine.recipes.forecast.model import CENTRES, Linear, Network, Shape, Sums
+from engine.recipes.forecast.series import Columns, Series, Step, as_json, choose_columns, find_season, series_of
+from engine.report import AnyBlock
+from engine.schedule import warmup_then_cosine
+from engine.tables import read_tables
+from engine.task import Context, Plan
+from engine.training import TorchTask
+
+MOST_WINDOWS = 200_000  # that the linear model is fitted to
+EVALUATION = 4096  # windows at once
+CHECKS = 20  # evaluations of the network on the way
+ROLLS = 6  # forecasts of each series on validation, and on test, that a classical method is judged by
+MOST_FITS = 240
+LONGEST = 6000  # values of a series, above which classical methods are not tried
+LEAST_WINDOWS = 50  # of training, below which nothing is learned
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where the stretches of a series end: training, validation, and the whole."""
+
+    train: int
+    validation: int
+    whole: int
+
+
+def build(context: Context) -> ForecastTask:
+    """Make even series of the table, and divide each by time."""
+    config = context.config
+    assert isinstance(config, ForecastConfig)
+    device = choose(context.spec.device, config.precision, config.deterministic)
+    dataset = open_dataset(context.spec.data, "table")
+    table = read_tables(dataset, context.log, context.breathe)
+    columns = choose_columns(table.kinds, config)
+    series, step = series_of(table, columns, context.log)
+    if len({item.split for item in dataset.items}) > 1:
+        context.log("Stretches of time are divided here; the version's split by files is not used.")
+    cuts = [cut(len(one.values), config) for one in series]
+    season = config.season
+    if season == "auto":
+        season = find_season(series, step, [one.train for one in cuts])
+    horizon = choose_horizon(config, season, cuts)
+    series, cuts = long_enough(series, cuts, horizon, context)
+    history = choose_history(config, season, horizon, step, cuts)
+    context.log(
+        f"{len(series)} series of up to {max(one.whole for one in cuts):,} values in steps of {step.words}; "
+        f"season {season if season > 1 else 'none'}, {horizon} steps ahead, {history} steps back."
+    )
+    context.log(
+        f"By time: the first {cuts[0].train:,} values of '{series[0].name}' to learn from, the next "
+        f"{cuts[0].validation - cuts[0].train:,} for validation, the last {cuts[0].whole - cuts[0].validation:,} "
+        "for the test."
+    )
+    shape = Shape(history, horizon, config.width, config.dropout)
+    return ForecastTask(context, config, device, dataset, columns, series, cuts, step, season, shape)
+
+
+def cut(count: int, config: ForecastConfig) -> Cut:
+    """Where a series of this length is divided."""
+    test = round(count * config.test_fraction)
+    validation = round(count * config.validation_fraction)
+    return Cut(count - test - validation, count - test, count)
+
+
+def choose_horizon(config: ForecastConfig, season: int, cuts: list[Cut]) -> int:
+    """As configured, or one season, as far as several forecasts fit into the validation stretch."""
+    if config.horizon != "auto":
+        return config.horizon
+    room = max(one.validation - one.train for one in cuts)
+    if config.test_fraction:
+        room = min(room, max(one.whole - one.validation for one in cuts))
+    return max(1, min(season if season > 1 else 12, 96, room // 2))
+
+
+def long_enough(
+    series: list[Series], cuts: list[Cut], horizon: int, context: Context
+) -> tuple[list[Series], list[Cut]]:
+    """Without series whose stretches hold no forecast. EngineError BAD_DATA when none is left."""
+    kept: list[tuple[Series, Cut]] = []
+    for one, its in zip(series, cuts, strict=True):
+        test = its.whole - its.validation
+        if len(series) > 1 and np.ptp(one.values[: its.train]) == 0:
+            context.log(f"Series '{one.name:.60}' is left out: it never changes in the stretch that is learned from.")
+        elif its.validation - its.train >= horizon and (test == 0 or test >= horizon) and its.train >= horizon + 4:
+            kept.append((one, its))
+        elif len(series) > 1:
+            context.log(f"Series '{one.name:.60}' is left out: {its.whole:,} values are too few.")
+    if not kept:
+        raise bad_data(
+            f"The series is too short: of {max(one.whole for one in cuts):,} values, "
+            f"{max(one.validation - one.train for one in cuts):,} are for validation, and a forecast is {horizon} "
+            "long.",
+            "Add earlier values, or set a shorter horizon.",
+        )
+    return [one for one, _ in kept], [its for _, its in kept]
+
+
+def choose_history(config: ForecastConfig, season: int, horizon: int, step: Step, cuts: list[Cut]) -> int:
+    """As configured, or two horizons, four seasons or two weeks of hours, as far as there is data to learn from."""
+    longest = max(one.train for one in cuts)
+    if config.history != "auto":
+        if config.history + horizon > longest:
+            raise EngineError(
+                FailureCode.BAD_CONFIG,
+                f"A history of {config.history} and a horizon of {horizon} do not fit into the {longest:,} values of "
+                "the training stretch.",
+                "Set a shorter history, or leave it at 'auto'.",
+            )
+        return config.history
+    weeks = [2 * one for one in step.seasons if season > 1 and one > season and 2 * one <= 700]
+    wanted = max(2 * horizon, 4 * season, *weeks, 16)
+    return max(1, min(wanted, longest // 4, longest - horizon))
+
+
+class ForecastTask(TorchTask):
+    """See `engine.task.Task`. Step 0 solves the linear model, the next ones train the network, and each one after them
+    is a rolling forecast of one series by a classical method."""
+
+    model: Network
+
+    def __init__(
+        self,
+        context: Context,
+        config: ForecastConfig,
+        device: Device,
+        dataset: Dataset,
+        columns: Columns,
+        series: list[Series],
+        cuts: list[Cut],
+        step: Step,
+        season: int,
+        shape: Shape,
+    ) -> None:
+        self.config, self.dataset, self.columns, self.series, self.cuts = config, dataset, columns, series, cuts
+        self.season_step, self.season, self.shape = step, season, shape
+        self.means = [float(one.values[: its.train].mean()) for one, its in zip(series, cuts, strict=True)]
+        self.deviations = [float(one.values[: its.train].std()) for one, its in zip(series, cuts, strict=True)]
+        self._check_spread()
+        scaled = zip(series, self.means, self.deviations, strict=True)
+        self.even = [(one.values - mean) / deviation for one, mean, deviation in scaled]
+        self.tensors = [torch.from_numpy(values).float().to(device.torch) for values in self.even]
+        self.train_origins = [np.arange(shape.history, its.train - shape.horizon + 1) for its in cuts]
+        self.starts = np.cumsum([0, *(len(origins) for origins in self.train_origins)])
+        windows = int(self.starts[-1])
+        learns = windows >= LEAST_WINDOWS
+        if not learns and {"linear", "network"} & set(config.candidates):
+            context.log(f"Nothing is learned from {windows} windows; classical methods only.")
+        self.learned = [name for name in ("linear", "network") if learns and name in config.candidates]
+        self.network_steps = config.network_steps if "network" in self.learned else 0
+        self.rolls = self._rolls(context)
+        self.linear = Linear(shape).to(device.torch)
+        self.fits = {part: np.full((len(self.rolls), shape.horizon), np.nan) for part in ("validation", "test")}
+        self.best_loss = float("inf")
+        plan = Plan(
+            total_steps=1 + self.network_steps + len(self.rolls),
+            steps_per_epoch=max(1.0, windows / config.batch_size),
+            parameters=shape.history * shape.horizon,
+            train_items=windows,
+            validation_items=sum(len(origins) for origins in self._origins("validation")),
+            evaluate_every=max(1, self.network_steps // 5),
+        )
+        model = Network(shape)
+        super().__init__(context, device, model, plan, config.weight_decay, gradient_clip=1.0)
+        self.best = copy.deepcopy(self.model)
+        self.best.requires_grad_(False).eval()
+        self.dice = Dice(context.spec.seed)
+        self.chosen = ""
+        self.table: list[list[float | str | None]] = []
+        self.blocks: list[AnyBlock] = []
+        self.bands = np.zeros((len(series), len(figures.LEVELS), shape.horizon))
+        if not self.learned and not self.rolls and "naive" not in config.candidates:
+            raise EngineError(
+                FailureCode.BAD_CONFIG,
+                "None of the chosen candidates can be used on these series; the log says why.",
+                "Add 'naive' to the candidates.",
+            )
+
+    # Steps
+
+    def step(self, index: int) -> tuple[dict[str, float], int]:
+        if index == 0:
+            self._solve()
+            return {}, max(1, self.plan.train_items)
+        if index <= self.network_steps:
+            metrics, examples = super().step(index - 1)
+            if index % max(1, self.network_steps // CHECKS) == 0:
+                metrics["train/checked_mse"] = self._keep_best()
+            return metrics, examples
+        self._roll(index - 1 - self.network_steps)
+        return {}, 1
+
+    def learning_rate(self, index: int) -> float:
+        return warmup_then_cosine(index, self.network_steps, self.config.learning_rate, self.network_steps // 20, 0.01)
+
+    def examples(self, index: int) -> int:
+        return self.config.batch_size
+
+    def batch(self, index: int) -> torch.Tensor:
+        """Windows (batch, history + horizon), drawn at random."""
+        chosen = torch.randint(int(self.starts[-1]), (self.config.batch_size,), generator=self.dice.at(index)).numpy()
+        return self._windows_at(chosen)
+
+    def loss(self, batch: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        past, future = batch[:, : self.shape.history], batch[:, self.shape.history :]
+        said = self.linear(past) + self.model(past).float()
+        return F.mse_loss(said, future), {"train/mae": (said.detach() - future).abs().mean()}
+
+    def _solve(self) -> None:
+        """Fit the linear model with each penalty and both centres; validation chooses."""
+        if not self.learned:
+            return
+        total = int(self.starts[-1])
+        every = max(1, -(-total // MOST_WINDOWS))
+        best = float("inf")
+        for centre in CENTRES:
+            sums = Sums(self.shape, centre == "mean", self.device.torch)
+            for first in range(0, total, EVALUATION * every):
+                self.context.breathe()
+                sums.add(self._windows_at(np.arange(first, min(first + EVALUATION * every, total), every)))
+            for linear in sums.solved(self.shape):
+                self.context.breathe()
+                error = self._error(linear.to(self.device.torch))
+                if error < best:
+                    best, self.linear = error, linear
+        self.best_loss = best
+
+    @torch.no_grad()
+    def _keep_best(self) -> float:
+        """Look at the network on the validation stretch, and keep it where it is the best so far."""
+        self.model.eval()
+        error = self._error(lambda past: self.linear(past) + self.model(past))
+        self.model.train()
+        if error < self.best_loss:
+            self.best_loss = error
+            self.best.load_state_dict(self.model.state_dict())
+        return error
+
+    @torch.no_grad()
+    def _error(self, model: Any) -> float:
+        """Mean squared error on at most `EVALUATION` windows of each series' validation stretch."""
+        sums, count = 0.0, 0
+        for number, origins in enumerate(self._origins("validation")):
+            origins = origins[origins >= self.shape.history]
+            origins = origins[:: max(1, len(origins) * len(self.series) // EVALUATION)]
+            if len(origins):
+                windows = self._windows(number, origins)
+                missed = model(windows[:, : self.shape.history]) - windows[:, self.shape.history :]
+                sums += float((missed**2).sum())
+                count += missed.numel()
+        return sums / count if count else float("inf")
+
+    def _roll(self, place: int) -> None:
+        """One rolling forecast on validation, and its like on the test, which is only looked at if it is chosen."""
+        name, number, origins = self.rolls[place]
+        for part, origin in origins.items():
+            self.context.breathe()
+            past = self.series[number].values[:origin]
+            made = classical.METHODS[name](past, self.shape.horizon, self.season)
+            self.fits[part][place] = (made - self.means[number]) / self.deviations[number]
+
+    # Evaluation
+
+    def evaluate(self, final: bool) -> dict[str, float]:
+        """The validation figures of the best candidate so far; at the end the choice, and the test."""
+        name = self._choose(final)
+        found = self._figures("validation", name, final)
+        if final:
+            self.chosen = name
+            if self.config.test_fraction:
+                found |= self._figures("test", name, final)
+            self.blocks = drawing.blocks(self, found)
+        return found
+
+    def _choose(self, final: bool) -> str:
+        """The candidate with the lowest mean absolute error on the rolling forecasts that all of them made."""
+        shared = self._shared() if final else None
+        names = [name for name in ("naive", *self.learned) if name in self.config.candidates or not self.learned]
+        if final:
+            names += [name for name in ("ets", "arima") if any(roll[0] == name for roll in self.rolls)]
+        names = names or ["naive"]
+        scores = {}
+        self.table = []
+        for name in names:
+            said, truth = self.said("validation", name, shared)
+            found = figures.errors(said, truth)
+            scores[name] = found["mae"]
+            self.table.append([drawing.NAMES[name], found["mae"], found["mse"], len(said)])
+        best = min(scores, key=lambda name: scores[name])
+        if final:
+            told = ", ".join(f"{drawing.NAMES[name]} {score:.4g}" for name, score in scores.items())
+            self.context.log(
+                f"{drawing.NAMES[best]} is used: the lowest mean absolute error on validation, of {told} (deviations)."
+            )
+        return best
+
+    def _shared(self) -> list[np.ndarray] | None:
+        """The origins that classical methods forecast from, by series; None when they were not tried."""
+        if not self.rolls:
+            return None
+        found = [{roll[2]["validation"] for roll in self.rolls if roll[1] == n} for n in range(len(self.series))]
+        return [np.array(sorted(origins), dtype=int) for origins in found]
+
+    def said(self, part: str, name: str, chosen: list[np.ndarray] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(windows, horizon) forecasts of a candidate and the truth, in deviations, series by series."""
+        pairs = [self.said_of(part, name, number, chosen) for number in range(len(self.series))]
+        return np.concatenate([pair[0] for pair in pairs]), np.concatenate([pair[1] for pair in pairs])
+
+    @torch.no_grad()
+    def said_of(
+        self, part: str, name: str, number: int, chosen: list[np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Forecasts of one series and the truth."""
+        if name in ("ets", "arima"):
+            places = [place for place, roll in enumerate(self.rolls) if roll[0] == name and roll[1] == number]
+            places = [place for place in places if part in self.rolls[place][2]]
+            origins = np.array([self.rolls[place][2][part] for place in places], dtype=int)
+            return self.fits[part][places], self._truth(number, origins)
+        origins = self._origins(part)[number] if chosen is None else chosen[number]
+        truth = self._truth(number, origins)
+        if name == "naive":
+            return self._naive(number, origins), truth
+        said = np.empty(truth.shape)
+        for first in range(0, len(origins), EVALUATION):
+            self.context.breathe()
+            some = slice(first, first + EVALUATION)
+            past = self._past(number, origins[some])
+            made = self.linear(past)
+            if name == "network":
+                made = made + self.best(past)
+            said[some] = made.double().cpu().numpy()
+        return said, truth
+
+    def origins_of(self, part: str, name: str, number: int) -> np.ndarray:
+        """Where the forecasts of `said_of` begin."""
+        if name in ("ets", "arima"):
+            rolls = [roll for roll in self.rolls if roll[0] == name and roll[1] == number and part in roll[2]]
+            return np.array([roll[2][part] for roll in rolls], dtype=int)
+        return self._origins(part)[number]
+
+    def _figures(self, part: str, name: str, final: bool) -> dict[str, float]:
+        said, truth = self.said(part, name)
+        found = figures.errors(said, truth)
+        if final:
+            found |= self._in_units(part, name)
+            if part == "validation":
+                self._settle_bands(name)
+            else:
+                found |= self._coverage(name)
+        metrics = {f"{part}/loss": found["mse"], **{f"{part}/{key}": value for key, value in found.items()}}
+        if final:
+            origins = [self.origins_of(part, name, number) for number in range(len(self.series))]
+            trivial = figures.errors(*self.said(part, "naive", origins))
+            prefix = "baseline/" if part == "validation" else "baseline/test_"
+            metrics |= {f"{prefix}{key}": value for key, value in trivial.items()}
+        return metrics
+
+    def _in_units(self, part: str, name: str) -> dict[str, float]:
+        """Errors beside those of the season repeated inside of the training stretch, and relative ones."""
+        scaled, relative = [], []
+        for number, its in enumerate(self.cuts):
+            said, truth = self.said_of(part, name, number)
+            past = self.even[number][: its.train]
+            lag = self.season if self.season < len(past) else 1
+            usual = float(np.abs(past[lag:] - past[:-lag]).mean())
+            if usual and len(said):
+                scaled.append(float(np.abs(said - truth).mean()) / usual)
+                relative.append(figures.smape(self.in_units(number, said), self.in_units(number, truth)))
+        return {"mase": float(np.mean(scaled)), "smape": float(np.mean(relative))} if scaled else {}
+
+    def in_units(self, number: int, values: np.ndarray) -> np.ndarray:
+        """Deviations as the series' own values."""
+        return values * self.deviations[number] + self.means[number]
+
+    def _settle_bands(self, name: str) -> None:
+        pairs = [self.said_of("validation", name, number) for number in range(len(self.series))]
+        missed = [said - truth for said, truth in pairs]
+        pooled = figures.widths(np.concatenate(missed)) if min(map(len, missed)) < figures.ENOUGH else None
+        for number, errors in enumerate(missed):
+            self.bands[number] = figures.widths(errors) if pooled is None else pooled
+
+    def _coverage(self, name: str) -> dict[str, float]:
+        """The share of test values inside of each interval."""
+        inside: list[np.ndarray] = []
+        for number in range(len(self.series)):
+            said, truth = self.said_of("test", name, number)
+            inside.append(np.abs(said - truth)[None] <= self.bands[number][:, None])
+        whole = np.concatenate(inside, axis=1).mean(axis=(1, 2))
+        return {f"coverage_{level}": float(share) for level, share in zip(figures.LEVELS, whole, strict=True)}
+
+    # Windows
+
+    def _origins(self, part: str) -> list[np.ndarray]:
+        """Where forecasts of a part begin, by series: all of whose horizon lies in it."""
+        made = []
+        for its in self.cuts:
+            first, after = (its.train, its.validation) if part == "validation" else (its.validation, its.whole)
+            made.append(np.arange(first, after - self.shape.horizon + 1))
+        return made
+
+    def _rolls(self, context: Context) -> list[tuple[str, int, dict[str, int]]]:
+        """(method, series, origin by part) of each classical forecast."""
+        names = [name for name in ("ets", "arima") if name in self.config.candidates]
+        fits = len(names) * len(self.series) * ROLLS
+        longest = max(one.whole for one in self.cuts)
+        if names and (fits > MOST_FITS or longest > LONGEST):
+            context.log(
+                f"Exponential smoothing and ARIMA are not tried: {len(self.series)} series of up to {longest:,} values "
+                "would take too long."
+            )
+            return []
+        made = []
+        for number in range(len(self.series)):
+            spread = {part: _spread(self._origins(part)[number]) for part in ("validation", "test")}
+            for place in range(max(len(origins) for origins in spread.values())):
+                its = {part: int(origins[place]) for part, origins in spread.items() if place < len(origins)}
+                if "validation" in its:
+                    made += [(name, number, its) for name in names]
+        return made
+
+    def _naive(self, number: int, origins: np.ndarray) -> np.ndarray:
+        values, horizon = self.even[number], self.shape.horizon
+        if not len(origins):
+            return np.zeros((0, horizon))
+        return np.stack([classical.naive(values[:origin], horizon, self.season) for origin in origins])
+
+    def _truth(self, number: int, origins: np.ndarray) -> np.ndarray:
+        return self.even[number][origins[:, None] + np.arange(self.shape.horizon)]
+
+    def _past(self, number: int, origins: np.ndarray) -> torch.Tensor:
+        """(origins, history); a series that is younger than the history begins with its first value."""
+        places = np.maximum(origins[:, None] + np.arange(-self.shape.history, 0), 0)
+        return self.tensors[number][torch.from_numpy(places).to(self.device.torch)]
+
+    def _windows(self, number: int, origins: np.ndarray) -> torch.Tensor:
+        places = torch.from_numpy(origins[:, None] + np.arange(-self.shape.history, self.shape.horizon))
+        return self.tensors[number][places.to(self.device.torch)]
+
+    def _windows_at(self, chosen: np.ndarray) -> torch.Tensor:
+        """Training windows by their numbers, through all series."""
+        numbers = np.searchsorted(self.starts, chosen, side="right") - 1
+        made = torch.empty(len(chosen), self.shape.history + self.shape.horizon, device=self.device.torch)
+        for number in np.unique(numbers):
+            mine = np.flatnonzero(numbers == number)
+            origins = self.train_origins[number][chosen[mine] - self.starts[number]]
+            made[torch.from_numpy(mine).to(made.device)] = self._windows(int(number), origins)
+        return made
+
+    # What is kept
+
+    def state(self) -> dict[str, bytes]:
+        fits = {part: torch.from_numpy(values) for part, values in self.fits.items()}
+        return super().state() | {
+            "linear.safetensors": state.weights(self.linear),
+            "best.safetensors": state.weights(self.best),
+            "fits.safetensors": state.save(fits | {"best_loss": torch.tensor(self.best_loss, dtype=torch.float64)}),
+        }
+
+    def restore(self, files: dict[str, bytes]) -> None:
+        super().restore(files)
+        self.linear.load_state_dict(state.load(files["linear.safetensors"]))
+        self.best.load_state_dict(state.load(files["best.safetensors"]))
+        kept = state.load(files["fits.safetensors"])
+        self.best_loss = kept.pop("best_loss").item()
+        self.fits = {part: values.numpy() for part, values in kept.items()}
+
+    def report(self) -> list[AnyBlock]:
+        return self.blocks
+
+    def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
+        about = {
+            "columns": asdict(self.columns),
+            "kinds": {name: self._kind(name) for name in asdict(self.columns).values() if isinstance(name, str)},
+            "step": as_json(self.season_step),
+            "season": self.season,
+            "shape": asdict(self.shape),
+            "chosen": self.chosen,
+            "series": [
+                {
+                    "name": one.name,
+                    "mean": mean,
+                    "deviation": deviation,
+                    "last": None if one.last is None else str(one.last),
+                }
+                for one, mean, deviation in zip(self.series, self.means, self.deviations, strict=True)
+            ],
+        }
+        return make_artifact(self.context, self._result(), about, self.dataset, metrics)
+
+    def _kind(self, name: str) -> str:
+        return "date" if name == self.columns.time else "text"
+
+    def _result(self) -> nn.Module:
+        """All arrays of the artifact: models, intervals, and the end of each series."""
+        result = nn.Module()
+        result.linear, result.network = self.linear, self.best
+        result.register_buffer("bands", torch.from_numpy(self.bands))
+        keep = max(self.shape.history, classical.RECENT, 6 * self.season)
+        for number, one in enumerate(self.series):
+            result.register_buffer(f"end_{number}", torch.from_numpy(one.values[-keep:].copy()))
+        return result
+
+    def _check_spread(self) -> None:
+        for one, deviation in zip(self.series, self.deviations, strict=True):
+            if not deviation > 0:
+                raise bad_data(
+                    f"'{one.name}' never changes in the stretch that is learned from.",
+                    "Choose another target, or leave this series out.",
+                )
+
+
+def _spread(origins: np.ndarray) -> np.ndarray:
+    """At most ROLLS origins, evenly spread, the last among them."""
+    if not len(origins):
+        return origins
+    return np.unique(origins[np.linspace(0, len(origins) - 1, min(ROLLS, len(origins))).round().astype(int)])
