@@ -83,9 +83,15 @@ class Landing:
         with disk_full_in_words():
             os.fdatasync(self.pack)
             if lines:
-                os.write(self.index, "".join(json.dumps(line) + "\n" for line in lines).encode())
-                os.fdatasync(self.index)
+                self._note("".join(json.dumps(line) + "\n" for line in lines).encode())
         self._unsynced, self._synced_at, self._synced_bytes = [], time.monotonic(), self.bytes
+
+    def _note(self, lines: bytes) -> None:
+        """Bring lines to the index; a full disk takes a part of them, which the next worker cuts off."""
+        rest = memoryview(lines)
+        while rest:
+            rest = rest[os.write(self.index, rest) :]
+        os.fdatasync(self.index)
 
     def hand_over(self) -> list[dict[str, Any]]:
         """Make it the import's pack; returns the import's sources."""
@@ -119,24 +125,36 @@ class Landing:
         return path, descriptor
 
     def _load(self) -> None:
-        """What the index says is on the disk; a last line that was cut off is left out."""
-        partial = 0
+        """What the index says is on the disk; from a line on that was cut off, it is cut off, too."""
+        partial = whole = 0
         with open(os.dup(self.index), "rb") as lines:
             lines.seek(0)
             for line in lines:
-                if not line.endswith(b"\n"):
+                known = _whole(line)
+                if known is None:
                     break
-                known = json.loads(line)
+                whole += len(line)
                 if "partial" in known:
                     partial, self.validator = known["partial"], known["validator"]
                 else:
                     self.entries.append(known)
                     partial, self.validator = 0, ""
+        os.ftruncate(self.index, whole)  # what comes next would stand behind half a line
         self._start = self.entries[-1]["offset"] + self.entries[-1]["bytes"] if self.entries else 0
         self.bytes = self._start
         if os.fstat(self.pack).st_size >= self._start + partial:
             self.bytes += partial
         os.ftruncate(self.pack, self.bytes)
+
+
+def _whole(line: bytes) -> dict[str, Any] | None:
+    """What a line of the index says; None where the power was lost before all of it was on the disk."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 def _index(path: Path) -> Path:

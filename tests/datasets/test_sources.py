@@ -123,6 +123,31 @@ def test_a_killed_worker_is_taken_over_in_the_middle_of_a_file(owner, images, ho
     assert int(server.asked[1][1]["Range"].removeprefix("bytes=").rstrip("-")) > 100_000
 
 
+@pytest.mark.parametrize("torn", [b'{"key": "k9", "na', b"\0" * 20 + b"\n", b'{"key": "k'])
+def test_a_line_that_was_cut_off_in_the_index_harms_no_later_worker(home, torn):
+    for number in (1, 2, 3):
+        with landing.Landing(7, number) as land:
+            assert [entry["key"] for entry in land.entries] == [f"k{before}" for before in range(1, number)]
+            land.write(b"abc%d" % number)
+            land.complete(f"k{number}", f"file {number}")
+            land.sync()
+            os.write(land.index, torn)  # the power is lost, or the disk is full, in the middle of a line
+    with landing.Landing(7, 4) as land:
+        sources = land.hand_over()
+    pack = (home / sources[0]["path"]).read_bytes()
+    assert [pack[one["offset"] :][: one["bytes"]] for one in sources] == [b"abc1", b"abc2", b"abc3"]
+
+
+def test_an_index_that_is_written_in_parts_is_whole(home, monkeypatch):
+    write = os.write
+    with landing.Landing(7, 1) as land:
+        land.complete("key", "name")
+        monkeypatch.setattr(landing.os, "write", lambda file, data: write(file, data[:3]))
+        land.sync()
+    with landing.Landing(7, 2) as land:
+        assert land.last_key == "key"
+
+
 def test_a_frozen_worker_and_its_successor_do_not_write_into_one_pack(home):
     frozen = landing.Landing(7, 1)
     frozen.write(b"old")
