@@ -70,25 +70,36 @@ def names(cells: list[str]) -> tuple[str, ...]:
     seen: set[str] = set()
     for number, cell in enumerate(cells, 1):
         base = name = " ".join(cell.split())[:200] or f"column_{number}"
+        times = 1
         while name in seen:
-            number += 1
-            name = f"{base}_{number}"
+            times += 1
+            name = f"{base}_{times}"
         seen.add(name)
         found.append(name)
     return tuple(found)
 
 
 def is_header(rows: list[list[str]]) -> bool:
-    """Whether the first row names the columns: texts, each once, unlike what stands below."""
-    first, rest = rows[0], rows[1:]
-    if any(cell.strip() in MISSING or is_value(cell) for cell in first) or len(set(first)) < len(first):
+    """Whether the first row names the columns: texts, unlike what stands below.
+
+    A name that is repeated or empty is none of a list of words, unless values stand below a name.
+    """
+    first, rest = [cell.strip() for cell in rows[0]], rows[1:]
+    if any(cell and (cell in MISSING or is_value(cell)) for cell in first):
         return False
     below = [[row[number].strip() for row in rest if number < len(row)] for number in range(len(first))]
-    if any(cells and all(is_value(cell) or cell in MISSING for cell in cells) and any(cells) for cells in below):
+    if any(name and _are_values(cells) for name, cells in zip(first, below, strict=True)):
         return True
-    if any(cell.strip() in column for cell, column in zip(first, below, strict=True)):
+    if not all(first) or len(set(first)) < len(first):
+        return False
+    if any(cell in column for cell, column in zip(first, below, strict=True)):
         return False  # it is one of the values
     return all(len(cell) <= 60 and not re.search(r"[.!?]\s", cell) for cell in first)
+
+
+def _are_values(cells: list[str]) -> bool:
+    """Whether they are numbers and times, but for those that are missing."""
+    return any(cells) and all(is_value(cell) or cell in MISSING for cell in cells)
 
 
 def _settings(delimiter: str, quoted: bool) -> dict[str, Any]:

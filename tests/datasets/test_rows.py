@@ -232,6 +232,23 @@ def test_tables_of_numbers_are_told_with_and_without_header(numbers, delimiter, 
     assert dialect.columns == (("id", "size", "code") if header else ("column_1", "column_2", "column_3"))
 
 
+@pytest.mark.parametrize(
+    ("text", "header", "columns"),
+    [
+        ("a,a,,b\n1,2,3,4\n5,6,7,8\n", True, ("a", "a_2", "column_3", "b")),
+        (",city,size\n0,Lyon,3\n1,Oslo,\n", True, ("column_1", "city", "size")),
+        ("name,name,when\nAda,Byron,1815-12-10\n", True, ("name", "name_2", "when")),
+        ("Ada,Ada,London\nBob,Eve,Paris\n", False, ("column_1", "column_2", "column_3")),
+        ("Ada,,London\nBob,7,Paris\nCy,8,Rome\n", False, ("column_1", "column_2", "column_3")),
+        ("Ada,NA,3\nBob,7,4\n", False, ("column_1", "column_2", "column_3")),
+    ],
+    ids=["both", "unnamed index", "repeated", "words", "a cell is missing", "a value is missing"],
+)
+def test_names_that_are_repeated_or_empty_are_a_header_where_values_stand_below(text, header, columns):
+    dialect = sniff(text, whole=True)
+    assert (dialect.header, dialect.columns) == (header, columns)
+
+
 def test_rows_are_frozen_and_read_by_the_engine(texts, bring, owner):
     from common.files import store
     from datasets.freezing.versions import freeze
