@@ -6,7 +6,7 @@ from django.db.models import Sum
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from datasets.creation import delete_dataset
-from datasets.items import edits, rows
+from datasets.items import edits, rows, usage
 from datasets.items.edits import edit_items, recent, undo
 from datasets.models import Dataset, Edit, EditedItem, Item, LabelCount
 from datasets.subjects.subjects import create as create_subject
@@ -213,3 +213,9 @@ def test_counts_of_labels_go_with_the_items(pets, owner):
     assert labels(pets) == {"dogs": 3}
     delete_dataset(pets, owner)
     assert not LabelCount.objects.exists() and not EditedItem.objects.exists()
+
+
+def test_the_latest_changes_of_an_item_are_the_latest(pets, owner):
+    item = pets.items.first()
+    made = [edit_items(pets, owner, [item.pk], field="caption", value=f"caption {n}") for n in range(12)]
+    assert [row.edit_id for row in usage.changes(item)] == [edit.pk for edit in made[:1:-1]]
