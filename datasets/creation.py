@@ -25,6 +25,7 @@ from datasets.models import (
     Modality,
     Refusal,
     RenderError,
+    Rendering,
     ReviewVote,
     Subject,
 )
@@ -119,13 +120,15 @@ def delete_dataset(dataset: Dataset, by: AbstractBaseUser) -> int:
 
 
 def named_files(addresses: list[str]) -> set[str]:
-    """Those of the addresses that an item or a version names (see common.references)."""
+    """Those of the addresses that an item, a version or an open rendering names (see common.references)."""
     items = Item.objects.filter(sha256__in=addresses).values_list("sha256", flat=True)
     copies = Item.objects.filter(facts__has_key="parquet").annotate(copy=KT("facts__parquet"))  # by an index
     copies = copies.filter(copy__in=addresses).values_list("copy", flat=True)
     versions = DatasetVersion.objects.filter(content_hash__in=addresses).values_list("content_hash", flat=True)
     lists = DatasetVersion.objects.filter(left_out_hash__in=addresses).values_list("left_out_hash", flat=True)
-    return {*items, *copies, *versions, *lists}
+    rendered = Rendering.objects.filter(status__in=Rendering.OPEN).values_list("rendered_by__tables", flat=True)
+    tables = {parquet for tables in rendered for _, parquet, *_ in tables or ()}
+    return {*items, *copies, *versions, *lists, *tables.intersection(addresses)}
 
 
 def addresses_of(items: QuerySet[Item]) -> Iterator[str]:

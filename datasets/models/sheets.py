@@ -38,6 +38,8 @@ class Rendering(models.Model):
         COMPLETED = "completed", "Completed"
         FAILED = "failed", "Failed"
 
+    OPEN = (Status.QUEUED, Status.RUNNING)
+
     sheet = models.ForeignKey(Dataset, models.PROTECT, related_name="renderings")
     template = models.ForeignKey(Template, models.PROTECT, related_name="renderings")
     # The template as it was: changing it later changes nothing that was rendered.

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from common.background import enqueue
 from common.errors import ConflictError, InvalidInputError
 from common.push import publish
+from common.references import hold_store
 from datasets import claims
 from datasets.claims import Claim, LostClaimError
 from datasets.creation import create_dataset
@@ -46,6 +47,22 @@ def start(
     """
     if sheet.status != Dataset.Status.ACTIVE:
         raise ConflictError(f"'{sheet.name}' is not ready.", "Wait until its import has ended, then try again.")
+    try:
+        with transaction.atomic():
+            hold_store()  # what the sheet names now is kept until the rendering has ended, also when it is removed
+            made = _begun(sheet, by, template, name, target, label_column)
+            enqueue(TASK, made.pk)
+            _tell(made)
+    except IntegrityError as error:
+        message = f"Another rendering into '{target.name if target else name}' has not ended."
+        raise ConflictError(message, "Wait until it has ended, then try again.") from error
+    return made
+
+
+def _begun(
+    sheet: Dataset, by: AbstractBaseUser, template: Template, name: str, target: Dataset | None, label_column: str
+) -> Rendering:
+    """The row of a rendering over the sheet as it is now, and the dataset that it fills."""
     opened = sheets.open_sheet(sheet)
     parts = {"system": template.system, "prompt": template.prompt, "completion": template.completion}
     Program.read(parts | {"chat": template.chat}, opened.names, label_column)
@@ -54,19 +71,11 @@ def start(
         raise InvalidInputError(message, "Choose a dataset of texts, or a new one.", fields={"target": [message]})
     tables = [[table.item, table.parquet, table.rows, [list(part) for part in table.aside]] for table in opened.tables]
     by_template = parts | {"chat": template.chat, "name": template.name, "label_column": label_column, "tables": tables}
-    try:
-        with transaction.atomic():
-            into = target or _new_target(sheet, template, name)
-            made = Rendering.objects.create(
-                sheet=sheet, template=template, rendered_by=by_template, target=into, created_by=by, total=opened.rows
-            )
-            Dataset.objects.filter(pk=into.pk).update(status=Dataset.Status.PROCESSING, updated_at=Now())
-            enqueue(TASK, made.pk)
-            _tell(made)
-    except IntegrityError as error:
-        message = f"Another rendering into '{target.name if target else name}' has not ended."
-        raise ConflictError(message, "Wait until it has ended, then try again.") from error
-    return made
+    into = target or _new_target(sheet, template, name)
+    Dataset.objects.filter(pk=into.pk).update(status=Dataset.Status.PROCESSING, updated_at=Now())
+    return Rendering.objects.create(
+        sheet=sheet, template=template, rendered_by=by_template, target=into, created_by=by, total=opened.rows
+    )
 
 
 def run_rendering(rendering_id: int) -> Rendering | None:

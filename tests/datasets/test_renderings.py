@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from common.errors import ConflictError, InvalidInputError
 from datasets import creation, tasks
+from datasets.freezing import removal
 from datasets.models import Dataset, Rendering
 from datasets.rendering import renderings
 from datasets.rendering import templates as sheet_templates
@@ -228,3 +229,12 @@ def test_a_preview_shows_what_each_row_makes(table):
     assert [one.row.number for one in once] == [one.row.number for one in twice]
     with pytest.raises(InvalidInputError, match="no column"):
         sheet_templates.preview(table, PARTS | {"prompt": "{{ x }}"})
+
+
+def test_a_table_that_is_removed_while_it_is_rendered_is_kept_until_the_end(table, owner, template):
+    made = renderings.start(table, owner, template)
+    copy = table.items.get().facts["parquet"]
+    removal.remove_items(table, owner, table.items.all())
+    ended = renderings.run_rendering(made.pk)
+    assert (ended.status, ended.made) == ("completed", 18), ended.message
+    assert creation.named_files([copy]) == set(), "from now on nothing keeps it"
