@@ -12,9 +12,20 @@ from collections.abc import Iterable
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
-from django.db.models.expressions import RawSQL
-from django.db.models.functions import Now
+from django.db.models import (
+    BigIntegerField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Func,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+)
+from django.db.models.functions import Coalesce, Now
 
 from common.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from common.push import publish
@@ -24,6 +35,11 @@ from datasets.models import Dataset, Item, Review, Reviewer, ReviewVote
 VERDICTS = (Review.APPROVED, Review.CHANGE, Review.REJECTED)
 MAX_REASON = 1000
 COUNTED = 1000  # "how many wait for me" ends here
+# A number that follows from an item's content; modulo 100 it is a place on a circle of a hundred parts.
+_NUMBER = Func(
+    F("sha256"), output_field=BigIntegerField(),
+    template="('x' || substr(%(expressions)s, 1, 8))::bit(32)::bigint",
+)  # fmt: skip
 
 
 def forget(dataset: Dataset, ids: Iterable[int]) -> int:
@@ -101,18 +117,17 @@ def vote(item: Item, by: AbstractBaseUser, verdict: str, reason: str = "", *, ro
 
 
 def undo(dataset: Dataset, by: AbstractBaseUser) -> Item:
-    """Take back this person's latest vote. ConflictError when there is none to take back."""
+    """Take back this person's latest vote that counts. ConflictError when there is none to take back."""
     with transaction.atomic():
         governance.share_rules()
-        latest = dataset.votes.filter(reviewer_id=by.pk, withdrawn_at__isnull=True).order_by("-id").first()
+        # A vote on what an item was before it was changed counts no longer: there is nothing to take back.
+        mine = dataset.votes.filter(reviewer_id=by.pk, withdrawn_at__isnull=True)
+        latest = mine.filter(round=F("item__review_round")).order_by("-id").first()
         if latest is None:
             raise ConflictError("You have no vote here to take back.", "Vote on an item first.")
         row = _locked(latest.item_id)
         if latest.round != row.review_round:
-            raise ConflictError(
-                f"'{row.name}' was changed since you voted on it, so that vote no longer counts.",
-                "Look at the item again.",
-            )
+            raise ConflictError(f"'{row.name}' was changed just now, so your vote no longer counts.", "Try again.")
         ReviewVote.objects.filter(pk=latest.pk, withdrawn_at__isnull=True).update(withdrawn_at=Now())
         return _decide(row, dataset)
 
@@ -122,24 +137,12 @@ def assigned(dataset: Dataset, user: AbstractBaseUser) -> QuerySet[Item]:
 
     Shares lie side by side on a circle of a hundred parts, so two reviewers with a half each see every item once.
     """
-    items = dataset.items.filter(aside="")
-    start = 0
-    for pk, share in dataset.reviewers.order_by("id").values_list("user_id", "share"):
-        if pk == user.pk and share < 100:
-            part = RawSQL(
-                "((('x' || substr(datasets_item.sha256, 1, 8))::bit(32)::bigint + %s) %% 100)", [-start % 100]
-            )
-            return items.alias(part=part).filter(part__lt=share)
-        start += share
-    return items
+    return _dealt(dataset.items.filter(aside=""), _arcs(user, dataset))
 
 
 def waiting(dataset: Dataset, user: AbstractBaseUser) -> QuerySet[Item]:
     """The items that wait for this person's vote, in their order."""
-    mine = ReviewVote.objects.filter(
-        item=OuterRef("pk"), reviewer=user.pk, round=OuterRef("review_round"), withdrawn_at__isnull=True
-    )
-    return assigned(dataset, user).filter(~Exists(mine), review=Review.NONE).order_by("id")
+    return _unseen(assigned(dataset, user), user).order_by("id")
 
 
 def upcoming(dataset: Dataset, user: AbstractBaseUser, count: int, after: int = 0) -> list[Item]:
@@ -154,6 +157,21 @@ def upcoming(dataset: Dataset, user: AbstractBaseUser, count: int, after: int = 
 def waiting_count(dataset: Dataset, user: AbstractBaseUser) -> int:
     """How many items wait for this person; the count ends at COUNTED."""
     return waiting(dataset, user).order_by()[:COUNTED].count()
+
+
+def with_work(user: AbstractBaseUser) -> QuerySet[Dataset]:
+    """The datasets that this person reviews, those with work for them first; `waiting` as of `waiting_count`."""
+    items = _dealt(Item.objects.filter(dataset=OuterRef("pk"), aside=""), _arcs(user))
+    waits = _unseen(items, user).order_by()
+    datasets = reviewable(user).filter(approvals__gt=0, item_count__gt=0)
+    return datasets.annotate(waits=Exists(waits), waiting=_Count(waits[:COUNTED])).order_by("-waits", "-updated_at")
+
+
+class _Count(Subquery):
+    """How many rows a subquery has."""
+
+    template = "(SELECT count(*) FROM (%(subquery)s) counted)"
+    output_field = IntegerField()
 
 
 def states(dataset: Dataset) -> dict[str, int]:
@@ -179,6 +197,23 @@ def assign(dataset: Dataset, by: AbstractBaseUser, user: AbstractBaseUser, share
         )
         publish(f"dataset.{dataset.pk}")
     return row
+
+
+def shortage(dataset: Dataset) -> str:
+    """Why not every item can get the approvals that are asked for from those who were named; '' when it can.
+
+    The owner sees what nobody was given; when two must approve, that alone approves nothing.
+    """
+    if not dataset.approvals:
+        return ""
+    shares = list(dataset.reviewers.filter(user__is_active=True).values_list("share", flat=True))
+    needed = 100 * dataset.approvals
+    if not shares:
+        return "Two persons must approve each item, and nobody reviews it but its owner." if needed > 100 else ""
+    if (given := sum(shares)) >= needed:
+        return ""
+    each = "two persons must approve each item" if dataset.approvals > 1 else "each item needs an approval"
+    return f"The shares add up to {given} %, and {each}: that takes {needed} %. The rest waits for its owner."
 
 
 def dismiss(dataset: Dataset, user_id: int) -> None:
@@ -208,6 +243,36 @@ def _locked(pk: int) -> Item:
     if row is None:
         raise NotFoundError("The item is gone.", "Go on with the next one.")
     return row
+
+
+def _arcs(user: AbstractBaseUser, *datasets: Dataset) -> dict[int, tuple[int, int]]:
+    """Of which part of the circle this person was given the items, by dataset: (start, share); where it is all of it,
+    the dataset is left out. Without `datasets` of all."""
+    mine = Reviewer.objects.filter(user=user.pk, share__lt=100)
+    mine = mine.filter(dataset__in=datasets) if datasets else mine
+    before = Reviewer.objects.filter(dataset=OuterRef("dataset"), pk__lt=OuterRef("pk")).order_by().values("dataset")
+    starts = mine.annotate(start=Coalesce(Subquery(before.annotate(sum=Sum("share")).values("sum")), 0))
+    return {pk: (start % 100, share) for pk, start, share in starts.values_list("dataset", "start", "share")}
+
+
+def _dealt(items: QuerySet[Item], arcs: dict[int, tuple[int, int]]) -> QuerySet[Item]:
+    """Those of the items that lie on the arc of their dataset, where it has one."""
+    if not arcs:
+        return items
+    fits = ~Q(dataset__in=arcs)
+    for pk, (start, share) in arcs.items():
+        end = start + share
+        on_it = Q(place__gte=start, place__lt=end) if end <= 100 else Q(place__gte=start) | Q(place__lt=end - 100)
+        fits |= Q(dataset=pk) & on_it
+    return items.alias(place=ExpressionWrapper(_NUMBER % 100, IntegerField())).filter(fits)
+
+
+def _unseen(items: QuerySet[Item], user: AbstractBaseUser) -> QuerySet[Item]:
+    """Those that are not decided and of which this person has said nothing in their present round."""
+    mine = ReviewVote.objects.filter(
+        item=OuterRef("pk"), reviewer=user.pk, round=OuterRef("review_round"), withdrawn_at__isnull=True
+    )
+    return items.filter(~Exists(mine), review=Review.NONE)
 
 
 def _votes(item: Item) -> QuerySet[ReviewVote]:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from common.errors import InvalidInputError, NotFoundError
 from common.files import store
-from common.pages import clean, form_of, number_in, show, toasts, wants_fragment
+from common.pages import clean, form_of, number_in, page_of, show, toasts, wants_fragment
 from datasets import formats
 from datasets.models import Dataset, Item, Modality
 from datasets.reviewing import reviews
@@ -26,10 +26,8 @@ FURTHER = 128 << 10  # bytes of it that are shown with each step further
 @require_safe
 def waiting(request: HttpRequest) -> HttpResponse:
     """The datasets that this person reviews, those with work for them first."""
-    datasets = reviews.reviewable(request.user).filter(approvals__gt=0, item_count__gt=0).order_by("-updated_at")
-    rows = [{"dataset": row, "waiting": reviews.waiting_count(row, request.user)} for row in datasets[:LISTED]]
-    rows.sort(key=lambda row: row["waiting"] == 0)
-    return render(request, "datasets/reviews.html", {"rows": rows, "counted": reviews.COUNTED})
+    page = page_of(request, reviews.with_work(request.user), LISTED)
+    return show(request, "datasets/reviews.html", "datasets/_reviews.html", {"page": page, "counted": reviews.COUNTED})
 
 
 @require_safe

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 
 from common.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from datasets.creation import create_dataset
 from datasets.gating import gates
 from datasets.gating.switches import set_gates
 from datasets.items import edits
@@ -70,7 +71,7 @@ def test_a_changed_item_begins_a_new_round(reviewed, owner, people):
     assert item in reviews.waiting(reviewed, people[0]), "whoever voted is asked again"
     with pytest.raises(ConflictError, match="was changed while you looked"):
         reviews.vote(item, people[1], "approved", round=1)
-    with pytest.raises(ConflictError, match="no longer counts"):
+    with pytest.raises(ConflictError, match="no vote here"):
         reviews.undo(reviewed, people[0])
     reviews.vote(item, people[1], "approved", round=2)
     assert reviews.vote(item, people[0], "approved", round=2).review == "approved"
@@ -83,6 +84,57 @@ def test_the_last_vote_is_taken_back(reviewed, people):
     assert item.votes.get().withdrawn_at is not None, "it stays on record"
     with pytest.raises(ConflictError, match="no vote here"):
         reviews.undo(reviewed, people[0])
+
+
+def test_a_vote_on_an_item_that_was_changed_since_does_not_hold_up_earlier_ones(reviewed, owner, people):
+    first, second = reviewed.items.order_by("pk")[:2]
+    reviews.vote(first, people[0], "rejected", "Blurred.")
+    reviews.vote(second, people[0], "approved")
+    edits.edit_items(reviewed, owner, [second.pk], field="label", value="cat")
+    assert reviews.undo(reviewed, people[0]).pk == first.pk
+    assert state(first) == "none"
+
+
+def test_shares_that_can_not_bring_the_approvals_are_told(images, owner, people):
+    fill(images, 4)
+    assert reviews.shortage(images) == ""
+    set_gates(images, owner, approvals=2)
+    assert "nobody reviews it but its owner" in reviews.shortage(images)
+    for person in people[:2]:
+        reviews.assign(images, owner, person, 50)
+    assert "add up to 100 %" in reviews.shortage(images) and "200 %" in reviews.shortage(images)
+    set_gates(images, owner, approvals=1)
+    assert reviews.shortage(images) == ""
+    set_gates(images, owner, approvals=2)
+    reviews.assign(images, owner, people[0], 100)
+    reviews.assign(images, owner, people[1], 100)
+    assert reviews.shortage(images) == ""
+    people[1].is_active = False
+    people[1].save()
+    assert "add up to 100 %" in reviews.shortage(images)
+
+
+def test_datasets_with_work_come_first_counted_as_the_reviewer_finds_them(
+    owner, people, administrator, django_assert_num_queries
+):
+    """However many datasets there are, and whatever share of them somebody has."""
+    made = [create_dataset(owner, name=f"set {number}", modality="image")[0] for number in range(4)]
+    for number, dataset in enumerate(made):
+        fill(dataset, 40)
+        set_gates(dataset, owner, approvals=1)
+        for person, share in zip(people, (30, 30 + number, 100), strict=True):
+            reviews.assign(dataset, owner, person, share)
+    made[1].items.update(review="approved")
+    reviews.vote(reviews.waiting(made[2], people[1])[0], people[1], "approved")
+    made[3].items.filter(pk__in=list(made[3].items.values_list("pk", flat=True)[:20])).update(aside="by_hand")
+    for person in (*people, owner, administrator):
+        with django_assert_num_queries(2):
+            found = list(reviews.with_work(person))
+        assert {row.pk: row.waiting for row in found} == {
+            dataset.pk: reviews.waiting_count(dataset, person) for dataset in made
+        }
+        assert [row.waiting > 0 for row in found] == sorted((row.waiting > 0 for row in found), reverse=True)
+        assert found[-1].waiting == 0
 
 
 def test_another_number_of_approvals_counts_the_votes_again(reviewed, owner, people):
