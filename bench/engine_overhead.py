@@ -113,8 +113,8 @@ def bare_text(task: TorchTask, steps: int) -> None:
 def bare_images(task: TorchTask, steps: int) -> None:
     """An image classifier's loop over tensors in memory, without augmentation."""
     assert isinstance(task, ImageClassificationTask)
-    pictures = task.train.pictures  # small enough to be kept normalised
-    labels, size = task.train.labels, task.config.batch_size
+    pictures = task.parts.train.inputs  # small enough to be kept normalised
+    labels, size = task.parts.train.labels, task.config.batch_size
     done = 0
     while done < steps:
         for chosen in torch.randperm(len(labels)).split(size)[: steps - done]:

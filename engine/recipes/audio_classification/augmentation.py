@@ -26,9 +26,9 @@ class Strength:
 STRENGTHS = {
     "none": Strength(0, 0, 0, 0, 0),
     "light": Strength(speed=0.05, warp=0.05, tilt=0.3, noise=0.3, covered=0.1),
-    "strong": Strength(speed=0.2, warp=0.2, tilt=1.0, noise=0.5, covered=0.2),
+    "strong": Strength(speed=0.12, warp=0.12, tilt=1.0, noise=0.5, covered=0.2),
 }
-QUIETEST, LOUDEST = -7.0, -2.5  # of noise against the loudest band, as a logarithm (base e) of energy
+QUIETEST, LOUDEST = -8.0, -4.0  # of noise against the loudest band, as a logarithm (base e) of energy
 
 
 def warps(strength: Strength) -> list[float]:

@@ -30,7 +30,7 @@ class AudioClassificationConfig(RecipeConfig):
     epochs: Auto | Annotated[int, Field(ge=1, le=10_000)] = setting(
         "auto",
         "Epochs",
-        "How often each recording is heard. Auto: about 1,200 updates, at least 10 epochs. Raise it when the "
+        "How often each recording is heard. Auto: about 1,000 updates, at least 10 epochs. Raise it when the "
         "validation accuracy is still rising at the end.",
     )
     batch_size: int = setting(
@@ -75,7 +75,8 @@ class AudioClassificationConfig(RecipeConfig):
     mels: Auto | Annotated[int, Field(ge=8, le=256)] = setting(
         "auto",
         "Bands",
-        "Bands of pitch in the spectrum. Auto: 40 for rates up to 8,000, otherwise 64.",
+        "Bands of pitch in the spectrum. Auto: 40 for rates up to 16,000, otherwise 64. Fewer for voices that were "
+        "never heard, more where fine differences of pitch tell classes apart.",
         "Model",
     )
     width: Auto | Annotated[int, Field(ge=4, le=512)] = setting(

@@ -26,7 +26,7 @@ from engine.recipes.audio_classification.spectra import Sizes, Spectra
 from engine.task import Context
 
 ON_DEVICE_BYTES = 2 << 30
-AUTO_STEPS = 900
+AUTO_STEPS = 1000
 LOOKS = 5  # places of a long recording that are listened to when it is judged
 
 
@@ -58,12 +58,12 @@ def build(context: Context) -> AudioClassificationTask:
 
 
 def _width(recordings: int) -> int:
-    return 16 if recordings < 2000 else 24 if recordings < 10_000 else 32
+    return 24 if recordings < 10_000 else 32
 
 
 def choose_sizes(config: AudioClassificationConfig, rate: int, recordings: Recordings) -> Sizes:
     """The sizes of spectra: as configured, 'auto' by the recordings."""
-    mels: int = (40 if rate <= 8000 else 64) if config.mels == "auto" else config.mels
+    mels: int = (40 if rate <= 16_000 else 64) if config.mels == "auto" else config.mels
     return Sizes(rate, choose_samples(recordings.lengths.cpu(), rate, config.seconds), mels)
 
 
