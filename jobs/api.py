@@ -18,7 +18,7 @@ from common.downloads import download
 from common.errors import InvalidInputError
 from common.parsers import check_text
 from datasets.models import Dataset, DatasetVersion, Subject
-from jobs import control, creation, lineage, logs, metrics, overview, samples, waiting
+from jobs import control, creation, lineage, logs, metrics, overview, repeating, samples, waiting
 from jobs.filters import JobFilter
 from jobs.inputs import (
     JobChangeInput,
@@ -33,6 +33,7 @@ from jobs.serializers import (
     CheckpointSerializer,
     CurveSerializer,
     EventSerializer,
+    JobComparedSerializer,
     JobSerializer,
     LogLineSerializer,
     LogSerializer,
@@ -275,6 +276,31 @@ class SampleView(APIView):
     )
     def get(self, request: Request, job_id: int, step: int) -> HttpResponseBase:
         return downloads.picture(*samples.picture(find(request, job_id), step))
+
+
+class AgainView(APIView):
+    @extend_schema(
+        operation_id="training_jobs_again",
+        tags=TAGS,
+        summary="Run a job that has ended again, exactly",
+        description="With the same recipe, settings, seed, data version and base. Its comparison tells of both.",
+        request=None,
+        responses={201: JobSerializer},
+    )
+    def post(self, request: Request, job_id: int) -> Response:
+        return Response(shown(repeating.again(find(request, job_id), request.user)), status=201)
+
+
+class ComparisonView(APIView):
+    @extend_schema(
+        operation_id="training_jobs_comparison",
+        tags=TAGS,
+        summary="A job beside the one that it runs again",
+        responses=JobComparedSerializer,
+    )
+    def get(self, request: Request, job_id: int) -> Response:
+        found = repeating.comparison(find(request, job_id))
+        return Response({"comparison": found.shown() if found else None})
 
 
 class LineageView(APIView):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -20,7 +20,7 @@ from datasets.gating import gates
 from datasets.models import Modality
 from datasets.overview import holds_text_out
 from engine.catalogue import RECIPES, config_class
-from jobs import control, logs, metrics, pictures, placing, presentation, questions, samples
+from jobs import control, logs, metrics, pictures, placing, presentation, questions, repeating, samples
 from jobs.models import Job
 from jobs.places import Move
 from jobs.queue_views import moved
@@ -51,6 +51,8 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def action(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     """Carries an action out; asked by GET, says what will be lost."""
+    if name == presentation.AGAIN.name:
+        return _again(request, pk)
     if name not in control.VERBS:
         raise Http404
     found = _find(request, pk)
@@ -63,6 +65,20 @@ def action(request: HttpRequest, pk: int, name: str) -> HttpResponse:
         return refused(request, problem, page)
     told = moved(name, found, changed, request.user) if name in set(Move) else presentation.said(name, changed)
     return done(request, told, page, stay=True)
+
+
+def _again(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same run once more; whoever opens this address later gets the page of the job."""
+    page = reverse("job", args=[pk])
+    found = _find(request, pk)
+    if request.method != "POST":
+        return redirect(page)
+    try:
+        made = repeating.again(found, request.user)
+    except ProblemError as problem:
+        return refused(request, problem, page)
+    told = f"'{made.name}' runs again. When it has ended, its page compares both results."
+    return done(request, told, reverse("job", args=[made.pk]))
 
 
 @form_of("job")

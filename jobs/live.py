@@ -94,7 +94,7 @@ class JobSource:
             "attempts": (job.event_count, job.phase),
             "log": job.log_lines,
             "sample": job.sample,
-            "report": job.model_version_id,
+            "report": (job.model_version_id, job.status == Status.COMPLETED),
         }
         wanted = {part for part, key in keys.items() if key is None or self.seen.get(part, ...) != key}
         self.seen = keys

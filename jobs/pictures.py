@@ -7,7 +7,7 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from jobs import logs, overview, presentation, samples
+from jobs import logs, overview, presentation, repeating, samples
 from jobs.lineage import lineage
 from jobs.models import Job
 from jobs.reasons import waiting_reason, waiting_reasons
@@ -41,7 +41,7 @@ PARTS: dict[str, dict[str, str]] = {
     "attempts": {"job-attempts": "jobs/_attempts.html"},
     "log": {"log-tail": "jobs/_log.html"},
     "sample": {"job-sample": "jobs/_sample.html"},
-    "report": {"job-report": "jobs/_report.html"},
+    "report": {"job-comparison": "jobs/_comparison.html", "job-report": "jobs/_report.html"},
 }
 
 
@@ -74,8 +74,10 @@ def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, An
         context["attempts"] = job.attempts.select_related("slot__node").order_by("-number")[:ATTEMPTS]
     if "sample" in parts:
         context["samples"] = list(samples.listed(job))
-    if "report" in parts and job.model_version is not None:
-        context["report"] = report_of(job.model_version)
+    if "report" in parts:
+        context["comparison"] = repeating.comparison(job)
+        if job.model_version is not None:
+            context["report"] = report_of(job.model_version)
     if "log" in parts:
         context["log_lines"] = logs.tail(job, LOG_TAIL)
     return context

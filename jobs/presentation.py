@@ -44,6 +44,7 @@ START_NOW = Action("start_now", "Start now", "player-play", "btn-primary")
 PAUSE = Action("pause", "Pause", "player-pause")
 RESUME = Action("resume", "Resume", "player-play", "btn-primary")
 RETRY = Action("retry", "Retry", "refresh", "btn-primary")
+AGAIN = Action("again", "Run again exactly", "refresh")
 CANCEL = Action("cancel", "Cancel", "x", "btn-red", asks=True)
 
 ACTIONS: dict[Status, tuple[Action, ...]] = {
@@ -51,9 +52,9 @@ ACTIONS: dict[Status, tuple[Action, ...]] = {
     Status.QUEUED: (TOP, UP, DOWN, PAUSE, CANCEL),
     Status.RUNNING: (CHECKPOINT, PAUSE, CANCEL),
     Status.PAUSED: (RESUME, CANCEL),
-    Status.COMPLETED: (),
-    Status.FAILED: (RETRY,),
-    Status.CANCELLED: (RETRY,),
+    Status.COMPLETED: (AGAIN,),
+    Status.FAILED: (RETRY, AGAIN),
+    Status.CANCELLED: (RETRY, AGAIN),
 }
 
 

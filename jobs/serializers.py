@@ -226,6 +226,28 @@ class SampleSerializer(serializers.ModelSerializer):
         return reverse("api-job-sample", args=[sample.job_id, sample.step]) if sample.kind == "image" else None
 
 
+COMPARISON = inline_serializer(
+    "JobComparison",
+    {
+        "earlier": serializers.IntegerField(help_text="The job that it runs again."),
+        "metrics": serializers.ListField(child=serializers.DictField(), help_text="name, before, after, same."),
+        "same_metrics": serializers.BooleanField(),
+        "files": serializers.IntegerField(help_text="Of both results, by name."),
+        "different_files": serializers.ListField(child=serializers.CharField(), help_text="By their SHA-256."),
+        "same_files": serializers.BooleanField(),
+    },
+    allow_null=True,
+)
+
+
+class JobComparedSerializer(serializers.Serializer):
+    comparison = serializers.SerializerMethodField(help_text="Null unless it runs another again and both completed.")
+
+    @extend_schema_field(COMPARISON)
+    def get_comparison(self, found: Any) -> Any:
+        return found
+
+
 class LogLineSerializer(serializers.ModelSerializer):
     class Meta:
         model = LogLine

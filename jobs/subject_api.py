@@ -27,10 +27,10 @@ from jobs.subject_inputs import (
     EligibleQuery,
     EstimatedSerializer,
     EstimateInput,
+    MeasuredSerializer,
     StartedSerializer,
     StartInput,
     StartResultSerializer,
-    TrialSerializer,
     estimate_json,
     summed,
 )
@@ -159,7 +159,7 @@ class EstimateView(APIView):
         key = given.get("dataset") if version is None else None
         dataset = get_visible(Dataset.objects.all(), request.user, pk=key) if key is not None else None
         data = {"dataset": dataset, "version": version, "examples": examples, "resources": given.get("resources")}
-        return {"trial": TrialSerializer(measuring.measure(given["recipe"], config, **data)).data}
+        return {"trial": MeasuredSerializer(measuring.measure(given["recipe"], config, **data)).data}
 
     def _data(self, request: Request, given: dict[str, Any]) -> tuple[DatasetVersion | None, int | None]:
         """The version, or how many examples there would be to train on."""

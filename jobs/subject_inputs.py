@@ -152,7 +152,7 @@ class EstimateInput(Input):
     )
 
 
-class TrialSerializer(serializers.Serializer):
+class MeasuredSerializer(serializers.Serializer):
     """What a few steps took. `message` and `hint` say why they could not be taken, or why the run would not fit."""
 
     items = serializers.IntegerField(help_text="Of the sample.")
@@ -169,7 +169,7 @@ class TrialSerializer(serializers.Serializer):
 class EstimatedSerializer(EstimateSerializer):
     """For `subjects`: the sums of those that can be estimated, and each one's. With `measure`: what a trial found."""
 
-    trial = TrialSerializer(required=False)
+    trial = MeasuredSerializer(required=False)
 
     subjects = serializers.DictField(child=EstimateSerializer(), required=False, help_text="Id → estimate.")
 
