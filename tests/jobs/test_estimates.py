@@ -11,9 +11,10 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import estimates
+from jobs import estimates, trials
 from jobs.estimates import Estimate, interval, work_of
 from jobs.models import Attempt, Job
+from jobs.trials import Found
 from tests.world import make_job
 from trainhub.settings import _prices
 
@@ -136,3 +137,29 @@ def test_the_page_of_a_job_compares(client, owner):
     job = make_job(owner, config={"steps": 100})
     client.force_login(owner)
     assert "Expected about 30 s (" in client.get(f"/jobs/{job.pk}").content.decode()
+
+
+def test_a_trial_speaks_where_no_run_can_be_compared(owner, settings, tmp_path):
+    settings.TRAINHUB_HOME = tmp_path
+    config = make_job(owner, config={"steps": 1000}).config
+    work = work_of(config, None)
+    trials.keep("simulate", work.size, "cpu", 1, Found(0.5, 2 << 30))
+    job = make_job(owner, config={"steps": 1000})
+    assert job.estimate["seconds"] == pytest.approx(500)
+    assert job.estimate["measured"] and job.estimate["memory"] == 2 << 30
+    assert "2.0 GiB of memory, by a trial" in str(Estimate.of(job))
+    now = timezone.now()
+    done = {"status": "completed", "completed_at": now, "queued_at": None, "spent_seconds": 400}
+    Job.objects.filter(pk=job.pk).update(**done, figures={"system/memory_peak_bytes": float(1 << 30)})
+    job.refresh_from_db()
+    assert estimates.compared(job).endswith("took 7 min, held 1.0 GiB.")
+    Job.objects.exclude(pk=job.pk).delete()
+    assert "measured" not in make_job(owner, config={"steps": 1000}).estimate  # a run of the past says more
+
+
+def test_a_trial_that_can_not_be_read_says_nothing(owner, settings, tmp_path):
+    settings.TRAINHUB_HOME = tmp_path
+    trials.keep("simulate", "s", "cpu", 1, Found(0.5, 1))
+    for file in trials.folder().iterdir():
+        file.write_text("[")
+    assert trials.find("simulate", "s", "cpu", 1) is None
