@@ -14,6 +14,7 @@ from engine.checkpoint import Checkpoint, Checkpoints
 from engine.control import Control, Interrupted
 from engine.events import Sink, finite
 from engine.files import remove_leftovers, sha256, write_folder
+from engine.later import Later
 from engine.protocol import Command, Event, Exit
 from engine.report import REPORT, pack
 from engine.task import Task
@@ -53,7 +54,7 @@ class Loop:
     ) -> None:
         self.task = task
         self.plan = task.plan
-        self.checkpoints = checkpoints
+        self.later = Later(checkpoints)
         self.sink = sink
         self.control = control
         self.checkpoint_seconds = checkpoint_seconds
@@ -71,6 +72,12 @@ class Loop:
 
     def run(self, checkpoint: Checkpoint | None) -> Exit:
         """Train to the end of the plan, from the checkpoint on if there is one."""
+        try:
+            return self._run(checkpoint)
+        finally:
+            self.later.close()  # however the run ends, what was begun is written
+
+    def _run(self, checkpoint: Checkpoint | None) -> Exit:
         self.restore(checkpoint)
         self.announce()
         while True:
@@ -167,6 +174,7 @@ class Loop:
         ended = self.done >= self.plan.total_steps
         if ended or (self.done and self.team.order.save):
             self.save()
+        self.later.look()
 
     def wish(self) -> Order:
         """What this process would do at a safe point; of several processes, that of rank 0 counts."""
@@ -174,7 +182,7 @@ class Loop:
         return Order(command, time.monotonic() - self.saved_at >= self.checkpoint_seconds)
 
     def save(self) -> None:
-        """Write a checkpoint, unless this step has one."""
+        """Begin to write a checkpoint, unless this step has one."""
         if self.saved == self.done:
             return
         progress = {
@@ -184,7 +192,7 @@ class Loop:
         }
         files = self.task.state()
         if self.team.rank == 0:
-            self.checkpoints.save(self.done, progress, files)
+            self.later.save(self.done, progress, files)
         self.saved = self.done
         self.saved_at = self.stepped_at = time.monotonic()
 
@@ -196,6 +204,7 @@ class Loop:
         self.control.drop(command)
         if command is not Command.CANCEL:
             self.save()
+            self.later.wait()
         if command is Command.CHECKPOINT:
             return None
         return leave(command, self.done, self.sink)
@@ -208,6 +217,7 @@ class Loop:
             self.sink.emit(Event.PHASE, phase="saving")
         except Interrupted:
             pass
+        self.later.wait()
         self.team.settle(anew=True)
         if self.team.order.command not in (None, Command.CHECKPOINT) and (ending := self.obey()) is not None:
             return ending
