@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db.models import Count, F, QuerySet, Sum
 
@@ -38,6 +38,14 @@ class Bar:
     low: int
     high: int
     count: int
+
+
+@dataclass
+class Found:
+    """An item among those of a group, and what was found of it."""
+
+    item: Item
+    findings: list[Finding] = field(default_factory=list)
 
 
 @dataclass
@@ -119,17 +127,19 @@ def findings(dataset: Dataset, code: str | None = None, *, dismissed: bool = Fal
     return found.select_related("item").order_by("cluster", "item", "row", "id")
 
 
-def groups(dataset: Dataset, page: list[Finding]) -> list[list[Finding | Item]]:
-    """A page of findings as it is shown: those of a group together, after the group's first item, which has none."""
-    together: dict[int, list[Finding]] = defaultdict(list)
+def groups(dataset: Dataset, page: list[Finding]) -> list[list[Found]]:
+    """A page of findings as it is shown: the items of a group together, behind its first one, of which may be nothing
+    to say; each with all that was found of it."""
+    together: dict[int, dict[int, Found]] = defaultdict(dict)
     for finding in page:
-        together[finding.cluster or -finding.pk].append(finding)
+        members = together[finding.cluster or -finding.pk]
+        members.setdefault(finding.item_id, Found(finding.item)).findings.append(finding)
     firsts = dataset.items.in_bulk([key for key in together if key > 0])
-    made: list[list[Finding | Item]] = []
+    made: list[list[Found]] = []
     for key, members in together.items():
         first = firsts.get(key)
-        leads = first is not None and first.pk not in {finding.item_id for finding in members}
-        made.append([first, *members] if leads else list(members))
+        leads = first is not None and first.pk not in members
+        made.append([*([Found(first)] if leads else []), *members.values()])
     return made
 
 

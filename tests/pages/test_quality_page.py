@@ -2,7 +2,7 @@
 
 import pytest
 
-from datasets.models import Dataset
+from datasets.models import Dataset, Finding
 from datasets.quality import acts, runs
 from datasets.quality.live import QualitySource
 from tests.datasets.planted import rows
@@ -51,6 +51,17 @@ def test_findings_are_shown_by_kind_with_their_group(page, fables, owner, addres
     assert html.count('data-testid="finding"') == 2 and "The first of them" in html and "2 that belong" in html
     assert "e-mail" not in html
     assert "Nothing was dismissed" in page.get(f"{address}?state=dismissed", headers=HTMX).content.decode()
+
+
+def test_an_item_has_one_card_with_all_that_was_found_of_it(page, fables, owner, address):
+    first, second, third = fables.items.order_by("pk")
+    for item, code in ((second, "near_duplicate"), (second, "leak"), (third, "near_duplicate"), (third, "blank")):
+        cluster = None if code == "blank" else first.pk
+        Finding.objects.create(dataset=fables, item=item, code=code, points=10, reason="Alike.", cluster=cluster)
+    html = page.get(address, headers=HTMX).content.decode()
+    assert "3 that belong together" in html and html.count("that belong together") == 1
+    assert html.count('data-testid="finding"') == 4, "the three of the group, and what is no matter of the group"
+    assert html.count("It is no fault") == 4 and html.count("The first of them") == 1
 
 
 def test_acting_asks_first_and_says_how_many(page, fables, owner, address):
