@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, F, OneToOneRel, ProtectedError, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 
-from common.errors import ConflictError, InvalidInputError
+from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.parsers import check_text
 from common.push import publish
 from common.uniqueness import one_name
@@ -66,12 +66,18 @@ def delete(subject: Subject) -> None:
 def merge(into: Subject, others: Sequence[Subject]) -> Subject:
     """Make several subjects one: everything about the others is about `into`, then they are deleted.
 
-    Attributes that `into` lacks are taken over. ConflictError when both have an active job of one recipe.
+    Attributes that `into` lacks are taken over. ConflictError when both have an active job of one recipe,
+    NotFoundError when `into` is gone.
     """
     if not others or any(other.pk == into.pk or other.owner_id != into.owner_id for other in others):
         raise InvalidInputError("These subjects can't be merged.", "Choose other subjects of the same owner.")
     with transaction.atomic():
-        rows = {row.pk: row for row in Subject.objects.select_for_update().filter(pk__in=[into.pk, *_keys(others)])}
+        # In one order, so that two who merge the same subjects wait for each other and not in a circle.
+        held = Subject.objects.select_for_update().filter(pk__in=[into.pk, *_keys(others)]).order_by("pk")
+        rows = {row.pk: row for row in held}
+        if into.pk not in rows:
+            raise NotFoundError(f"'{into.name}' is gone.", "Reload the list of subjects, then choose again.")
+        into.attributes = rows[into.pk].attributes
         for other in others:
             _move(other, into)
             into.attributes = rows[other.pk].attributes | into.attributes if other.pk in rows else into.attributes
@@ -127,12 +133,14 @@ def values(dataset: Dataset, way: str) -> list[Value]:
     return sorted(found, key=lambda one: (-one.items, one.value))
 
 
+@transaction.atomic
 def assign(dataset: Dataset, by: AbstractBaseUser, way: str, *, kind: str = "") -> Assigned:
     """Give each item to the subject that its value names; subjects that are missing are made, of this `kind`.
 
-    Each subject is one edit (`datasets.items.edits`), which can be undone.
+    Each subject is one edit (`datasets.items.edits`), which can be undone; all of them are made, or none.
     """
     kind = _kind(kind)
+    edits.lock(dataset)
     done = Assigned()
     ids = _by_column(dataset, way) if way.startswith(COLUMN) else {}
     for value in values(dataset, way):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import ConflictError, InvalidInputError
+from common.errors import ConflictError, InvalidInputError, NotFoundError
 from datasets.items import edits
 from datasets.models import Dataset, Item, Subject
 from datasets.rendering import renderings
@@ -147,3 +147,32 @@ def test_a_sheet_whose_tables_are_gone_offers_no_columns(owner):
     table.items.all().delete()
     assert [key for key, _ in subjects.ways(pairs)] == ["label"]
     assert subjects.values(pairs, "column:Type") == []
+
+
+def test_an_assignment_that_breaks_off_gives_no_item_to_anybody(owner, monkeypatch):
+    dataset = texts(owner)
+    edit, made = edits.edit_items, []
+
+    def break_off(*given, **named):
+        if made:
+            raise RuntimeError("killed")
+        made.append(edit(*given, **named))
+        return made[0]
+
+    monkeypatch.setattr(edits, "edit_items", break_off)
+    with pytest.raises(RuntimeError):
+        subjects.assign(dataset, owner, "label")
+    assert made and not dataset.edits.exists() and not Subject.objects.exists()
+
+
+def test_merging_goes_by_what_the_subject_is_now(owner):
+    ada, countess = subjects.create(owner, name="Ada"), subjects.create(owner, name="Countess", attributes={"born": 1})
+    subjects.change(Subject.objects.get(pk=ada.pk), attributes={"born": 1815})  # by somebody else, meanwhile
+    assert subjects.merge(ada, [countess]).attributes == {"born": 1815}
+    ada.refresh_from_db()
+    assert ada.attributes == {"born": 1815}
+    gone, other = subjects.create(owner, name="Gone"), subjects.create(owner, name="Other")
+    Subject.objects.filter(pk=gone.pk).delete()
+    with pytest.raises(NotFoundError, match="is gone"):
+        subjects.merge(gone, [other])
+    assert Subject.objects.filter(pk=other.pk).exists()
