@@ -18,6 +18,7 @@ from common.references import remove_unreferenced
 from datasets.creation import addresses_of
 from datasets.freezing import manifests
 from datasets.models import Dataset, DatasetVersion, Item
+from datasets.quality import score
 
 CHUNK = 2000
 MOST = 10_000  # items of one removal: some ten seconds, for which everyone who adds items waits
@@ -88,6 +89,7 @@ def remove_items(dataset: Dataset, by: AbstractBaseUser, items: Iterable[int] | 
             item_count=left, byte_count=row.byte_count - gone, updated_at=Now(),
             status=row.status if left else Dataset.Status.EMPTY,
         )  # fmt: skip
+        score.follow(row)
         publish(f"dataset.{row.pk}")
     freed = remove_unreferenced(store(), addresses)
     dataset.refresh_from_db()

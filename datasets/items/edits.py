@@ -232,8 +232,8 @@ def _follow(edit: Edit) -> None:
         reviews.forget(dataset, edit.items.values_list("item", flat=True))
     if edit.field in GOVERNED:
         governance.ask(Dataset.objects.filter(pk=dataset.pk))
-    if edit.field == "aside" and dataset.quality is not None:
-        score.settle(dataset)
+    if edit.field == "aside":
+        score.follow(dataset)
     Dataset.objects.filter(pk=dataset.pk).update(updated_at=Now())
     publish(f"dataset.{dataset.pk}")
 

@@ -27,6 +27,7 @@ from datasets.quality.codes import CHECKS, Check
 BEST, FIRST = KEEPS = ("best", "first")
 SINGLED = {"duplicate", "near_duplicate"}  # of which one of each group is kept
 CHUNK = 1000
+MOST_RANGES = 100_000  # of rows of one file: they travel with each version, and each look at the file reads them
 
 
 @dataclass
@@ -113,9 +114,8 @@ def take_rows_back(dataset: Dataset, by: AbstractBaseUser, code: str) -> Done:
     with transaction.atomic():
         edits.lock(dataset)
         for item in dataset.items.filter(facts__has_key="aside_rows").select_for_update(no_key=True):
-            rows = ranges.rows_of(item.facts["aside_for"].pop(code, [])) if "aside_for" in item.facts else []
-            if rows:
-                done.rows += len(rows)
+            if rows := ranges.count(item.facts.get("aside_for", {}).pop(code, [])):
+                done.rows += rows
                 _write_rows(item)
         if not done.rows:
             raise ConflictError("No rows were set aside for this.", "Nothing has to be taken back.")
@@ -178,18 +178,26 @@ def _size(item: Item) -> float:
 
 
 def _set_rows_aside(dataset: Dataset, code: str) -> int:
-    """Note the rows in their files' facts; returns how many were not set aside before."""
-    found = open_findings(dataset, code).filter(row__isnull=False).order_by("item", "row").values_list("item", "row")
+    """Note the rows in their files' facts; returns how many were not set aside before.
+
+    A file's rows are read one by one and kept as ranges. ConflictError where even these are too many for one file.
+    """
+    found = open_findings(dataset, code).filter(row__isnull=False).order_by("row")
     count = 0
-    for pk, members in groupby(list(found), key=lambda pair: pair[0]):
-        rows = [row for _, row in members]
+    for pk in found.order_by().values_list("item", flat=True).distinct():
         item = dataset.items.select_for_update(no_key=True).get(pk=pk)
+        rows = ranges.of_rows(found.filter(item=item).values_list("row", flat=True).iterator(CHUNK))
+        if len(rows) > MOST_RANGES:
+            raise ConflictError(
+                f"'{item.name}' has too many such rows in too many places.",
+                f"A file can have {MOST_RANGES:,} stretches of rows set aside: correct it, and import it again.",
+            )
+        count += ranges.count(rows)
         reasons = item.facts.setdefault("aside_for", {})
-        reasons[code] = ranges.merged([*reasons.get(code, []), *([row, row + 1] for row in rows)])
+        reasons[code] = ranges.merged([*reasons.get(code, []), *rows])
         # Whatever else was found in these rows is no fault of the table any more.
-        Finding.objects.filter(item=item, row__in=rows).delete()
+        Finding.objects.filter(item=item, row__in=found.filter(item=item).order_by().values("row")).delete()
         _write_rows(item)
-        count += len(rows)
     return count
 
 

@@ -18,12 +18,19 @@ def merged(parts: Iterable[list[int]]) -> Ranges:
     return made
 
 
+def of_rows(rows: Iterable[int]) -> Ranges:
+    """Rows that come in order, however many."""
+    made: Ranges = []
+    for row in rows:
+        if made and row <= made[-1][1]:
+            made[-1][1] = max(made[-1][1], row + 1)
+        else:
+            made.append([row, row + 1])
+    return made
+
+
 def count(parts: Ranges) -> int:
     return sum(end - start for start, end in parts)
-
-
-def rows_of(parts: Ranges) -> list[int]:
-    return [row for start, end in parts for row in range(start, end)]
 
 
 def holds(parts: Ranges, row: int) -> bool:

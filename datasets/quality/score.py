@@ -59,6 +59,12 @@ def settle(dataset: Dataset, whole: list[dict[str, Any]] | None = None) -> float
     return worth
 
 
+def follow(dataset: Dataset) -> None:
+    """Set the score anew because items went or came back; where no check came to its end there is none to set."""
+    if newest(dataset) is not None:
+        settle(dataset)
+
+
 def newest(dataset: Dataset) -> QualityRun | None:
     """The latest run that came to its end."""
     return dataset.quality_runs.filter(status=QualityRun.Status.COMPLETED).order_by("-id").first()
