@@ -23,6 +23,7 @@ __all__ = ["PROBLEMS", "RECIPES", "Recipe", "check_config", "config_class", "exp
 # A folder of engine/recipes each, in the order of the catalogue.
 BUILT_IN = (
     "text_generation",
+    "text_classification",
     "image_classification",
     "audio_classification",
     "video_classification",

@@ -14,7 +14,7 @@ from torch import nn
 
 from engine.task import json_bytes
 
-__all__ = ["MODEL", "SafetensorError", "load", "pack", "unpack", "weights"]
+__all__ = ["MODEL", "SafetensorError", "load", "pack", "save", "unpack", "weights"]
 
 MODEL = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"

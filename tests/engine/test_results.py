@@ -102,7 +102,7 @@ def test_files_of_another_recipe_or_damaged_ones_are_refused(tmp_path: Path) -> 
     trained = text_spec(tmp_path, config={"steps": 1})
     carry_out(trained)
     folder = trained.work_dir / "artifact"
-    assert sorted(hashes(folder)) == ["config.json", "metrics.json", "model.safetensors"]
+    assert sorted(hashes(folder)) == ["config.json", "metrics.json", "model.safetensors", "report.json"]
     with pytest.raises(EngineError, match="it holds text-generation"):
         predictor("image-classification", folder)
     (folder / "model.safetensors").write_bytes(b"\xff" * 100)

@@ -3,11 +3,12 @@ from engine.recipe import Recipe
 RECIPE = Recipe(
     name="text-generation",
     title="Text generation",
-    summary="Trains a compact GPT from scratch on your texts; the result continues a prompt.",
+    summary="Trains a compact GPT from scratch on your texts, or fine-tunes a language model; it continues a prompt.",
     modality="text",
     config="engine.recipes.text_generation.config.TextGenerationConfig",
     trainer="engine.recipes.text_generation.trainer.build",
     predictor="engine.recipes.text_generation.predictor.TextGenerationPredictor",
     output="text",
     bases=True,
+    merger="engine.recipes.text_generation.merging.merge",
 )

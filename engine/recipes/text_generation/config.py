@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from engine.config import (
     Facts,
@@ -17,17 +17,81 @@ from engine.config import (
     setting,
 )
 
+Auto = Literal["auto"]
+Method = Literal["auto", "full", "lora", "qlora"]
+
 
 class TextGenerationConfig(RecipeConfig):
-    """A compact GPT from scratch. The defaults train in about a minute on a CPU."""
+    """Trains a compact GPT from scratch, or fine-tunes a language model that is there already: a model folder of the
+    hub (Hugging Face format) or an earlier version of this recipe. Documents are learned as running text; prompts with
+    completions, and chats, as examples of which only the answers are learned.
+
+    Evaluated by the mean loss of a token, and its exponential (perplexity), over all of the validation part, beside a
+    baseline: the untuned base model, or the frequencies of the tokens when training starts from scratch. Losses of
+    different tokens (characters, bytes, pieces) can't be compared with each other. From scratch expect the style of the
+    texts, not knowledge; use a base model where answers have to make sense.
+    """
 
     base_model: str = base_model_setting()
-    tokenizer: Literal["character", "byte"] = setting(
-        "character",
+    method: Method = setting(
+        "auto",
+        "Method",
+        "How a base model is changed. Full: all weights. LoRA: small matrices beside frozen weights, much less memory "
+        "and a small result. QLoRA: LoRA on weights in 4 bits, needs a GPU and bitsandbytes. Auto: full below 50 "
+        "million weights, else LoRA. From scratch it has no meaning.",
+        "Base",
+    )
+    lora_rank: int = setting(
+        16, "LoRA rank", "Width of the added matrices. Higher learns more and is larger.", "Base", ge=1, le=512
+    )
+    lora_alpha: Auto | Annotated[float, Field(gt=0, le=1024)] = setting(
+        "auto",
+        "LoRA alpha",
+        "The added matrices count alpha divided by the rank. Auto: twice the rank.",
+        "Base",
+    )
+    lora_dropout: float = setting(
+        0.05,
+        "LoRA dropout",
+        "Share of inputs of the added matrices left out at random. Raise it for few examples.",
+        "Base",
+        ge=0,
+        lt=1,
+    )
+    lora_targets: str = setting(
+        "auto",
+        "LoRA targets",
+        "Layers that get added matrices, by the ends of their names, with commas: q_proj, v_proj. Auto: all linear "
+        "layers but the output layer.",
+        "Base",
+        max_length=500,
+    )
+    layout: Literal["auto", "plain", "chat", "template"] = setting(
+        "auto",
+        "Layout",
+        "How prompts and chats become text. Plain: parts with an empty line between. Chat: marks that say who speaks. "
+        "Template: as the base model's tokenizer prescribes. Auto: template where the base model has one, else chat "
+        "for chats and plain for prompts with completions.",
+        "Data",
+    )
+    packing: bool = setting(
+        True,
+        "Packing",
+        "Several short examples share one piece of context, without seeing each other: nothing is spent on padding. "
+        "Off: examples of like length are padded to the longest of their batch.",
+        "Data",
+    )
+    tokenizer: Literal["auto", "character", "byte", "pieces"] = setting(
+        "auto",
         "Tokens",
         "What the model reads and writes. Character: one token per character that occurs in the texts. "
-        "Byte: works for any language and never meets an unknown character, but sequences get longer.",
+        "Byte: works for any language and never meets an unknown character, but sequences get longer. "
+        "Pieces: frequent pieces of words, learned from the training part (BPE); for a megabyte of text and more. "
+        "Auto: that of the base model; from scratch characters, or pieces where more than 1,000 characters occur.",
         "Model",
+    )
+    vocabulary_size: int = setting(
+        4096, "Pieces", "How many pieces are learned, when tokens are pieces.", "Model", ge=300, le=200_000
     )
     layers: int = setting(
         4, "Layers", "Depth of the network. More layers learn more and train slower.", "Model", ge=1, le=48
@@ -43,20 +107,26 @@ class TextGenerationConfig(RecipeConfig):
     width: int = setting(
         128,
         "Width",
-        "Size of the vector of each token. Raise it with the amount of text: 128 suits one megabyte.",
+        "Size of the vector of each token. Raise it with the amount of text: 128 suits one megabyte. Layers, heads and "
+        "width are those of the base model where there is one.",
         "Model",
         ge=8,
         le=4096,
     )
-    block_size: int = setting(
-        64,
+    block_size: Auto | Annotated[int, Field(ge=8, le=131_072)] = setting(
+        "auto",
         "Context length",
-        "How many tokens the model looks back. Longer keeps a thread longer and costs memory.",
+        "How many tokens the model looks back, and the longest example. Longer keeps a thread longer and costs memory. "
+        "Auto: 64 from scratch on texts, the longest example up to 512 tokens, or 512 for texts on a base model.",
         "Model",
-        ge=8,
-        le=8192,
     )
-    steps: int = setting(2000, "Steps", "How many times the weights are updated.", "Training", ge=1, le=10_000_000)
+    steps: Auto | Annotated[int, Field(ge=1, le=10_000_000)] = setting(
+        "auto",
+        "Steps",
+        "How many times the weights are updated. Auto: 2,000 from scratch on texts; otherwise three times through the "
+        "data, but from 100 to 5,000.",
+        "Training",
+    )
     batch_size: int = setting(
         12,
         "Batch size",
@@ -65,18 +135,18 @@ class TextGenerationConfig(RecipeConfig):
         ge=1,
         le=4096,
     )
-    learning_rate: float = setting(
-        1e-3,
+    learning_rate: Auto | Annotated[float, Field(gt=0, le=1)] = setting(
+        "auto",
         "Learning rate",
-        "Highest size of an update. Lower it when the loss jumps; large models need less.",
+        "Highest size of an update. Lower it when the loss jumps. Auto: from scratch 0.003, less for a width above "
+        "128; LoRA 0.0002; all weights of a base model 0.00005. For an earlier version of this recipe five times "
+        "as much.",
         "Training",
-        gt=0,
-        le=1,
     )
     dropout: float = setting(
         0.0,
         "Dropout",
-        "Share of activations left out at random. Raise to 0.1–0.2 when validation loss rises while "
+        "Share of activations left out at random, from scratch. Raise to 0.1–0.2 when validation loss rises while "
         "training loss falls.",
         "Training",
         ge=0,
@@ -107,7 +177,7 @@ class TextGenerationConfig(RecipeConfig):
     )
     sample_length: int = setting(200, "Sample length", "Tokens per sample.", "Progress", ge=1, le=2000)
     minimum_learning_rate_ratio: float = setting(
-        0.1,
+        0.01,
         "Final learning rate (ratio)",
         "The learning rate falls along a cosine to this share of its highest value.",
         "Advanced",
@@ -117,7 +187,8 @@ class TextGenerationConfig(RecipeConfig):
     warmup_steps: int = setting(
         100,
         "Warm-up steps",
-        "Steps over which the learning rate rises from zero. Raise it when a run diverges early.",
+        "Steps over which the learning rate rises from zero, at most a quarter of the run. Raise it when a run "
+        "diverges early.",
         "Advanced",
         ge=0,
         le=1_000_000,
@@ -132,6 +203,13 @@ class TextGenerationConfig(RecipeConfig):
         "Advanced",
         ge=0,
         le=1000,
+    )
+    gradient_checkpointing: bool = setting(
+        False,
+        "Gradient checkpointing",
+        "Calculates the inner values of the network twice instead of keeping them: about a third slower, much less "
+        "memory.",
+        "Advanced",
     )
     accumulate: int = accumulation_setting()
     precision: Precision = precision_setting()

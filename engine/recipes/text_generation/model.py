@@ -1,44 +1,55 @@
-"""A compact GPT."""
+"""A compact GPT: rotary positions, normalised queries and keys, squared ReLU, residual branches that begin at zero."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+ROTATION = 10_000.0  # wavelength of the slowest rotation, in tokens
 
 
 class GPT(nn.Module):
     """Tokens (batch, length) → logits (batch, length, vocabulary). The output layer is the embedding's
-    transpose, so the state holds that matrix once."""
+    transpose, so the state holds that matrix once.
+
+    `segments` (batch, length) numbers the examples that share a row; a token sees those of its own example only.
+    """
 
     def __init__(
         self, vocabulary: int, layers: int, heads: int, width: int, block_size: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.block_size = block_size
+        self.recompute = False  # calculate blocks twice instead of keeping what is inside of them
         self.tokens = nn.Embedding(vocabulary, width)
-        self.positions = nn.Embedding(block_size, width)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(heads, width, dropout) for _ in range(layers))
-        self.norm = nn.LayerNorm(width, bias=False)
-        self._initialise(layers)
+        self.norm = nn.RMSNorm(width)
+        self.register_buffer("turns", turns(block_size, width // heads), persistent=False)
+        self._initialise()
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        length = tokens.shape[1]
-        x = self.dropout(self.tokens(tokens) + self.positions.weight[:length])
+    def forward(self, tokens: torch.Tensor, segments: torch.Tensor | None = None) -> torch.Tensor:
+        x = self.dropout(self.tokens(tokens))
+        turning = self.turns[:, : tokens.shape[1]]
+        seen = None if segments is None else visible(segments)
         for block in self.blocks:
-            x = block(x)
+            if self.recompute and self.training:
+                x = checkpoint(block, x, turning, seen, use_reentrant=False)
+            else:
+                x = block(x, turning, seen)
         return F.linear(self.norm(x), self.tokens.weight)
 
-    def _initialise(self, layers: int) -> None:
+    def _initialise(self) -> None:
         for name, parameter in self.named_parameters():
             if parameter.dim() < 2:
                 continue
-            # What is added to the residual stream is scaled down, or its sum would grow with the depth.
-            deviation = 0.02 / math.sqrt(2 * layers) if name.endswith("project.weight") else 0.02
-            nn.init.normal_(parameter, std=deviation)
+            if name.endswith("project.weight"):
+                nn.init.zeros_(parameter)  # each block begins by changing nothing, whatever the depth
+            else:
+                deviation = 0.02 if parameter is self.tokens.weight else parameter.shape[1] ** -0.5
+                nn.init.normal_(parameter, std=deviation)
 
 
 class Block(nn.Module):
@@ -46,33 +57,36 @@ class Block(nn.Module):
 
     def __init__(self, heads: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, bias=False)
+        self.norm1 = nn.RMSNorm(width)
         self.attention = Attention(heads, width, dropout)
-        self.norm2 = nn.LayerNorm(width, bias=False)
+        self.norm2 = nn.RMSNorm(width)
         self.network = FeedForward(width, dropout)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.attention(self.norm1(x))
+    def forward(self, x: torch.Tensor, turning: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
+        x = x + self.attention(self.norm1(x), turning, seen)
         return x + self.network(self.norm2(x))
 
 
 class Attention(nn.Module):
-    """Causal self-attention."""
+    """Causal self-attention. Queries and keys have length one, so that no logit can run away."""
 
     def __init__(self, heads: int, width: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
         self.rate = dropout
         self.queries_keys_values = nn.Linear(width, 3 * width, bias=False)
+        self.query_norm = nn.RMSNorm(width // heads)
+        self.key_norm = nn.RMSNorm(width // heads)
         self.project = nn.Linear(width, width, bias=False)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, turning: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
         batch, length, width = x.shape
         parts = self.queries_keys_values(x).view(batch, length, 3, self.heads, width // self.heads)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
+        q, k = turn(self.query_norm(q), turning), turn(self.key_norm(k), turning)
         rate = self.rate if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=rate, is_causal=True)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=rate, is_causal=seen is None)
         return self.dropout(self.project(mixed.transpose(1, 2).reshape(batch, length, width)))
 
 
@@ -86,32 +100,26 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.dropout(self.project(F.gelu(self.widen(x))))
+        return self.dropout(self.project(F.relu(self.widen(x)).square()))
 
 
-@torch.no_grad()
-def continue_text(
-    model: GPT,
-    tokens: list[int],
-    count: int,
-    generator: torch.Generator,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-) -> list[int]:
-    """`count` tokens that follow `tokens` (at least one). Temperature 0 always takes the likeliest."""
-    device = model.tokens.weight.device
-    known = torch.tensor([tokens], dtype=torch.long, device=device)
-    for _ in range(count):
-        logits = model(known[:, -model.block_size :])[0, -1].float().cpu()
-        chosen = _choose(logits, generator, temperature, top_k)
-        known = torch.cat([known, chosen.view(1, 1).to(device)], dim=1)
-    return known[0, len(tokens) :].tolist()
+def turns(length: int, size: int) -> torch.Tensor:
+    """Cosines and sines by which positions are told apart, (2, length, size / 2)."""
+    pairs = size // 2
+    speeds = ROTATION ** -(torch.arange(pairs, dtype=torch.float32) / max(1, pairs))
+    angles = torch.outer(torch.arange(length, dtype=torch.float32), speeds)
+    return torch.stack([angles.cos(), angles.sin()])
 
 
-def _choose(logits: torch.Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> torch.Tensor:
-    if temperature == 0:
-        return logits.argmax()
-    logits = logits / temperature
-    if top_k is not None and top_k < len(logits):
-        logits[logits < logits.topk(top_k).values[-1]] = -math.inf
-    return torch.multinomial(logits.softmax(0), 1, generator=generator)
+def turn(x: torch.Tensor, turning: torch.Tensor) -> torch.Tensor:
+    """Rotate pairs of features of (…, length, size) by the angles of their positions; an odd last one stays."""
+    cosine, sine = turning.to(x.dtype)
+    pairs = cosine.shape[-1]
+    first, second, rest = x.split([pairs, pairs, x.shape[-1] - 2 * pairs], dim=-1)
+    return torch.cat((first * cosine - second * sine, second * cosine + first * sine, rest), dim=-1)
+
+
+def visible(segments: torch.Tensor) -> torch.Tensor:
+    """What each token sees when several examples share a row: bool (batch, 1, length, length)."""
+    same = segments[:, :, None] == segments[:, None, :]
+    return same.tril()[:, None]

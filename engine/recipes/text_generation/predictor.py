@@ -8,13 +8,12 @@ from typing import Any, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.artifact import load_weights, read_artifact
+from engine.artifact import read_artifact
 from engine.catalogue import explain
 from engine.protocol import EngineError, FailureCode
-from engine.recipes.text_generation.config import TextGenerationConfig
-from engine.recipes.text_generation.model import GPT, continue_text
-from engine.recipes.text_generation.tokens import Tokenizer, describe_back
-from engine.recipes.text_generation.trainer import make_model
+from engine.recipes.text_generation.examples import Layout, prompt_text, prompt_tokens
+from engine.recipes.text_generation.language import RECIPE, Language, from_artifact
+from engine.recipes.text_generation.report import answer
 
 MAX_PROMPT = 100_000
 
@@ -28,26 +27,26 @@ class Parameters(BaseModel):
     temperature: float = Field(0.8, ge=0, le=5)  # 0: always the likeliest token
     top_k: int | None = Field(None, ge=1, le=100_000)  # None: any token may come
     seed: int | None = Field(None, ge=0, lt=2**63)  # None: another continuation each time
+    raw: bool = False  # take the prompt as it is, also where the model learned to answer in a layout
 
 
 class TextGenerationPredictor:
     """A loaded model."""
 
-    def __init__(self, model: GPT, tokenizer: Tokenizer) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self.tokenizer = language.tokenizer
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
-        """Load an artifact folder; EngineError when its files can't be used."""
-        facts = read_artifact(folder, "text-generation")
-        tokenizer = describe_back(facts["tokens"])
-        model = make_model(TextGenerationConfig.model_validate(facts["config"]), tokenizer.size)
-        load_weights(folder, model, device)
-        return cls(model, tokenizer)
+        """Load an artifact folder, of an adapter with its base; EngineError when files can't be used."""
+        language = from_artifact(folder, read_artifact(folder, RECIPE))
+        language.model.to(device).eval()
+        return cls(language)
 
     def predict(self, inputs: list[Any], parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """A continuation of each prompt: {"text": prompt + completion, "completion": …}.
+        """A continuation of each prompt, or the answer to it where the model learned to answer:
+        {"text": prompt + completion, "completion": …}. It ends where the model says that it has finished.
 
         EngineError BAD_DATA for what isn't text or holds characters that the model never saw, BAD_CONFIG
         for wrong parameters."""
@@ -71,21 +70,18 @@ class TextGenerationPredictor:
                 f"A prompt must be text of at most {MAX_PROMPT:,} characters.",
                 "Send a list of strings.",
             )
-        # An empty prompt begins as a new line would.
-        start = prompt or self.tokenizer.decode([self._first()])
-        made = continue_text(
-            self.model,
-            self.tokenizer.encode(start).tolist(),
-            chosen.max_new_tokens,
-            generator,
-            chosen.temperature,
-            chosen.top_k,
-        )
-        completion = self.tokenizer.decode(made)
+        layout: Layout | None = None if chosen.raw else self.language.layout  # type: ignore[assignment]
+        text = prompt
+        if layout and prompt:
+            text = prompt_text({"prompt": prompt, "completion": "."}, layout, self.tokenizer)
+        tokens = prompt_tokens(text, layout, self.tokenizer) or self._first()
+        made = self.language.continue_tokens(tokens, chosen.max_new_tokens, generator, chosen.temperature, chosen.top_k)
+        completion = answer(self.tokenizer.decode(made), layout)
         return {"text": prompt + completion, "completion": completion}
 
-    def _first(self) -> int:
+    def _first(self) -> list[int]:
+        """An empty prompt begins as a new line would."""
         try:
-            return int(self.tokenizer.encode("\n")[0])
+            return self.tokenizer.encode("\n").tolist() or [self.tokenizer.end]
         except EngineError:  # a vocabulary without line ends
-            return 0
+            return [0]

@@ -1,0 +1,17 @@
+from engine.recipe import Recipe
+
+RECIPE = Recipe(
+    name="text-classification",
+    title="Text classification",
+    summary="Names the class of texts, by their words and spellings or by a language model that you bring.",
+    modality="text",
+    config="engine.recipes.text_classification.config.TextClassificationConfig",
+    trainer="engine.recipes.text_classification.trainer.build",
+    predictor="engine.recipes.text_classification.predictor.TextClassificationPredictor",
+    output="labels",
+    labelled=True,
+    bases=True,
+    merger="engine.recipes.text_classification.merging.merge",
+    goal="validation/accuracy",
+    higher_is_better=True,
+)
