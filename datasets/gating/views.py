@@ -46,7 +46,7 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
         return render(request, "datasets/_gates.html", _passed(dataset))
     metadata = dict(dataset.metadata)
     personal = {True: "yes", False: "no"}.get(metadata.pop("personal_data", None), "")
-    known = [(name, title, metadata.pop(name, "")) for name, title in KNOWN.items()]
+    known = [(name, title, _line(metadata.pop(name, ""))) for name, title in KNOWN.items()]
     context = {
         **_passed(dataset), "approval_choices": list(APPROVALS.items())[: MAX_APPROVALS + 1],
         "known": known, "personal": personal, "more": "\n".join(f"{key}: {_text(metadata[key])}" for key in metadata),
@@ -62,9 +62,9 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     """Switch gates, and say what is known of all items."""
     typed = {name: clean(value) for name, value in request.POST.items()}
     approvals = number_in(typed.get("approvals"))
-    dataset = set_gates(
-        _find(request, pk), request.user, approvals=approvals, governed="governed" in typed, metadata=_metadata(typed)
-    )
+    dataset = _find(request, pk)
+    metadata = _metadata(typed, dataset.metadata)
+    dataset = set_gates(dataset, request.user, approvals=approvals, governed="governed" in typed, metadata=metadata)
     text = f"The gates of '{dataset.name}' are set."
     if dataset.governed and governance.waiting(dataset):
         text += " The rules are being applied to its items."
@@ -78,7 +78,7 @@ def assign(request: HttpRequest, pk: int) -> HttpResponse:
     who = person(clean(request.POST.get("username", ""))[:150])
     row = reviews.assign(dataset, request.user, who, number_in(request.POST.get("share")) or 0)
     text = f"{who.get_username()} reviews {row.share} % of '{dataset.name}' and finds it under Reviews."
-    return done(request, text, reverse("dataset-gates", args=[pk]))
+    return done(request, f"{text} {reviews.shortage(dataset)}".strip(), reverse("dataset-gates", args=[pk]))
 
 
 @form_of("dataset-gates")
@@ -102,7 +102,7 @@ def _passed(dataset: Dataset) -> dict[str, Any]:
     busy = governance.waiting(dataset) if dataset.governed else 0
     return {
         "dataset": dataset, "total": total, "passed": total - sum(counts.values()), "rows": rows, "busy": busy,
-        "states": reviews.states(dataset) if dataset.approvals else {},
+        "states": reviews.states(dataset) if dataset.approvals else {}, "shortage": reviews.shortage(dataset),
     }  # fmt: skip
 
 
@@ -110,12 +110,21 @@ def _rule(rule: Any) -> dict[str, Any]:
     return {"rule": rule, "condition": json.dumps(rule.condition, ensure_ascii=False) if rule.condition else ""}
 
 
-def _metadata(typed: Mapping[str, str]) -> dict[str, Any]:
-    """What the form says of all items. InvalidInputError for a line that is no `name: value`."""
-    found: dict[str, Any] = {name: typed[name].strip() for name in KNOWN if typed.get(name, "").strip()}
+def _metadata(typed: Mapping[str, str], present: Mapping[str, Any]) -> dict[str, Any]:
+    """What the form says of all items; what it shows of the `present` values, and nobody changed, stays as it is.
+
+    InvalidInputError for a line that is no `name: value`.
+    """
+    found: dict[str, Any] = {}
+    for name in KNOWN:
+        said = typed.get(name, "").strip()
+        if name in present and said == _line(present[name]):
+            found[name] = present[name]
+        elif said:
+            found[name] = said
     if typed.get("personal_data") in {"yes", "no"}:
         found["personal_data"] = typed["personal_data"] == "yes"
-    for line in filter(str.strip, typed.get("more", "").splitlines()):
+    for line in filter(str.strip, typed.get("more", "").replace("\r\n", "\n").split("\n")):
         name, colon, value = line.partition(":")
         if not colon:
             hint = "Write one 'name: value' a line, such as 'site: Lyon'."
@@ -124,10 +133,24 @@ def _metadata(typed: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
+def _line(value: Any) -> str:
+    """A value as a field of one line shows it."""
+    return " ".join(str(value).split())
+
+
 def _value(text: str) -> Any:
-    """A number, true or false where the text is one; else the text."""
+    """A number, true or false where the text is one, what stands in quotes, or else the text as it is."""
+    if text.startswith('"'):
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text
     return text == "true" if text in {"true", "false"} else number_or_text(text)
 
 
 def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """A value as it is written so that `_value` reads the same: in quotes where a text would be read as another."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    plain = _value(value) == value and value == value.strip() and not {"\n", "\r"} & set(value)
+    return value if plain else json.dumps(value, ensure_ascii=False)

@@ -9,7 +9,7 @@ import pytest
 
 from common.files import store
 from datasets import overview
-from datasets.gating import governance
+from datasets.gating import governance, views
 from datasets.gating.switches import set_gates
 from datasets.models import Item
 from datasets.reviewing import reviews
@@ -45,6 +45,36 @@ def test_gates_are_switched_and_data_described(page, dataset, owner):
     assert "Not approved yet" in shown and "Ours." in shown, "its own rule allows it"
     wrong = page.post(f"/datasets/{dataset.pk}/gates/change", form | {"more": "no colon"})
     assert wrong.status_code == 400 and "has no colon" in text(wrong)
+
+
+KEPT = {
+    "n": "12", "zip": "01234", "flag": "true", "note": "a\nb: c\r\nd", "quoted": '"so"', "spaced": " x ", "empty": "",
+    "number": 12, "share": 0.5, "whole": 2.0, "yes": True, "under": "1_000", "line": "a\u2028b", "licence": 12,
+    "source": "two\nlines", "consent": " yes ", "personal_data": True,
+}  # fmt: skip
+
+
+def test_saving_the_page_changes_nothing_that_nobody_touched(page, dataset, owner):
+    set_gates(dataset, owner, approvals=0, metadata=KEPT)
+    shown = page.get(f"/datasets/{dataset.pk}/gates").content.decode()
+    typed = {name: html.unescape(re.search(rf'name="{name}" value="([^"]*)"', shown)[1]) for name in views.KNOWN}
+    more = html.unescape(re.search(r"<textarea[^>]*>(.*?)</textarea>", shown, re.DOTALL)[1])
+    form = {**typed, "approvals": "0", "personal_data": "yes", "more": more.replace("\n", "\r\n")}
+    page.post(f"/datasets/{dataset.pk}/gates/change", form)
+    dataset.refresh_from_db()
+    assert dataset.metadata == KEPT
+    assert {key: type(value) for key, value in dataset.metadata.items()} == {k: type(v) for k, v in KEPT.items()}
+    page.post(f"/datasets/{dataset.pk}/gates/change", form | {"licence": "CC0", "more": 'zip: "0"\nn: 0'})
+    dataset.refresh_from_db()
+    assert (dataset.metadata["licence"], dataset.metadata["zip"], dataset.metadata["n"]) == ("CC0", "0", 0)
+
+
+def test_shares_that_leave_items_without_approval_are_told_on_the_page(page, dataset, owner, stranger):
+    set_gates(dataset, owner, approvals=2)
+    dataset.reviewers.all().delete()
+    address = f"/datasets/{dataset.pk}/gates"
+    said = text(page.post(f"{address}/reviewers", {"username": stranger.username, "share": "50"}, follow=True))
+    assert said.count("The shares add up to 50 %") == 2, "in the answer, and on the page"
 
 
 def test_a_reviewer_is_let_in_votes_and_takes_back(page, client, dataset, owner, stranger, django_user_model):
