@@ -30,6 +30,7 @@ class QualityRun(models.Model):
     message = models.CharField(max_length=500, blank=True)
     hint = models.CharField(max_length=500, blank=True)
     attempt = models.PositiveIntegerField(default=0)  # the fence, as of an import
+    again = models.BooleanField(default=False, help_text="Something changed while it ran: another run follows it.")
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     heartbeat_at = models.DateTimeField(null=True)

@@ -43,8 +43,14 @@ def after_import(dataset: Dataset) -> QualityRun | None:
 
 
 def ask(dataset: Dataset, by: AbstractBaseUser) -> QualityRun | None:
-    """Have the dataset checked because of a change; None when it waits to be checked already."""
-    return _make(dataset, by)
+    """Have the dataset checked because of a change; None when it waits to be checked already, or when that is done
+    once the run that is at work has ended: it may have looked before the change."""
+    made = _make(dataset, by)
+    if made is None:
+        running = dataset.quality_runs.filter(status=QualityRun.Status.RUNNING)
+        if not running.update(again=True) and not _is_open(dataset):
+            made = _make(dataset, by)  # the open one ended just now
+    return made
 
 
 def take_up(run_id: int) -> None:
@@ -123,7 +129,7 @@ def _give_way(claim: Claim[QualityRun]) -> None:
 
 
 def _end(claim: Claim[QualityRun], problem: str = "", hint: str = "", **values: object) -> None:
-    """End the run; begin another when items came in while it was at work."""
+    """End the run; begin another when items came in while it was at work, or something changed."""
     dataset = claim.row.dataset
     with transaction.atomic():
         claim.finish(problem, hint, phase="", **values, **({} if problem else {"done": F("total")}))
@@ -132,5 +138,13 @@ def _end(claim: Claim[QualityRun], problem: str = "", hint: str = "", **values: 
         publish(f"dataset.{dataset.pk}")
     last = claim.row.summary.get("last_item", 0)
     dataset.refresh_from_db()
-    if not problem and dataset.status == Dataset.Status.ACTIVE and dataset.items.filter(pk__gt=last, aside="").exists():
+    if problem or dataset.status != Dataset.Status.ACTIVE:
+        return
+    if claim.row.again:
+        _make(dataset, None)
+    elif dataset.items.filter(pk__gt=last, aside="").exists():
         after_import(dataset)
+
+
+def _is_open(dataset: Dataset) -> bool:
+    return dataset.quality_runs.filter(status__in=[QualityRun.Status.QUEUED, QualityRun.Status.RUNNING]).exists()

@@ -1,14 +1,19 @@
 """Runs of the checks: one at a time, by themselves after an import, again after a crash; acting on findings."""
 
+import tracemalloc
+from io import StringIO
 from pydoc_data.topics import topics
 
 import pytest
+from django.core.management import call_command
 from django.db.models import F
 from django.utils import timezone
 
 from common.errors import ConflictError, InvalidInputError
+from datasets import claims, tasks
+from datasets.apart import Processes
 from datasets.creation import delete_dataset
-from datasets.freezing import versions
+from datasets.freezing import removal, versions
 from datasets.freezing.manifests import entries
 from datasets.items import edits
 from datasets.models import Dataset, Finding, Fingerprint, Item, QualityRun
@@ -285,3 +290,128 @@ def test_an_emoji_is_an_answer(texts, owner):
     checked(texts, owner)
     empty = texts.findings.filter(code="no_answer").values_list("item__content__completion", flat=True)
     assert sorted(empty) == ["...", "?!", "—"]
+
+
+def test_a_long_check_gets_a_process_of_its_own_and_a_short_one_does_not(doubled, owner, monkeypatch):
+    started = []
+    monkeypatch.setattr(runs.PROCESSES, "start", started.append)
+    short = runs.start_run(doubled, owner)
+    tasks.run_quality(short.pk)
+    short.refresh_from_db()
+    assert short.status == "completed" and not started
+    for large in ({"item_count": 501}, {"item_count": 4, "byte_count": 11 << 20}):
+        Dataset.objects.filter(pk=doubled.pk).update(**large)
+        run = runs.start_run(doubled, owner)
+        tasks.run_quality(run.pk)
+        run.refresh_from_db()
+        assert run.status == "queued" and started.pop() == run.pk
+        assert runs.run_quality(run.pk, alone=True).status == "completed"
+
+
+def test_the_process_of_a_long_check_takes_the_next_one_and_gives_way_to_nobody(doubled, owner, images, monkeypatch):
+    monkeypatch.setattr("datasets.quality.work.SLICE_SECONDS", -1)
+    monkeypatch.setattr("datasets.quality.work._others_wait", lambda: True)
+    monkeypatch.setattr("os.nice", lambda by: None)
+    monkeypatch.setattr("datasets.management.commands.run_quality.set_name", lambda name: None)
+    other = Dataset.objects.create(owner=owner, name="more", modality="text")
+    rows(other, [{"text": STORY}, {"text": CROW}])
+    Dataset.objects.update(item_count=501)
+    waiting = [runs.start_run(dataset, owner).pk for dataset in (doubled, other)]
+    call_command("run_quality", waiting[0], "--stay", stdout=StringIO())
+    assert set(QualityRun.objects.filter(pk__in=waiting).values_list("status", flat=True)) == {"completed"}
+
+
+def test_no_more_processes_are_started_than_may_run(monkeypatch, tmp_path):
+    monkeypatch.setattr("datasets.apart.PROJECT", tmp_path)
+    (tmp_path / "manage.py").write_text("import sys, time; time.sleep(60 if sys.argv[2] == '1' else 0)")
+    processes = Processes("run_quality", at_once=1)
+    assert processes.start(1) and not processes.start(2)
+    [child] = processes._children
+    child.kill()
+    child.wait()
+    assert processes.start(2)
+    processes._children[0].wait()
+    (tmp_path / "manage.py").unlink()
+
+
+def test_the_score_comes_back_when_all_items_were_set_aside_and_taken_back(doubled, owner):
+    checked(doubled, owner)
+    edit = edits.edit_items(doubled, owner, doubled.items.all(), field="aside", value="by_hand")
+    doubled.refresh_from_db()
+    assert doubled.quality is None
+    edits.undo(edit, owner)
+    doubled.refresh_from_db()
+    assert doubled.quality == 85
+
+
+def test_the_score_is_that_of_the_items_that_are_left_when_some_are_removed(doubled, owner):
+    checked(doubled, owner)
+    removal.remove_items(doubled, owner, doubled.items.filter(quality__lt=100))
+    assert doubled.quality == 100
+
+
+@pytest.mark.parametrize("status", ["queued", "running"])
+def test_a_change_during_a_check_has_another_one_follow(doubled, owner, monkeypatch, status):
+    """It may have looked at what was changed already; one that waits has not."""
+    checked(doubled, owner)
+    second = runs.start_run(doubled, owner)
+    original = Look._write
+
+    def act_then_write(self):
+        monkeypatch.setattr(Look, "_write", original)
+        acts.set_aside(doubled, owner, "duplicate")
+        original(self)
+
+    if status == "running":
+        monkeypatch.setattr(Look, "_write", act_then_write)
+    else:
+        acts.set_aside(doubled, owner, "duplicate")
+    assert runs.run_quality(second.pk).status == "completed"
+    waiting = doubled.quality_runs.filter(status="queued")
+    assert waiting.count() == (status == "running")
+    for run in waiting.all():
+        runs.run_quality(run.pk)
+        assert not waiting.all().exists(), "it is followed once"
+
+
+def test_rows_that_are_taken_back_during_a_check_are_looked_at_by_another(doubled, owner):
+    run = runs.start_run(doubled, owner)
+    claims.take(QualityRun, run.pk)
+    assert runs.ask(doubled, owner) is None
+    run.refresh_from_db()
+    assert run.again
+
+
+def scattered(dataset, rows):
+    item = Item.objects.create(
+        dataset=dataset, sha256="7" * 64, name="a.csv", bytes=1, media_type="text/csv", facts={"rows": 100_000}
+    )
+    made = (Finding(dataset=dataset, item=item, row=row, code="duplicate_row", points=40, reason="") for row in rows)
+    Finding.objects.bulk_create(made, 5000)
+    Finding.objects.create(dataset=dataset, item=item, row=rows[0], code="outlier", points=1, reason="")
+    Finding.objects.create(dataset=dataset, item=item, row=rows[-1] + 1, code="outlier", points=1, reason="")
+    return item
+
+
+def test_rows_of_a_table_are_set_aside_as_ranges_in_little_memory(owner):
+    table = Dataset.objects.create(owner=owner, name="rows", modality="table", status="active", item_count=1)
+    item = scattered(table, range(30_000, 70_000))
+    tracemalloc.start()
+    assert acts.set_aside(table, owner, "duplicate_row").rows == 40_000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 << 20, "pairs of all items and rows took 8 MiB"
+    item.refresh_from_db()
+    assert item.facts["aside_rows"] == [[30_000, 70_000]]
+    assert list(table.findings.values_list("code", "row")) == [("outlier", 70_000)]
+    assert acts.take_rows_back(table, owner, "duplicate_row").rows == 40_000
+
+
+def test_rows_in_too_many_places_are_refused_in_words(owner, monkeypatch):
+    table = Dataset.objects.create(owner=owner, name="rows", modality="table", status="active", item_count=1)
+    monkeypatch.setattr(acts, "MOST_RANGES", 3)
+    item = scattered(table, range(0, 8, 2))
+    with pytest.raises(ConflictError, match="too many such rows"):
+        acts.set_aside(table, owner, "duplicate_row")
+    item.refresh_from_db()
+    assert "aside_rows" not in item.facts and table.findings.count() == 6
