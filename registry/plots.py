@@ -209,7 +209,7 @@ def _x_labels(x: Sequence[float | str], left: float, right: float) -> list[str]:
     if not x:
         return []
     if all(isinstance(value, int | float) for value in x):
-        return [figure(float(f"{left + (right - left) * n / (TICKS - 1):.4g}")) for n in range(TICKS)]
+        return [figure(float(f"{left + (right - left) * n / (TICKS - 1):.3g}")) for n in range(TICKS)]
     last = len(x) - 1
     places = sorted({round(last * n / (TICKS - 1)) for n in range(TICKS)})
     return [str(x[place]) for place in places]
