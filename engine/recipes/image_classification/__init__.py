@@ -3,13 +3,14 @@ from engine.recipe import Recipe
 RECIPE = Recipe(
     name="image-classification",
     title="Image classification",
-    summary="Trains a residual network sized by your images; the result names an image's class.",
+    summary="Trains a network sized by your images, or adapts a pretrained one; the result names an image's class.",
     modality="image",
     config="engine.recipes.image_classification.config.ImageClassificationConfig",
     trainer="engine.recipes.image_classification.trainer.build",
     predictor="engine.recipes.image_classification.predictor.ImageClassificationPredictor",
     output="labels",
     labelled=True,
+    bases=True,
     goal="validation/accuracy",
     higher_is_better=True,
 )

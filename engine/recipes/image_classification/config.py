@@ -12,6 +12,7 @@ from engine.config import (
     RecipeConfig,
     Sampling,
     accumulation_setting,
+    base_model_setting,
     deterministic_setting,
     precision_setting,
     sampling_setting,
@@ -27,10 +28,19 @@ class ImageClassificationConfig(RecipeConfig):
     of the validation part, and at the end by those of the test part. It says nothing of where in an image something
     is, and finds one class only; freeze the version with a split by group when one thing has several photos."""
 
+    base_model: str = base_model_setting()
+    trained_part: Literal["all", "head", "head-first"] = setting(
+        "all",
+        "Trained part",
+        "With a base model only. All: everything adapts, the new head ten times as fast. Head: only the last layer; "
+        "fast, and safer with very few images. Head first: the last layer alone for a fifth of the run, then all.",
+        "Base",
+    )
     epochs: Auto | Annotated[int, Field(ge=1, le=10_000)] = setting(
         "auto",
         "Epochs",
-        "How often each image is seen. Auto: about 1,200 updates, at least 10 epochs. Raise it when the "
+        "How often each image is seen. Auto: about 1,200 updates, at least 10 epochs; a third of it "
+        "from a base model. Raise it when the "
         "validation accuracy is still rising at the end.",
     )
     batch_size: int = setting(
@@ -40,12 +50,10 @@ class ImageClassificationConfig(RecipeConfig):
         ge=2,
         le=4096,
     )
-    learning_rate: float = setting(
-        2e-3,
+    learning_rate: Auto | Annotated[float, Field(gt=0, le=1)] = setting(
+        "auto",
         "Learning rate",
-        "Highest size of an update. Lower it when the loss jumps.",
-        gt=0,
-        le=1,
+        "Highest size of an update. Auto: 0.002 from scratch, 0.0001 from a base model. Lower it when the loss jumps.",
     )
     augmentation: Literal["auto", "none", "light", "strong"] = setting(
         "auto",

@@ -11,8 +11,8 @@ import torch
 from engine.artifact import load_weights, read_artifact
 from engine.images import BadImage, decode
 from engine.likeliest import file_of, no_parameters, ranked, unusable
-from engine.recipes.image_classification.model import ResidualNetwork, Shape
-from engine.recipes.image_classification.trainer import normalise
+from engine.recipes.image_classification.networks import Inputs, opened
+from engine.recipes.image_classification.trainer import normalise, scale_and_offset
 
 HINT = "Send image files (PNG, JPEG, WebP, BMP, GIF or TIFF)."
 BATCH = 64
@@ -21,21 +21,19 @@ BATCH = 64
 class ImageClassificationPredictor:
     """A loaded model."""
 
-    def __init__(self, model: ResidualNetwork, facts: dict[str, Any], device: str) -> None:
+    def __init__(self, model: torch.nn.Module, facts: dict[str, Any], device: str) -> None:
         self.model = model
         self.device = device
         self.classes: list[str] = facts["classes"]
-        self.shape = Shape(**facts["shape"])
-        mean = torch.tensor(facts["input"]["mean"], dtype=torch.float64).view(1, -1, 1, 1)
-        deviation = torch.tensor(facts["input"]["deviation"], dtype=torch.float64).view(1, -1, 1, 1)
-        self.scale = (1 / deviation / 255).float().to(device)
-        self.offset = (mean / deviation).float().to(device)
+        said = facts["input"]
+        self.inputs = Inputs(said["size"], len(said["mean"]), said["mean"], said["deviation"])
+        self.scale, self.offset = scale_and_offset(self.inputs, torch.device(device))
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
         """Load an artifact folder; EngineError when its files can't be used."""
         facts = read_artifact(folder, "image-classification")
-        model = ResidualNetwork(Shape(**facts["shape"]), dropout=0.0)
+        model = opened(facts)
         load_weights(folder, model, device)
         return cls(model, facts, device)
 
@@ -56,6 +54,6 @@ class ImageClassificationPredictor:
 
     def _decode(self, data: Any, number: int) -> np.ndarray:
         try:
-            return decode(file_of(data, number, HINT), self.shape.image_size, self.shape.channels == 3)
+            return decode(file_of(data, number, HINT), self.inputs.size, self.inputs.channels == 3)
         except BadImage as error:
             raise unusable(number, str(error), HINT) from error
