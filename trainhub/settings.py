@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from common.paths import home, run_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-TRAINHUB_VERSION = "0.3.0"
+TRAINHUB_VERSION = "0.4.0"
 TRAINHUB_HOME = home()
 TRAINHUB_PORT = int(os.environ.get("TRAINHUB_PORT", "8000"))
 # Where people reach the hub. An https address switches every production protection on.
@@ -313,6 +313,9 @@ SPECTACULAR_SETTINGS = {
         "DatasetStatusEnum": "datasets.models.Dataset.Status",
         "ImportStatusEnum": "datasets.models.Import.Status",
         "VersionStatusEnum": "registry.models.ModelVersion.Status",
+        "SearchStatusEnum": "jobs.search.models.Search.Status",
+        "TrialStateEnum": "jobs.search.models.Trial.State",
+        "NodeStateEnum": "jobs.models.Node.State",
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
