@@ -30,6 +30,7 @@ BUILT_IN = (
     "image_generation",
     "table_baseline",
     "forecast",
+    "anomaly",
     "simulate",
 )
 ENTRY_POINTS = "trainhub.recipes"

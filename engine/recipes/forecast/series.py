@@ -72,7 +72,8 @@ class Step:
             return [5]
         if self.unit == "rows":
             return []
-        cycles = (HOUR, DAY, 7 * DAY, 365.25 * DAY) if self.size < HOUR else (DAY, 7 * DAY, 365.25 * DAY)
+        # An hour only where days are out of sight: whatever is smooth is like itself some rows before.
+        cycles = (HOUR, DAY) if self.size < HOUR // 60 else (DAY, 7 * DAY, 365.25 * DAY)
         found = [round(cycle / self.size) for cycle in cycles]
         return [season for season in found if season >= 2 and (season < 1000 or self.size >= DAY)]
 
