@@ -101,7 +101,7 @@ def advance(loop: Loop, steps: int) -> None:
 def bare_text(task: TorchTask, steps: int) -> None:
     """A GPT's loop as one writes it by hand."""
     assert isinstance(task, TextGenerationTask)
-    block, batch, data = task.config.block_size, task.config.batch_size, task.train
+    block, batch, data = task.block, task.config.batch_size, task.train
     span = torch.arange(block + 1)
     for _ in range(steps):
         piece = data[torch.randint(len(data) - block, (batch, 1)) + span]

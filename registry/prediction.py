@@ -54,6 +54,8 @@ def predict(version: ModelVersion, inputs: list[Given], parameters: dict[str, An
         )
     prepared = [_prepared(given, recipe, number) for number, given in enumerate(inputs, 1)]
     started = time.monotonic()
+    if recipe.bases and version.base_version is not None and version.base_version.artifact:
+        materialise(version.base_version)  # an adapter holds only what was added to it
     try:
         outputs = ask_model(
             socket_path=warm_socket(),

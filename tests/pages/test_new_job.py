@@ -153,7 +153,7 @@ def test_what_does_not_exist_lends_nothing_and_is_told(page, name, key):
         ("image-classification", "epochs", "Write auto or a whole number from 1 to 10,000."),
         ("image-classification", "label_smoothing", "Write a number from 0 to below 0.5."),
         ("image-classification", "channels", "Choose one of: auto, grey, colour."),
-        ("text-generation", "learning_rate", "Write a number above 0 and at most 1."),
+        ("text-generation", "learning_rate", "Write auto or a number above 0 and at most 1."),
         ("text-generation", "sample_prompt", "Write at most 2,000 characters."),
         ("simulate", "duration", "Write a number above 0 and at most 604,800, or leave it empty."),
         ("simulate", "failure", "Choose one of: none, error, crash, kill, not finite, out of memory, hang."),
@@ -167,7 +167,7 @@ def test_problems_are_said_in_the_words_of_the_form(page, owner):
     dataset = make_dataset(owner)
     given = {"recipe": "text-generation", "settings_of": "text-generation", "dataset": dataset.pk}
     html = page.post("/jobs/new", given | {"config.block_size": "x", "config.steps": "0"}).content.decode()
-    assert "<strong>Context length: Write a whole number from 8 to 8,192.</strong>" in html
+    assert "<strong>Context length: Write auto or a whole number from 8 to 131,072.</strong>" in html
     assert "Input should" not in html and "block_size:" not in html
     assert html.count("autofocus") == 1
     field = html[html.index('<input class="form-control" id="config.block_size"') :]

@@ -63,7 +63,7 @@ def test_features_are_runs_of_words_and_letters():
 
 def test_a_base_model_is_tuned_merged_and_tuned_again(tmp_path):
     spec = text_encoder.spec(tmp_path, epochs=6, learning_rate=1e-2)
-    assert run(spec)["validation/accuracy"] > 0.8
+    assert run(spec)["validation/accuracy"] > 0.7
     artifact = spec.work_dir / "artifact"
     assert not (artifact / "model.safetensors").exists()
     said = TextClassificationPredictor.load(artifact).predict(["a ripe cherry"])
@@ -75,9 +75,11 @@ def test_a_base_model_is_tuned_merged_and_tuned_again(tmp_path):
     (alone,) = TextClassificationPredictor.load(out).predict(["a ripe cherry"])
     assert alone["probabilities"] == pytest.approx(said[0]["probabilities"], abs=1e-4)
     again = text_classification.spec(tmp_path / "again", epochs=1, method="full")
-    assert run(again.model_copy(update={"base": out}))["validation/accuracy"] > 0.8
+    assert run(again.model_copy(update={"base": out}))["validation/accuracy"] > 0.7
     other = rows_data(tmp_path / "other", [{"text": f"word {n}"} for n in range(20)], ["x", "y"] * 10)
-    assert "other classes" in refusal(again.model_copy(update={"base": out, "data": other}))
+    assert "other classes" in refusal(
+        again.model_copy(update={"base": out, "data": other, "work_dir": tmp_path / "other"})
+    )
 
 
 def test_a_version_of_words_is_no_base(tmp_path):

@@ -19,6 +19,7 @@ from engine.config import (
 
 Auto = Literal["auto"]
 Method = Literal["auto", "full", "lora", "qlora"]
+SCRATCH_STEPS = 2000  # on running text
 
 
 class TextGenerationConfig(RecipeConfig):
@@ -214,6 +215,12 @@ class TextGenerationConfig(RecipeConfig):
     accumulate: int = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()
+
+    def steps_for(self, items: int) -> int | None:
+        """Known before the data were read only where they are set, or training starts from scratch."""
+        if self.steps != "auto":
+            return self.steps
+        return None if self.base_model else SCRATCH_STEPS
 
     @model_validator(mode="after")
     def width_splits_into_heads(self) -> Self:

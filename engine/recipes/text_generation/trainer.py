@@ -17,7 +17,7 @@ from engine.hugging_face import Trained
 from engine.pairs import IGNORE
 from engine.randomness import Dice, mix
 from engine.recipes.text_generation import report
-from engine.recipes.text_generation.config import TextGenerationConfig
+from engine.recipes.text_generation.config import SCRATCH_STEPS, TextGenerationConfig
 from engine.recipes.text_generation.examples import Rows, prompt_text, prompt_tokens, rows_of
 from engine.recipes.text_generation.preparing import Beginning, begin
 from engine.recipes.text_generation.text import Items, Texts, check_length, held_out, parts_of, stream, texts_of
@@ -30,7 +30,6 @@ from engine.training import TorchTask, check_batch, count_parameters
 EVALUATION_SEED = 20_11  # the pieces looked at during training are the same in each run and evaluation
 SAMPLE_TEMPERATURE = 0.8
 BASELINE = "baseline.json"
-SCRATCH_STEPS = 2000
 PASSES = 3
 FEWEST_STEPS, MOST_STEPS = 100, 5000
 BUCKET = 16  # batches among which rows of like length are sought, when they are padded
