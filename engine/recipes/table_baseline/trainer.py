@@ -36,6 +36,7 @@ from engine.task import Context, Plan, json_bytes
 
 SLICE = 10  # rounds of a step
 EVALUATIONS = 20
+ROWS_OF_A_THREAD = 20_000  # with fewer, threads wait for each other longer than they work
 IMPORTANCE_ROWS = 2000
 IMPORTANCE_COLUMNS = 40
 REPEATS = 3
@@ -104,7 +105,8 @@ class TableBaselineTask:
             self.deviation = float(roles.y[parts.train].std())
         self.y = (roles.y[parts.train] - self.mean) / self.deviation
         count = len(parts.train)
-        self.shape = choose_shape(config, count, len(roles.classes), torch.get_num_threads())
+        threads = min(torch.get_num_threads(), max(1, count // ROWS_OF_A_THREAD))
+        self.shape = choose_shape(config, count, len(roles.classes), threads)
         rounds = config.rounds if config.rounds != "auto" else 2000 if count < 100_000 else 1000
         self.ways = folds(table, parts, roles.y, roles.classification, config, context.spec.seed)
         seed = context.spec.seed
