@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -97,6 +99,11 @@ def read(recipe: str, typed: Mapping[str, str]) -> dict[str, Any]:
         text = typed.get(PREFIX + name, "")
         if "boolean" in kinds:
             config[name] = text != ""
+        elif "array" in kinds:
+            if text.strip() in _choices(_branches(schema)):
+                config[name] = text.strip()
+            elif text.strip() or isinstance(schema.get("default"), list):
+                config[name] = _listed(text)
         elif kinds & {"integer", "number"}:
             if text.strip():
                 config[name] = number_or_text(text.strip())
@@ -178,6 +185,8 @@ def _setting(name: str, schema: dict[str, Any], config: Mapping[str, Any], typed
     kind = "text"
     if "boolean" in kinds:
         kind = "checkbox"
+    elif "array" in kinds:
+        kind = "text"  # several values with commas between them, or 'auto'
     elif limits:
         kind = "text" if choices else "number"  # 'auto' or a number
     elif choices:
@@ -205,4 +214,19 @@ def _setting(name: str, schema: dict[str, Any], config: Mapping[str, Any], typed
 def _shown(value: Any) -> str:
     if value is None or value is False:
         return ""
+    if isinstance(value, list):
+        return _joined(value)
     return "on" if value is True else str(value)
+
+
+def _joined(values: list[Any]) -> str:
+    """A list in one field: separated by commas, in quotes what holds one."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(values)
+    return out.getvalue()
+
+
+def _listed(text: str) -> list[str]:
+    """The list that a field holds."""
+    rows = csv.reader([text.replace("\n", " ").replace("\r", " ")], skipinitialspace=True)
+    return [value.strip() for value in next(rows, []) if value.strip()]

@@ -13,11 +13,16 @@ def pytest_configure(config) -> None:
 
 
 ALONE = ("tests/e2e/", "tests/hub/", "tests/faults/", "tests/engine/")
+# Of these folders, what measures no time and can run beside something else.
+BESIDE = (
+    "tests/hub/test_real_sets.py", "tests/hub/test_killed_work.py", "tests/hub/test_search.py",
+    "tests/e2e/test_real_sets.py", "tests/engine/test_own_recipe.py", "tests/engine/test_trial.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items) -> None:
     for item in items:
-        if item.nodeid.startswith(ALONE):
+        if item.nodeid.startswith(ALONE) and not item.nodeid.startswith(BESIDE):
             item.add_marker(pytest.mark.alone)
 
 

@@ -16,7 +16,8 @@ from jobs.queue import ready
 from tests.world import make_job, make_node, make_version, make_world, run
 
 OURS = {"accounts", "datasets", "registry", "jobs", "history", "performance"}
-UNSEEN = {"ProgressRow", "ProgressSummary", "LogLine", "EditedItem"}  # shown on the job's own page, by the million
+# Shown on the page of their job, by the million.
+UNSEEN = {"ProgressRow", "ProgressSummary", "LogLine", "EditedItem", "JobSample"}
 
 
 def our_models():

@@ -91,9 +91,9 @@ def test_a_base_version_is_one_of_the_same_recipe_and_the_only_beginning(root, o
 
 
 def test_a_recipe_without_bases_refuses_a_version():
-    assert not catalogue.recipe("image-classification").bases
+    assert not catalogue.recipe("video-classification").bases
     with pytest.raises(InvalidInputError, match="always starts from scratch"):
-        job_bases.check_version("image-classification", make_unsaved())
+        job_bases.check_version("video-classification", make_unsaved())
 
 
 def make_unsaved():

@@ -23,6 +23,15 @@ def test_an_untouched_form_gives_the_defaults(recipe):
     assert config_class(recipe).model_validate(forms.read(recipe, typed)) == config_class(recipe)()
 
 
+def test_several_values_are_one_field_with_commas():
+    typed = {"config.exclude": 'Y2, "Load, total",,  X1 ', "config.features": "auto"}
+    read = forms.read("table-baseline", typed)
+    assert read["exclude"] == ["Y2", "Load, total", "X1"] and read["features"] == "auto"
+    fields = {s.name: s for group in forms.groups("table-baseline", read).values() for s in group}
+    assert fields["exclude"].value == 'Y2,"Load, total",X1' and fields["exclude"].kind == "text"
+    assert forms.read("table-baseline", {"config.exclude": fields["exclude"].value})["exclude"] == read["exclude"]
+
+
 def test_a_real_job_is_started_on_a_dataset(page, owner):
     dataset = make_dataset(owner)
     html = page.get(f"/jobs/new?dataset={dataset.pk}").content.decode()
