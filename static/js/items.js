@@ -31,7 +31,14 @@
     for (const box of boxes()) if (box.checked) elsewhere.add(box.value);
     left = true;
   };
+  // A question that was answered is gone with its form, whose events then reach nobody: it is seen by what comes next.
+  let answered = false;
+  document.addEventListener("submit", (event) => { answered ||= Boolean(form()) && event.target.method === "post" && Boolean(event.target.closest("#dialog")); }, true);
   const arrive = () => {
+    if (answered && !document.querySelector("#dialog .confirm")) {
+      answered = left = false;
+      return clear();
+    }
     if (left) for (const box of boxes()) box.checked = elsewhere.delete(box.value);
     left = false;
     count();
