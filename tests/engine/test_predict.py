@@ -74,7 +74,9 @@ def test_the_second_request_is_answered_by_the_same_process_at_once(ask, warm):
 def test_requests_of_many_threads_are_all_answered(ask):
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda n: ask(parameters={"max_new_tokens": 5, "seed": n})[0], range(48)))
-    assert len(answers) == 48 and all(len(answer["completion"]) == 5 for answer in answers)
+    assert len(answers) == 48 and all(len(answer["completion"]) <= 5 for answer in answers)
+    for seed in (0, 20, 47):  # each got its own answer
+        assert answers[seed] == ask(parameters={"max_new_tokens": 5, "seed": seed})[0]
 
 
 def test_at_most_three_models_are_kept_and_the_one_not_used_longest_leaves(ask, warm):
