@@ -31,7 +31,6 @@ from engine.training import TorchTask, check_batch, count_parameters
 EVALUATION_BATCH = 256
 # Looking at the validation part after each of many short epochs would cost nearly as much as training.
 EVALUATIONS = 30
-AUTO_STEPS = 1200
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ class ClassificationTask(TorchTask):
         return drawn[torch.randperm(self.count, generator=generator)]
 
 
-def choose_epochs(epochs: int | str, steps_per_epoch: int, steps: int = AUTO_STEPS, least: int = 10) -> int:
+def choose_epochs(epochs: int | str, steps_per_epoch: int, steps: int, least: int = 10) -> int:
     """As configured, or enough for a small set to be learned without a large one taking for ever."""
     return epochs if isinstance(epochs, int) else auto_epochs(steps_per_epoch, steps, least)
 

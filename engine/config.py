@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Auto = Literal["auto"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Compile = Literal["auto", "on", "off"]
 Sampling = Literal["natural", "balanced"]
 
 
@@ -16,6 +16,8 @@ class RecipeConfig(BaseModel):
     """A recipe's settings. Every field works as it is; field order is the order of the form."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+    auto_steps: ClassVar[int] = 1200  # updates of a run on a small set, where the epochs are 'auto'
 
     def steps_for(self, items: int) -> int | None:
         """How many steps a run on so many training items takes, as an estimate needs it before the data were looked
@@ -26,7 +28,7 @@ class RecipeConfig(BaseModel):
         if not isinstance(batch, int) or epochs is None:
             return None
         each = max(1, math.ceil(items / batch))
-        return each * (epochs if isinstance(epochs, int) else auto_epochs(each))
+        return each * (epochs if isinstance(epochs, int) else auto_epochs(each, self.auto_steps))
 
     @classmethod
     def recommend(cls, facts: Facts) -> dict[str, tuple[Any, str]]:
@@ -50,7 +52,7 @@ class Facts(TypedDict, total=False):
     device_memory: int  # bytes of one device
 
 
-def auto_epochs(steps_per_epoch: int, steps: int = 1200, least: int = 10) -> int:
+def auto_epochs(steps_per_epoch: int, steps: int, least: int = 10) -> int:
     """Enough for a small set to be learned without a large one taking for ever."""
     return max(least, min(100, math.ceil(steps / max(1, steps_per_epoch))))
 
@@ -94,14 +96,62 @@ def sampling_setting() -> Any:
     )
 
 
-def compile_setting() -> Any:
-    """Whether the network is compiled, the same choice in all recipes that train a network."""
+def label_smoothing_setting(default: float) -> Any:
+    """How sure a classifier may become, the same choice in all that are trained as networks."""
     return setting(
-        "auto",
-        "Compile",
-        "Turns the network into fused code before the first steps. Auto: on a GPU, for runs of 500 steps and more, "
-        "where it pays off; it takes up to a minute.",
+        default,
+        "Label smoothing",
+        "Keeps the model from being too sure of itself. Lower it when probabilities look too timid.",
+        ge=0,
+        lt=0.5,
+    )
+
+
+def last_dropout_setting(default: float) -> Any:
+    """What is left out before the last layer of a network that names classes."""
+    return setting(
+        default, "Dropout", "Share of features left out at random before the last layer.", "Model", ge=0, lt=1
+    )
+
+
+def warmup_setting(default: float = 0.05) -> Any:
+    """How the learning rate rises, the same choice in all recipes that train by epochs."""
+    return setting(
+        default,
+        "Warm-up (share of steps)",
+        "Share of the run over which the learning rate rises from zero.",
         "Advanced",
+        ge=0,
+        le=0.5,
+    )
+
+
+def final_rate_setting(default: float) -> Any:
+    """How far the learning rate falls, the same choice in all recipes that train by gradients."""
+    return setting(
+        default,
+        "Final learning rate (ratio)",
+        "The learning rate falls along a cosine to this share of its highest value.",
+        "Advanced",
+        ge=0,
+        le=1,
+    )
+
+
+def weight_decay_setting(default: float) -> Any:
+    """How weights are kept small, the same choice in all recipes that train by gradients."""
+    return setting(default, "Weight decay", "Pulls weights towards zero; limits overfitting.", "Advanced", ge=0, le=10)
+
+
+def gradient_clip_setting(default: float = 1.0) -> Any:
+    """How long a gradient may be, the same choice in all recipes that train by gradients."""
+    return setting(
+        default,
+        "Gradient clip",
+        "Gradients longer than this are shortened to it, which tames rare bad batches; 0 turns it off.",
+        "Advanced",
+        ge=0,
+        le=1000,
     )
 
 

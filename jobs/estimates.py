@@ -19,7 +19,7 @@ from django.db.models import OuterRef, Subquery
 
 from common import wording
 from datasets.models import DatasetVersion
-from jobs import trials
+from jobs import measurements
 from jobs.models import Attempt, Job, Slot
 from jobs.needs import Needs
 from jobs.states import Status
@@ -150,7 +150,7 @@ class Past:
 
     def _by_trial(self, work: Work, bare: dict[str, Any]) -> Estimate:
         """By a trial of such a run, where there was one."""
-        found = trials.find(self.recipe, work.size, bare["device"], bare["devices"])
+        found = measurements.find(self.recipe, work.size, bare["device"], bare["devices"])
         if found is None:
             return Estimate(**bare)
         seconds = work.units * found.rate

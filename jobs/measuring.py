@@ -1,6 +1,6 @@
 """A trial of a run that is not made yet: a few steps on a small sample of its data, on this machine, by `engine.trial`.
 
-What was measured is kept (`jobs.trials`): estimates use it where no run of the past can be compared with.
+What was measured is kept (`jobs.measurements`): estimates use it where no run of the past can be compared with.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from datasets.models import Dataset, DatasetVersion
 from engine import catalogue
 from engine.launch import Trainer, ping, start_trainer
 from engine.protocol import DataSpec, Event, FailureCode, Spec, decode
-from jobs import estimates, trials
+from jobs import estimates, measurements
+from jobs.measurements import Found
 from jobs.needs import Needs
 from jobs.retries import HINTS
-from jobs.trials import Found
 
 SECONDS = 8.0  # of steps
 LONGEST = 60.0  # of the whole, loading included
@@ -110,7 +110,7 @@ def _measured(
     device = "cuda" if found["device_memory_bytes"] is not None else "cpu"
     memory = found["device_memory_bytes"] or found["memory_bytes"]
     work = estimates.work_of(config, examples)
-    trials.keep(recipe, work.size, device, needs.devices, Found(seconds / work.units, memory))
+    measurements.keep(recipe, work.size, device, needs.devices, Found(seconds / work.units, memory))
     asked = {"device": device, "devices": needs.devices}
     guess = estimates.estimate(recipe, config, examples=examples, resources=asked)
     room = _room(device, found["device_memory_total"])
@@ -254,7 +254,7 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    folder = trials.folder() / f".{uuid.uuid4().hex}"
+    folder = measurements.folder() / f".{uuid.uuid4().hex}"
     (folder / "work").mkdir(parents=True)
     try:
         yield folder

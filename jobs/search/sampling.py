@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.search.models import Search, Trial
+from jobs.models import Search, Trial
 
 BINS = 10  # stretches of a run at whose ends trials are compared
 COMPARED_FROM = 4  # trials that must have ended before any is called behind

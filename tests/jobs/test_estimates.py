@@ -11,10 +11,10 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import estimates, trials
+from jobs import estimates, measurements
 from jobs.estimates import Estimate, interval, work_of
+from jobs.measurements import Found
 from jobs.models import Attempt, Job
-from jobs.trials import Found
 from tests.world import make_job
 from trainhub.settings import _prices
 
@@ -143,7 +143,7 @@ def test_a_trial_speaks_where_no_run_can_be_compared(owner, settings, tmp_path):
     settings.TRAINHUB_HOME = tmp_path
     config = make_job(owner, config={"steps": 1000}).config
     work = work_of(config, None)
-    trials.keep("simulate", work.size, "cpu", 1, Found(0.5, 2 << 30))
+    measurements.keep("simulate", work.size, "cpu", 1, Found(0.5, 2 << 30))
     job = make_job(owner, config={"steps": 1000})
     assert job.estimate["seconds"] == pytest.approx(500)
     assert job.estimate["measured"] and job.estimate["memory"] == 2 << 30
@@ -159,7 +159,7 @@ def test_a_trial_speaks_where_no_run_can_be_compared(owner, settings, tmp_path):
 
 def test_a_trial_that_can_not_be_read_says_nothing(owner, settings, tmp_path):
     settings.TRAINHUB_HOME = tmp_path
-    trials.keep("simulate", "s", "cpu", 1, Found(0.5, 1))
-    for file in trials.folder().iterdir():
+    measurements.keep("simulate", "s", "cpu", 1, Found(0.5, 1))
+    for file in measurements.folder().iterdir():
         file.write_text("[")
-    assert trials.find("simulate", "s", "cpu", 1) is None
+    assert measurements.find("simulate", "s", "cpu", 1) is None

@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.config import RecipeConfig, setting
-
-Auto = Literal["auto"]
+from engine.config import Auto, RecipeConfig, setting
 
 
 class AnomalyConfig(RecipeConfig):

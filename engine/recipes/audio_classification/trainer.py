@@ -26,7 +26,6 @@ from engine.recipes.audio_classification.spectra import Sizes, Spectra
 from engine.task import Context
 
 ON_DEVICE_BYTES = 2 << 30
-AUTO_STEPS = 1000
 LOOKS = 5  # places of a long recording that are listened to when it is judged
 
 
@@ -87,7 +86,7 @@ class AudioClassificationTask(ClassificationTask):
         self.strength = STRENGTHS[config.augmentation]
         self.spectra = Spectra(sizes, warps(self.strength)).to(device.torch)
         self.dice = Dice(context.spec.seed)
-        epochs = choose_epochs(config.epochs, math.ceil(len(parts.train) / config.batch_size), AUTO_STEPS)
+        epochs = choose_epochs(config.epochs, math.ceil(len(parts.train) / config.batch_size), config.auto_steps)
         model = SoundNetwork(shape, config.dropout)
         super().__init__(context, config, device, dataset, model, parts, epochs)
 

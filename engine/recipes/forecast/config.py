@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.config import Precision, RecipeConfig, deterministic_setting, precision_setting, setting
-
-Auto = Literal["auto"]
+from engine.config import Auto, Precision, RecipeConfig, deterministic_setting, precision_setting, setting
 
 
 class ForecastConfig(RecipeConfig):

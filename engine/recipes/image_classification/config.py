@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from engine.config import (
+    Auto,
     Facts,
     Precision,
     RecipeConfig,
@@ -14,12 +15,16 @@ from engine.config import (
     accumulation_setting,
     base_model_setting,
     deterministic_setting,
+    final_rate_setting,
+    gradient_clip_setting,
+    label_smoothing_setting,
+    last_dropout_setting,
     precision_setting,
     sampling_setting,
     setting,
+    warmup_setting,
+    weight_decay_setting,
 )
-
-Auto = Literal["auto"]
 
 
 class ImageClassificationConfig(RecipeConfig):
@@ -69,13 +74,7 @@ class ImageClassificationConfig(RecipeConfig):
         "(animals, objects); never for digits, letters or hands.",
     )
     sampling: Sampling = sampling_setting()
-    label_smoothing: float = setting(
-        0.05,
-        "Label smoothing",
-        "Keeps the model from being too sure of itself. Lower it when probabilities look too timid.",
-        ge=0,
-        lt=0.5,
-    )
+    label_smoothing: float = label_smoothing_setting(0.05)
     image_size: Auto | Annotated[int, Field(ge=8, le=512)] = setting(
         "auto",
         "Image size",
@@ -98,36 +97,11 @@ class ImageClassificationConfig(RecipeConfig):
         "Stages of the network; each halves the picture. Auto: by the image size.",
         "Model",
     )
-    dropout: float = setting(
-        0.1, "Dropout", "Share of features left out at random before the last layer.", "Model", ge=0, lt=1
-    )
-    warmup_ratio: float = setting(
-        0.05,
-        "Warm-up (share of steps)",
-        "Share of the run over which the learning rate rises from zero.",
-        "Advanced",
-        ge=0,
-        le=0.5,
-    )
-    minimum_learning_rate_ratio: float = setting(
-        0.01,
-        "Final learning rate (ratio)",
-        "The learning rate falls along a cosine to this share of its highest value.",
-        "Advanced",
-        ge=0,
-        le=1,
-    )
-    weight_decay: float = setting(
-        0.05, "Weight decay", "Pulls weights towards zero; limits overfitting.", "Advanced", ge=0, le=10
-    )
-    gradient_clip: float = setting(
-        1.0,
-        "Gradient clip",
-        "Gradients longer than this are shortened to it; 0 turns it off.",
-        "Advanced",
-        ge=0,
-        le=1000,
-    )
+    dropout: float = last_dropout_setting(0.1)
+    warmup_ratio: float = warmup_setting()
+    minimum_learning_rate_ratio: float = final_rate_setting(0.01)
+    weight_decay: float = weight_decay_setting(0.05)
+    gradient_clip: float = gradient_clip_setting()
     accumulate: int = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()

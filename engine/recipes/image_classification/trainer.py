@@ -125,7 +125,7 @@ class ImageClassificationTask(ClassificationTask):
         near = Parts(parts.names, *(self._near(part, device) for part in (parts.train, parts.validation, parts.test)))
         steps_per_epoch = math.ceil(len(parts.train) / config.batch_size)
         self.tunes = bool(base.head)
-        epochs = choose_epochs(config.epochs, steps_per_epoch, *(TUNING if self.tunes else ()))
+        epochs = choose_epochs(config.epochs, steps_per_epoch, *(TUNING if self.tunes else (config.auto_steps,)))
         if self.tunes:
             self.evaluation_batch = TUNING_BATCH
             for name, parameter in base.network.named_parameters():

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from engine.config import (
+    Auto,
     Precision,
     RecipeConfig,
     accumulation_setting,
     base_model_setting,
     deterministic_setting,
+    final_rate_setting,
+    gradient_clip_setting,
     precision_setting,
     setting,
+    warmup_setting,
 )
-
-Auto = Literal["auto"]
 
 
 class ImageGenerationConfig(RecipeConfig):
@@ -135,33 +137,12 @@ class ImageGenerationConfig(RecipeConfig):
         "Calculates parts of the network twice instead of keeping them: a third less speed, much less memory.",
         "Advanced",
     )
-    warmup_ratio: float = setting(
-        0.05,
-        "Warm-up (share of steps)",
-        "Share of the run over which the learning rate rises from zero.",
-        "Advanced",
-        ge=0,
-        le=0.5,
-    )
-    minimum_learning_rate_ratio: float = setting(
-        0.1,
-        "Final learning rate (ratio)",
-        "The learning rate falls along a cosine to this share of its highest value.",
-        "Advanced",
-        ge=0,
-        le=1,
-    )
+    warmup_ratio: float = warmup_setting()
+    minimum_learning_rate_ratio: float = final_rate_setting(0.1)
     weight_decay: float = setting(
         0.01, "Weight decay", "Pulls the adapter's weights towards zero.", "Advanced", ge=0, le=10
     )
-    gradient_clip: float = setting(
-        1.0,
-        "Gradient clip",
-        "Gradients longer than this are shortened to it; 0 turns it off.",
-        "Advanced",
-        ge=0,
-        le=1000,
-    )
+    gradient_clip: float = gradient_clip_setting()
     accumulate: int = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()

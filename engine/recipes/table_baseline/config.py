@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.config import RecipeConfig, setting
+from engine.config import Auto, RecipeConfig, setting
 
-Auto = Literal["auto"]
 Names = Annotated[list[str], Field(max_length=2000)]
 
 

@@ -7,16 +7,19 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.config import (
+    Auto,
     Precision,
     RecipeConfig,
     accumulation_setting,
     base_model_setting,
     deterministic_setting,
+    final_rate_setting,
+    gradient_clip_setting,
     precision_setting,
     setting,
+    warmup_setting,
+    weight_decay_setting,
 )
-
-Auto = Literal["auto"]
 
 
 class TextClassificationConfig(RecipeConfig):
@@ -106,33 +109,10 @@ class TextClassificationConfig(RecipeConfig):
         ge=0,
         lt=1,
     )
-    warmup_ratio: float = setting(
-        0.05,
-        "Warm-up (share of steps)",
-        "Share of the run over which the learning rate rises from zero.",
-        "Advanced",
-        ge=0,
-        le=0.5,
-    )
-    minimum_learning_rate_ratio: float = setting(
-        0.01,
-        "Final learning rate (ratio)",
-        "The learning rate falls along a cosine to this share of its highest value.",
-        "Advanced",
-        ge=0,
-        le=1,
-    )
-    weight_decay: float = setting(
-        0.01, "Weight decay", "Pulls weights towards zero; limits overfitting.", "Advanced", ge=0, le=10
-    )
-    gradient_clip: float = setting(
-        1.0,
-        "Gradient clip",
-        "Gradients longer than this are shortened to it; 0 turns it off.",
-        "Advanced",
-        ge=0,
-        le=1000,
-    )
+    warmup_ratio: float = warmup_setting()
+    minimum_learning_rate_ratio: float = final_rate_setting(0.01)
+    weight_decay: float = weight_decay_setting(0.01)
+    gradient_clip: float = gradient_clip_setting()
     accumulate: int = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()

@@ -72,7 +72,7 @@ class LinearTask(ClassificationTask):
             )
         self.vocabulary, bags = features_of(context, config, texts, len(items.names))
         parts = parts_of(items, bags, device)
-        epochs = choose_epochs(config.epochs, math.ceil(len(parts.train) / config.batch_size))
+        epochs = choose_epochs(config.epochs, math.ceil(len(parts.train) / config.batch_size), config.auto_steps)
         model = Linear(self.vocabulary.size, len(items.names), config.dropout)
         rate = 0.02 if config.learning_rate == "auto" else config.learning_rate
         chosen = config.model_copy(update={"learning_rate": rate})

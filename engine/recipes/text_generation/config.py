@@ -7,17 +7,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.config import (
+    Auto,
     Facts,
     Precision,
     RecipeConfig,
     accumulation_setting,
     base_model_setting,
     deterministic_setting,
+    final_rate_setting,
+    gradient_clip_setting,
     precision_setting,
     setting,
+    weight_decay_setting,
 )
 
-Auto = Literal["auto"]
 Method = Literal["auto", "full", "lora", "qlora"]
 SCRATCH_STEPS = 2000  # on running text
 
@@ -177,14 +180,7 @@ class TextGenerationConfig(RecipeConfig):
         "", "Sample prompt", "What the samples begin with; may be empty.", "Progress", max_length=2000
     )
     sample_length: int = setting(200, "Sample length", "Tokens per sample.", "Progress", ge=1, le=2000)
-    minimum_learning_rate_ratio: float = setting(
-        0.01,
-        "Final learning rate (ratio)",
-        "The learning rate falls along a cosine to this share of its highest value.",
-        "Advanced",
-        ge=0,
-        le=1,
-    )
+    minimum_learning_rate_ratio: float = final_rate_setting(0.01)
     warmup_steps: int = setting(
         100,
         "Warm-up steps",
@@ -194,17 +190,8 @@ class TextGenerationConfig(RecipeConfig):
         ge=0,
         le=1_000_000,
     )
-    weight_decay: float = setting(
-        0.1, "Weight decay", "Pulls weights towards zero; limits overfitting.", "Advanced", ge=0, le=10
-    )
-    gradient_clip: float = setting(
-        1.0,
-        "Gradient clip",
-        "Gradients longer than this are shortened to it, which tames rare bad batches; 0 turns it off.",
-        "Advanced",
-        ge=0,
-        le=1000,
-    )
+    weight_decay: float = weight_decay_setting(0.1)
+    gradient_clip: float = gradient_clip_setting()
     gradient_checkpointing: bool = setting(
         False,
         "Gradient checkpointing",

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from engine.config import (
+    Auto,
     Precision,
     RecipeConfig,
     Sampling,
     accumulation_setting,
     deterministic_setting,
+    final_rate_setting,
+    gradient_clip_setting,
+    label_smoothing_setting,
+    last_dropout_setting,
     precision_setting,
     sampling_setting,
     setting,
+    warmup_setting,
+    weight_decay_setting,
 )
-
-Auto = Literal["auto"]
 
 
 class VideoClassificationConfig(RecipeConfig):
@@ -26,6 +31,8 @@ class VideoClassificationConfig(RecipeConfig):
     and at the end by those of the test part; clips that were cut from one video belong into one part, so freeze the
     version with a split by group. Of each video the first ten minutes are seen, of long ones only the frames that are
     stored whole. It doesn't hear the sound, says nothing of when something happens, and finds one class only."""
+
+    auto_steps: ClassVar[int] = 400
 
     epochs: Auto | Annotated[int, Field(ge=1, le=10_000)] = setting(
         "auto",
@@ -57,13 +64,7 @@ class VideoClassificationConfig(RecipeConfig):
         "or for what moves in a direction that matters.",
     )
     sampling: Sampling = sampling_setting()
-    label_smoothing: float = setting(
-        0.05,
-        "Label smoothing",
-        "Keeps the model from being too sure of itself. Lower it when probabilities look too timid.",
-        ge=0,
-        lt=0.5,
-    )
+    label_smoothing: float = label_smoothing_setting(0.05)
     frames: int = setting(
         8,
         "Frames",
@@ -87,36 +88,11 @@ class VideoClassificationConfig(RecipeConfig):
         "Model",
     )
     depth: int = setting(3, "Depth", "Stages of the network; each halves the frames.", "Model", ge=1, le=6)
-    dropout: float = setting(
-        0.3, "Dropout", "Share of features left out at random before the last layer.", "Model", ge=0, lt=1
-    )
-    warmup_ratio: float = setting(
-        0.05,
-        "Warm-up (share of steps)",
-        "Share of the run over which the learning rate rises from zero.",
-        "Advanced",
-        ge=0,
-        le=0.5,
-    )
-    minimum_learning_rate_ratio: float = setting(
-        0.01,
-        "Final learning rate (ratio)",
-        "The learning rate falls along a cosine to this share of its highest value.",
-        "Advanced",
-        ge=0,
-        le=1,
-    )
-    weight_decay: float = setting(
-        0.05, "Weight decay", "Pulls weights towards zero; limits overfitting.", "Advanced", ge=0, le=10
-    )
-    gradient_clip: float = setting(
-        1.0,
-        "Gradient clip",
-        "Gradients longer than this are shortened to it; 0 turns it off.",
-        "Advanced",
-        ge=0,
-        le=1000,
-    )
+    dropout: float = last_dropout_setting(0.3)
+    warmup_ratio: float = warmup_setting()
+    minimum_learning_rate_ratio: float = final_rate_setting(0.01)
+    weight_decay: float = weight_decay_setting(0.05)
+    gradient_clip: float = gradient_clip_setting()
     accumulate: int = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()

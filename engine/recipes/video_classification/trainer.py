@@ -19,7 +19,6 @@ from engine.recipes.video_classification.model import FilmNetwork, Shape
 from engine.task import Context
 
 ON_DEVICE_BYTES = 2 << 30
-AUTO_STEPS = 400
 
 
 def build(context: Context) -> VideoClassificationTask:
@@ -66,7 +65,7 @@ class VideoClassificationTask(ClassificationTask):
         self.shape = shape
         self.strength = STRENGTHS[config.augmentation]
         self.dice = Dice(context.spec.seed)
-        epochs = choose_epochs(config.epochs, math.ceil(len(parts.train) / config.batch_size), AUTO_STEPS)
+        epochs = choose_epochs(config.epochs, math.ceil(len(parts.train) / config.batch_size), config.auto_steps)
         model = FilmNetwork(shape, config.dropout)
         super().__init__(context, config, device, dataset, model, parts, epochs)
 

@@ -1,4 +1,4 @@
-"""What trials of runs found, kept under TRAINHUB_HOME/trials: a cache that may be deleted."""
+"""What short trial runs measured, kept under TRAINHUB_HOME/measurements: a cache that may be deleted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def keep(recipe: str, size: str, device: str, devices: int, found: Found) -> Non
 
 def folder() -> Path:
     """Where they lie."""
-    return Path(settings.TRAINHUB_HOME) / "trials"
+    return Path(settings.TRAINHUB_HOME) / "measurements"
 
 
 def _path(*key: str | int) -> Path:

@@ -1,0 +1,33 @@
+"""What runs: jobs and their attempts, the nodes and slots that run them, what they report, and what makes them."""
+
+from jobs.models.job import AfterFailure, Attempt, Dependency, Job, JobEvent, Limit, OutboxMessage
+from jobs.models.nodes import Node, NodeEvent, SharedHome, Slot
+from jobs.models.progress import Checkpoint, JobSample, LogLine, MetricSeries, ProgressRow, ProgressSummary
+from jobs.models.schedules import JobTemplate, Schedule, ScheduleEvent
+from jobs.models.searches import Search, SearchEvent, Trial
+
+__all__ = [
+    "AfterFailure",
+    "Attempt",
+    "Checkpoint",
+    "Dependency",
+    "Job",
+    "JobEvent",
+    "JobSample",
+    "JobTemplate",
+    "Limit",
+    "LogLine",
+    "MetricSeries",
+    "Node",
+    "NodeEvent",
+    "OutboxMessage",
+    "ProgressRow",
+    "ProgressSummary",
+    "Schedule",
+    "ScheduleEvent",
+    "Search",
+    "SearchEvent",
+    "SharedHome",
+    "Slot",
+    "Trial",
+]
