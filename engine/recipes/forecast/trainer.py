@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from engine.protocol import EngineError, FailureCode
 from engine.randomness import Dice
 from engine.recipes.forecast import classical, drawing, figures
 from engine.recipes.forecast.config import ForecastConfig
+from engine.recipes.forecast.cutting import Cut, choose_history, choose_horizon, cut, long_enough
 from engine.recipes.forecast.model import CENTRES, Linear, Network, Shape, Sums
 from engine.recipes.forecast.series import Columns, Series, Step, as_json, choose_columns, find_season, series_of
 from engine.report import AnyBlock
@@ -34,15 +35,6 @@ ROLLS = 6  # forecasts of each series on validation, and on test, that a classic
 MOST_FITS = 240
 LONGEST = 6000  # values of a series, above which classical methods are not tried
 LEAST_WINDOWS = 50  # of training, below which nothing is learned
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Where the stretches of a series end: training, validation, and the whole."""
-
-    train: int
-    validation: int
-    whole: int
 
 
 def build(context: Context) -> ForecastTask:
@@ -74,63 +66,6 @@ def build(context: Context) -> ForecastTask:
     )
     shape = Shape(history, horizon, config.width, config.dropout)
     return ForecastTask(context, config, device, dataset, columns, series, cuts, step, season, shape)
-
-
-def cut(count: int, config: ForecastConfig) -> Cut:
-    """Where a series of this length is divided."""
-    test = round(count * config.test_fraction)
-    validation = round(count * config.validation_fraction)
-    return Cut(count - test - validation, count - test, count)
-
-
-def choose_horizon(config: ForecastConfig, season: int, cuts: list[Cut]) -> int:
-    """As configured, or one season, as far as several forecasts fit into the validation stretch."""
-    if config.horizon != "auto":
-        return config.horizon
-    room = max(one.validation - one.train for one in cuts)
-    if config.test_fraction:
-        room = min(room, max(one.whole - one.validation for one in cuts))
-    return max(1, min(season if season > 1 else 12, 96, room // 2))
-
-
-def long_enough(
-    series: list[Series], cuts: list[Cut], horizon: int, context: Context
-) -> tuple[list[Series], list[Cut]]:
-    """Without series whose stretches hold no forecast. EngineError BAD_DATA when none is left."""
-    kept: list[tuple[Series, Cut]] = []
-    for one, its in zip(series, cuts, strict=True):
-        test = its.whole - its.validation
-        if len(series) > 1 and np.ptp(one.values[: its.train]) == 0:
-            context.log(f"Series '{one.name:.60}' is left out: it never changes in the stretch that is learned from.")
-        elif its.validation - its.train >= horizon and (test == 0 or test >= horizon) and its.train >= horizon + 4:
-            kept.append((one, its))
-        elif len(series) > 1:
-            context.log(f"Series '{one.name:.60}' is left out: {its.whole:,} values are too few.")
-    if not kept:
-        raise bad_data(
-            f"The series is too short: of {max(one.whole for one in cuts):,} values, "
-            f"{max(one.validation - one.train for one in cuts):,} are for validation, and a forecast is {horizon} "
-            "long.",
-            "Add earlier values, or set a shorter horizon.",
-        )
-    return [one for one, _ in kept], [its for _, its in kept]
-
-
-def choose_history(config: ForecastConfig, season: int, horizon: int, step: Step, cuts: list[Cut]) -> int:
-    """As configured, or two horizons, four seasons or two weeks of hours, as far as there is data to learn from."""
-    longest = max(one.train for one in cuts)
-    if config.history != "auto":
-        if config.history + horizon > longest:
-            raise EngineError(
-                FailureCode.BAD_CONFIG,
-                f"A history of {config.history} and a horizon of {horizon} do not fit into the {longest:,} values of "
-                "the training stretch.",
-                "Set a shorter history, or leave it at 'auto'.",
-            )
-        return config.history
-    weeks = [2 * one for one in step.seasons if season > 1 and one > season and 2 * one <= 700]
-    wanted = max(2 * horizon, 4 * season, *weeks, 16)
-    return max(1, min(wanted, longest // 4, longest - horizon))
 
 
 class ForecastTask(TorchTask):
