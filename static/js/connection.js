@@ -47,6 +47,12 @@
   document.addEventListener("htmx:after:sse:connection", back);
   document.addEventListener("htmx:before:sse:message", back);
 
+  // htmx looks over the page a tick after its own script. On a slow line the stream's extension comes later than that,
+  // and nothing would ever connect: then it looks again. Timers fire in the order in which they were set.
+  let looked = false;
+  document.addEventListener("htmx:after:process", () => { looked = true; }, { once: true });
+  setTimeout(() => { if (!looked) window.htmx?.process(document.body); });
+
   // Nothing on a page is ever evaluated as code, whatever an attribute says.
   if (window.htmx) {
     const refuse = function () { throw new Error("Code in attributes is not run."); };

@@ -1,5 +1,8 @@
 """What happens on a page that is already open: it follows an import, keeps what was typed, and does not fill up."""
 
+import re
+import time
+
 import pytest
 from playwright.sync_api import expect
 
@@ -33,6 +36,23 @@ def test_an_open_dataset_page_follows_an_import_in_all_its_parts(signed_in, newc
     expect(page.locator("#dataset-classes")).to_contain_text("+")
     expect(choice).to_have_value("3")
     expect(page.locator("#list figure")).to_have_count(4)
+
+
+def test_a_page_whose_scripts_come_slowly_is_followed_once_all_the_same(signed_in, newcomers_hub):
+    page, hub = signed_in, newcomers_hub
+    made = hub.post("/datasets", {"name": "Slow line", "modality": "image"})["id"]
+
+    def slowly(route):
+        time.sleep(1)
+        route.continue_()
+
+    page.route(re.compile("hx-sse"), slowly)
+    streams = []
+    page.on("request", lambda request: streams.append(request.url) if "/stream/" in request.url else None)
+    page.goto(f"/datasets/{made}")
+    hub.upload(made, digits(1))
+    expect(page.get_by_test_id("item-count")).to_have_text("10")
+    assert len(streams) == 1
 
 
 def test_the_way_back_leads_to_the_form_as_it_was_sent(signed_in):
