@@ -111,13 +111,29 @@ def check_config(name: str, values: dict[str, Any]) -> RecipeConfig:
 
 def explain(error: ValidationError) -> str:
     """What is wrong, as 'field: reason' joined by semicolons."""
-    parts = []
+    parts = [f"{field}: {reason}" if field else reason for field, reason in problems(error).items()]
+    return "; ".join(parts).rstrip(".")
+
+
+def problems(error: ValidationError) -> dict[str, str]:
+    """What is wrong, by setting; '' for what concerns several. Of a setting with several forms ('auto' or a number)
+    all are told as one sentence."""
+    found: dict[str, list[str]] = {}
     for problem in error.errors():
-        # Branches of a union ('auto' or a number) end in a marker that is of no use to a reader.
+        # Branches of a union end in a marker that is of no use to a reader.
         field = str(problem["loc"][0]) if problem["loc"] else ""
         reason = problem["msg"].removeprefix("Value error, ")
-        parts.append(f"{field}: {reason}" if field else reason)
-    return "; ".join(dict.fromkeys(parts)).rstrip(".")
+        if reason not in found.setdefault(field, []):
+            found[field].append(reason)
+    return {field: _joined(reasons) for field, reasons in found.items()}
+
+
+def _joined(reasons: list[str]) -> str:
+    """'Input should be a, or should be b' of 'Input should be a' and 'Input should be b'."""
+    subject = "Input "
+    if len(reasons) > 1 and all(reason.startswith(subject) for reason in reasons):
+        return ", or ".join([reasons[0], *(reason.removeprefix(subject) for reason in reasons[1:])])
+    return "; ".join(reasons)
 
 
 def load(dotted: str) -> Any:

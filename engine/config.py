@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Auto = Literal["auto"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Sampling = Literal["natural", "balanced"]
+MOST_HELD_OUT = 0.9  # of a table's rows
 
 
 class RecipeConfig(BaseModel):
@@ -55,6 +56,15 @@ class Facts(TypedDict, total=False):
 def auto_epochs(steps_per_epoch: int, steps: int, least: int = 10) -> int:
     """Enough for a small set to be learned without a large one taking for ever."""
     return max(least, min(100, math.ceil(steps / max(1, steps_per_epoch))))
+
+
+def check_shares(validation: float, test: float) -> None:
+    """ValueError when parts of a table leave too little to learn from."""
+    if validation + test > MOST_HELD_OUT:
+        raise ValueError(
+            f"validation_fraction and test_fraction are {validation + test:.2f} together: leave at least "
+            f"{1 - MOST_HELD_OUT:.1f} of the data to learn from."
+        )
 
 
 def setting(default: Any, title: str, description: str, group: str = "Training", **rules: Any) -> Any:

@@ -15,8 +15,10 @@ from engine.protocol import EngineError, FailureCode
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
-# What transformers raises for folders that it can't make sense of.
-FAULTS = (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError)
+# What transformers raises for folders that it can't make sense of, and files of weights that are damaged.
+FAULTS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, state.SafetensorError)
+
+_AGAIN = "Copy the whole folder again, or choose another model."
 
 
 def unusable(name: str, reason: str, hint: str) -> EngineError:
@@ -31,11 +33,17 @@ def first_line(error: BaseException) -> str:
 
 def facts_of(folder: Path) -> dict[str, Any]:
     """The folder's config.json: of a network, or (with 'format') of an artifact."""
+    hint = "Choose a folder in Hugging Face format, with config.json, safetensors weights and a tokenizer."
+    if not (folder / "config.json").is_file():
+        reason = "it has no config.json" if folder.is_dir() else "its folder is not there"
+        raise unusable(folder.name, reason, hint)
     try:
-        return json.loads((folder / "config.json").read_bytes())
+        said = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError) as error:
-        hint = "Choose a folder in Hugging Face format, with config.json, safetensors weights and a tokenizer."
         raise unusable(folder.name, f"its config.json can't be read ({first_line(error)})", hint) from error
+    if not isinstance(said, dict):
+        raise unusable(folder.name, "its config.json is no JSON object", hint)
+    return said
 
 
 def library() -> Any:
@@ -50,15 +58,45 @@ def library() -> Any:
 
 
 def load(kind: str, folder: Path, **options: Any) -> Any:
-    """The network in a folder, by one of transformers' Auto classes; EngineError BAD_CONFIG when there is none."""
+    """The network in a folder, by one of transformers' Auto classes; EngineError BAD_CONFIG when there is none, or its
+    weights are those of another one. A head for `num_labels` classes that is not there, or is for others, is made
+    anew."""
+    facts_of(folder)
     maker = getattr(library(), kind)
+    quantised = "quantization_config" in options  # packed weights have other sizes by their nature
     try:
-        return maker.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
+        network, found = maker.from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=not quantised,  # told below, in words
+            output_loading_info=True,
+            **options,
         )
+    except state.SafetensorError as error:
+        raise unusable(folder.name, f"its weights are damaged ({first_line(error)})", _AGAIN) from error
     except FAULTS as error:
         hint = "Choose a model of this kind that the installed transformers knows, with safetensors weights."
         raise unusable(folder.name, first_line(error), hint) from error
+    if not quantised:
+        _check_weights(folder, network, found, head="num_labels" in options)
+    return network
+
+
+def _check_weights(folder: Path, network: nn.Module, found: dict[str, Any], head: bool) -> None:
+    """That no weight was made up but those of a new head, and of what lies between it and the body."""
+
+    def strange(keys: Any) -> list[str]:
+        names = (key if isinstance(key, str) else key[0] for key in keys)
+        body = f"{network.base_model_prefix}."
+        return sorted(name for name in names if not head or (name.startswith(body) and ".pooler." not in name))
+
+    if other := strange(found["mismatched_keys"]):
+        reason = f"its config.json describes another network than its weights: '{other[0]}' has another size"
+        raise unusable(folder.name, reason, _AGAIN)
+    if missing := strange(found["missing_keys"]):
+        raise unusable(folder.name, f"it lacks weights such as '{missing[0]}'", _AGAIN)
 
 
 def made(kind: str, described: dict[str, Any]) -> Any:

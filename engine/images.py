@@ -40,7 +40,7 @@ def decode(data: bytes, size: int, colour: bool) -> np.ndarray:
     try:
         if image.format == "JPEG":
             image.draft("RGB" if colour else "L", (2 * size, 2 * size))  # decodes only as fine as needed
-        image = _flatten(ImageOps.exif_transpose(image)).convert("RGB" if colour else "L")
+        image = upright(image).convert("RGB" if colour else "L")
         pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise BadImage(f"it is damaged ({error})") from error
@@ -63,8 +63,10 @@ def _heif() -> tuple[str, ...]:
     return ("HEIF",)
 
 
-def _flatten(image: Image.Image) -> Image.Image:
-    """Transparency and 16-bit greys as plain 8-bit pictures."""
+def upright(image: Image.Image) -> Image.Image:
+    """The picture as it is meant to be seen: turned as its file says, transparency and 16-bit greys as plain 8-bit
+    pictures."""
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16") or image.mode == "I":
         wide = np.asarray(image).astype(np.float32)
         return Image.fromarray((wide / 257 if wide.max(initial=0) > 255 else wide).astype(np.uint8))

@@ -17,6 +17,7 @@ NUMERIC = ("whole", "number", "yes_no")
 YES = {"yes": 1.0, "true": 1.0, "1": 1.0, "no": 0.0, "false": 0.0, "0": 0.0}
 MAX_CELLS = 400_000_000  # 3 GiB of numbers
 MAX_ROWS = 200_000  # of rows that are handed over at once
+LARGEST = 1e100  # of a figure; squares and sums of larger ones are no numbers any more
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def read_tables(dataset: Dataset, log: Callable[[str], None], breathe: Callable[
     source = np.concatenate(sources)
     if not len(source) or not kinds:
         raise bad_data("The tables of this version have no rows.", "Add rows, or bring back rows that were set aside.")
-    _without_infinities(whole, kinds, log)
+    _within_reach(whole, kinds, log)
     return Table(kinds, whole, dataset.items, source)
 
 
@@ -217,11 +218,19 @@ def _dtype(kind: str) -> str:
     return "float64" if kind in NUMERIC else "datetime64[us]" if kind == "date" else "object"
 
 
-def _without_infinities(columns: dict[str, np.ndarray], kinds: Mapping[str, str], log: Callable[[str], None]) -> None:
+def _within_reach(columns: dict[str, np.ndarray], kinds: Mapping[str, str], log: Callable[[str], None]) -> None:
+    """Figures that can't be reckoned with count as missing, and those that are next to nothing as 0."""
     for name, values in columns.items():
-        if kinds[name] in NUMERIC and (infinite := np.isinf(values)).any():
-            columns[name] = np.where(infinite, np.nan, values)
+        if kinds[name] not in NUMERIC:
+            continue
+        if (infinite := np.isinf(values)).any():
             log(f"Column '{name}' holds {int(infinite.sum()):,} infinities; they count as missing.")
+        if (large := (np.abs(values) > LARGEST) & ~infinite).any():
+            log(f"Column '{name}' holds {int(large.sum()):,} figures beyond {LARGEST:g}; they count as missing.")
+        if (small := (np.abs(values) < 1 / LARGEST) & (values != 0)).any():
+            log(f"Column '{name}' holds {int(small.sum()):,} figures below {1 / LARGEST:g}; they count as 0.")
+        if infinite.any() or large.any() or small.any():
+            columns[name] = np.where(infinite | large, np.nan, np.where(small, 0.0, values))
 
 
 def _value(value: Any, kind: str) -> Any:
@@ -234,7 +243,7 @@ def _value(value: Any, kind: str) -> Any:
         return YES[value.strip().lower()]
     if kind in NUMERIC:
         figure = float(value)
-        return figure if math.isfinite(figure) else math.nan
+        return math.nan if not abs(figure) <= LARGEST else figure if abs(figure) >= 1 / LARGEST else 0.0
     if isinstance(value, dict | list):
         raise TypeError
     return str(value)

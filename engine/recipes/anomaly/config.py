@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from engine.config import Auto, RecipeConfig, setting
+from engine.config import Auto, RecipeConfig, check_shares, setting
 
 
 class AnomalyConfig(RecipeConfig):
@@ -85,3 +85,16 @@ class AnomalyConfig(RecipeConfig):
     test_fraction: float = setting(
         0.25, "Test share", "The latest share of the rows, which is only looked at.", "Data", ge=0, le=0.5
     )
+
+    @model_validator(mode="after")
+    def something_is_learned(self) -> Self:
+        check_shares(self.validation_fraction, self.test_fraction)
+        return self
+
+    @model_validator(mode="after")
+    def labels_are_not_watched(self) -> Self:
+        if self.label and self.columns != "auto" and self.label in self.columns:
+            raise ValueError(
+                f"'{self.label}' is the label column, which is never learned from: take it out."
+            )
+        return self

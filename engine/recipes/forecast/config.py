@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from engine.config import Auto, Precision, RecipeConfig, deterministic_setting, precision_setting, setting
+from engine.config import (
+    Auto,
+    Precision,
+    RecipeConfig,
+    check_shares,
+    deterministic_setting,
+    precision_setting,
+    setting,
+)
 
 
 class ForecastConfig(RecipeConfig):
@@ -102,3 +110,15 @@ class ForecastConfig(RecipeConfig):
     )
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()
+
+    @model_validator(mode="after")
+    def something_is_learned(self) -> Self:
+        check_shares(self.validation_fraction, self.test_fraction)
+        return self
+
+    @model_validator(mode="after")
+    def columns_have_one_part(self) -> Self:
+        if self.series and self.series in (self.target, self.time):
+            other = "continued" if self.series == self.target else "the time column"
+            raise ValueError(f"'{self.series}' names the series and is {other} too: name another column there.")
+        return self

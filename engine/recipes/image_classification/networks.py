@@ -64,15 +64,8 @@ def started(folder: Path, classes: list[str], dropout: float) -> Base:
     said = hugging_face.facts_of(folder)
     if "format" in said:
         return _from_result(folder, classes, dropout)
-    network, found = hugging_face.load(
-        KIND, folder, num_labels=len(classes), ignore_mismatched_sizes=True, output_loading_info=True
-    )
-    new = {key if isinstance(key, str) else key[0] for key in (*found["missing_keys"], *found["mismatched_keys"])}
+    network = hugging_face.load(KIND, folder, num_labels=len(classes))
     body = f"{network.base_model_prefix}."
-    if strange := sorted(name for name in new if name.startswith(body)):
-        raise hugging_face.unusable(
-            folder.name, f"it lacks weights such as '{strange[0]}'", "Choose the whole folder of a model for images."
-        )
     head = {f"network.{name}" for name, _ in network.named_parameters() if not name.startswith(body)}
     network.config.id2label = dict(enumerate(classes))
     network.config.label2id = {name: number for number, name in enumerate(classes)}

@@ -102,6 +102,8 @@ def _check(folder: Path) -> None:
         raise _unusable(f"{INDEX} of '{folder.name}' can't be read: {error}", "Download it again.") from error
     if kind != "StableDiffusionPipeline":
         raise _unusable(f"'{folder.name}' is a {kind}", "This recipe trains pipelines like Stable Diffusion 1 and 2.")
+    if not any((folder / "tokenizer").glob("*.json")):
+        raise _unusable(f"'{folder.name}' has no tokenizer", "Copy the whole folder again, with tokenizer.")
     for part in WEIGHTS:
         if not any((folder / part).glob("*.safetensors")):
             raise _unusable(

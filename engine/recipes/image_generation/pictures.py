@@ -50,12 +50,11 @@ def captions_of(items: Sequence[Item], fallback: str) -> list[str]:
 def read_picture(dataset: Dataset, item: Item, side: int) -> np.ndarray:
     """A picture, cropped to its middle square, as float32 (3, side, side) from -1 to 1; EngineError BAD_DATA."""
     try:
-        picture = images.open_image(dataset.read(item))
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
+        picture = images.upright(images.open_image(dataset.read(item))).convert("RGB")
     except (images.BadImage, OSError, ValueError, SyntaxError, EOFError) as error:
         reason = str(error) if isinstance(error, images.BadImage) else f"it is damaged ({error})"
         raise bad_data(f"'{item.name}' can't be used: {reason}.", "Remove it and freeze a new version.") from error
-    square = ImageOps.fit(upright, (side, side), Image.Resampling.LANCZOS)
+    square = ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
     return np.asarray(square, dtype=np.float32).transpose(2, 0, 1) / 127.5 - 1
 
 

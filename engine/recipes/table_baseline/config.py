@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from engine.config import Auto, RecipeConfig, setting
+from engine.config import Auto, RecipeConfig, check_shares, setting
 
 Names = Annotated[list[str], Field(max_length=2000)]
 
@@ -125,3 +125,17 @@ class TableBaselineConfig(RecipeConfig):
         "part. Lower it when missing one costs more than a false alarm.",
         "Advanced",
     )
+
+    @model_validator(mode="after")
+    def something_is_learned(self) -> Self:
+        check_shares(self.validation_fraction, self.test_fraction)
+        return self
+
+    @model_validator(mode="after")
+    def columns_have_one_part(self) -> Self:
+        if self.features != "auto" and (both := [name for name in self.exclude if name in self.features]):
+            raise ValueError(f"'{both[0]}' is among the feature columns and to be left out: keep it in one of the two.")
+        named = [] if self.features == "auto" else self.features
+        if self.target != "auto" and self.target in (self.group, self.time, *named):
+            raise ValueError(f"'{self.target}' is the target column and can't be anything else: name another there.")
+        return self

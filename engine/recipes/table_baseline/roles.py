@@ -48,6 +48,13 @@ def names_checked(table: Table, config: TableBaselineConfig) -> str:
             f"'{target}' is the target and can't be a feature too.",
             "Take it out of the features, or choose another target.",
         )
+    for setting, name in (("group", config.group), ("time", config.time)):
+        if name == target:
+            raise EngineError(
+                FailureCode.BAD_CONFIG,
+                f"'{target}' is the target, and the setting '{setting}' names it too.",
+                "Name another column there, or leave it empty.",
+            )
     if config.time and kinds[config.time] not in ("date", "whole", "number"):
         raise EngineError(
             FailureCode.BAD_CONFIG,

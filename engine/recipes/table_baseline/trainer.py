@@ -358,13 +358,23 @@ def _seen(classes: list[str], y: np.ndarray, parts: Parts, context: Context) -> 
     if len(there) == len(classes):
         return classes, y, parts
     missing = [name for code, name in enumerate(classes) if code not in there]
-    context.log(f"No training row is of class {', '.join(missing[:10])}; rows of it are left out.", "warning")
+    count = int((~np.isin(y, there)).sum())
+    context.log(
+        f"No training row is of class {', '.join(missing[:10])}{' …' if len(missing) > 10 else ''}; {count:,} rows of "
+        "the other parts are left out.",
+        "warning",
+    )
     kept = [classes[code] for code in there]
     check_classes(np.array([classes[int(code)] for code in y[parts.train]], dtype=object), "of the training part")
     numbers = np.full(len(classes), -1.0)
     numbers[there] = np.arange(len(there))
     y = numbers[y.astype(int)]
     parts = Parts(parts.train, parts.validation[y[parts.validation] >= 0], parts.test[y[parts.test] >= 0], parts.how)
+    if not len(parts.validation):
+        raise bad_data(
+            "No row of the validation part is of a class that is learned from.",
+            "Divide the rows so that each class is in both parts, or add rows of these classes.",
+        )
     return kept, y, parts
 
 

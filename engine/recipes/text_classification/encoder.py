@@ -150,13 +150,7 @@ def _from_version(folder: Path, facts: dict[str, Any], classes: list[str]) -> En
 
 def _fresh(folder: Path, classes: int) -> Encoder:
     tokenizer, stored = hugging_face.tokenizer(folder)
-    model = hugging_face.load(
-        KIND,
-        folder,
-        num_labels=classes,
-        ignore_mismatched_sizes=True,  # a head for other classes is made anew
-        dtype=torch.float32,
-    )
+    model = hugging_face.load(KIND, folder, num_labels=classes, dtype=torch.float32)
     hugging_face.check_vocabulary(folder, len(tokenizer), model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
