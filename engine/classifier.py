@@ -70,6 +70,7 @@ class Settings(Protocol):
 class ClassificationTask(TorchTask):
     """See `engine.task.Task`."""
 
+    ahead_of_steps = True
     evaluation_batch = EVALUATION_BATCH
 
     def __init__(

@@ -33,6 +33,12 @@ class Device:
         """Whether gradients must be scaled, because float16 would lose the small ones."""
         return self.dtype is torch.float16
 
+    def near(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A tensor on this device; it travels to a GPU through pinned memory, beside the arithmetic."""
+        if self.torch.type == "cuda" and tensor.device.type == "cpu":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.torch, non_blocking=True)
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Mixed precision for a forward pass. One object serves any number of `with` blocks in a row."""
         if self.dtype is None:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ def start(spec_path: Path, events_fd: int, control_fd: int | None, rank: Rank | 
 def run(spec: Spec, sink: Sink, control: Control, rank: Rank | None = None) -> Exit:
     """Carry out one attempt. Never raises for a failure of the run: it is reported and returned."""
     try:
-        return _train(spec, sink, control, rank)
+        with ExitStack() as at_end:
+            return _train(spec, sink, control, rank, at_end)
     except Exception as error:
         # The one place where everything ends: recorded as a failure with its reason.
         if rank is not None and not isinstance(error, EngineError):
@@ -70,7 +72,7 @@ def run(spec: Spec, sink: Sink, control: Control, rank: Rank | None = None) -> E
         return Exit.FAILED
 
 
-def _train(spec: Spec, sink: Sink, control: Control, rank: Rank | None) -> Exit:
+def _train(spec: Spec, sink: Sink, control: Control, rank: Rank | None, at_end: ExitStack) -> Exit:
     if spec.protocol != PROTOCOL:
         raise EngineError(
             FailureCode.BAD_CONFIG,
@@ -92,7 +94,7 @@ def _train(spec: Spec, sink: Sink, control: Control, rank: Rank | None) -> Exit:
     _announce(sink, checkpoint, environment)
     breathe = control.breathe if rank is None else partial(rank.breathe, control.breathe)
     try:
-        task = build(Context(spec, config, sink, breathe, team))
+        task = build(Context(spec, config, sink, breathe, team, at_end))
     except Interrupted:
         # Nothing was trained yet, so there is nothing to save. When rank 0 leaves, the others do.
         return leave(control.take() or Command.STOP, checkpoint.step if checkpoint else 0, sink)

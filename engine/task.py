@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ class Context:
     sink: Sink
     breathe: Callable[[], None] = field(default=lambda: None)  # call inside long work; may raise Interrupted
     team: Team = field(default_factory=Solo)  # the processes of this run
+    at_end: ExitStack = field(default_factory=ExitStack)  # closed when the attempt ends, however it does
 
     def log(self, message: str, level: str = "info") -> None:
         """Tell whoever watches about a decision that was taken for them."""

@@ -10,13 +10,13 @@ import math
 import time
 from abc import ABC, abstractmethod
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from engine import state
+from engine import ahead, state
 from engine.device import Device
 from engine.protocol import EngineError, FailureCode
 from engine.randomness import mix
@@ -29,6 +29,10 @@ SMALLEST_SCALE = 2.0**-14  # of float16 gradients; when even this overflows, the
 
 class TorchTask(ABC):
     """See `engine.task.Task`. `gradient_clip` 0 leaves gradients as they are."""
+
+    # Whether `batch` may be called in a thread while a step is taken: it changes nothing that a step or an evaluation
+    # reads, and draws from generators of (seed, index) only.
+    ahead_of_steps: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -50,6 +54,10 @@ class TorchTask(ABC):
         self.accumulate: int = getattr(context.config, "accumulate", 1)
         self.waited = 0.0  # seconds in which the device had to wait for data
         self.team = context.team
+        self.ahead: ahead.Ahead | None = None
+        if self.ahead_of_steps and ahead.pays(device.torch, self.team.size):
+            self.ahead = ahead.Ahead(self.batch, device.torch, plan.total_steps)
+            context.at_end.callback(self.ahead.close)
         self.team.prepare(self.model)
         if self.team.rank:
             # The same weights everywhere, but what is random inside of a step (dropout) is each rank's own.
@@ -78,7 +86,7 @@ class TorchTask(ABC):
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("scale", 1.0)
         started = time.perf_counter()
-        batch = self.batch(index)
+        batch = self.batch(index) if self.ahead is None else self.ahead.take(index)
         self.waited += time.perf_counter() - started
         examples = self.examples(index)
         metrics = self._update(index, batch, self._part(examples))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from engine import ahead
 from engine.protocol import Command, Event, Exit, Spec
 from tests.engine.cast import Process, carry_out, image_spec, outcome, text_spec
 
@@ -52,6 +53,18 @@ def test_a_run_is_a_function_of_its_spec(make: MakeSpec, tmp_path: Path) -> None
     other = make(tmp_path, seed=8)
     carry_out(other)
     assert outcome(other)["model.safetensors"] != first["model.safetensors"]
+
+
+def test_batches_made_ahead_change_no_bit(make: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, reported, steps = whole_run(make, tmp_path / "alone")
+    monkeypatch.setattr(ahead, "pays", lambda *_: True)
+    spec = make(tmp_path)
+    code, before = carry_out(spec, {steps // 2: Command.PAUSE})
+    assert code is Exit.PAUSED
+    code, after = carry_out(spec)
+    assert code is Exit.COMPLETED
+    assert outcome(spec) == expected
+    assert metrics(before.events) | metrics(after.events) == reported
 
 
 def test_pausing_in_the_middle_changes_no_bit(make: MakeSpec, tmp_path: Path) -> None:

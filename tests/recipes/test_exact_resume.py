@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from engine import ahead
 from engine.protocol import Command, Exit, Spec
 from tests.engine.cast import Process, carry_out
 from tests.recipes import specs
 
 MakeSpec = Callable[..., Spec]
 NAMES = [module.name for module in iter_modules(specs.__path__)]
+WITHOUT_BATCHES = {"anomaly", "table-baseline"}  # trees, which take all rows
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,16 @@ def test_a_kill_without_a_word_changes_no_bit(whole: Whole, tmp_path: Path) -> N
     assert sink.events[0]["resumed_from"]
     assert files_of(spec) == files_of(whole.spec)
     assert said([*process.events, *sink.events]) == whole.reported
+
+
+def test_batches_made_ahead_change_no_bit(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    alone = ahead.Ahead.take
+    monkeypatch.setattr(ahead, "pays", lambda *_: True)
+    monkeypatch.setattr(ahead.Ahead, "take", lambda own, index: taken.append(index) or alone(own, index))
+    spec = whole.again(tmp_path)
+    code, sink = carry_out(spec)
+    assert code is Exit.COMPLETED, sink.events[-1]
+    assert bool(taken) is (spec.recipe not in WITHOUT_BATCHES)
+    assert files_of(spec) == files_of(whole.spec)
+    assert said(sink.events) == whole.reported

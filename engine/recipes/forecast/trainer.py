@@ -72,6 +72,7 @@ class ForecastTask(TorchTask):
     """See `engine.task.Task`. Step 0 solves the linear model, the next ones train the network, and each one after them
     is a rolling forecast of one series by a classical method."""
 
+    ahead_of_steps = True
     model: Network
 
     def __init__(

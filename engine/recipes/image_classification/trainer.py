@@ -152,7 +152,7 @@ class ImageClassificationTask(ClassificationTask):
 
     def ready(self, inputs: torch.Tensor) -> torch.Tensor:
         if inputs.dtype is torch.uint8:
-            inputs = normalise(inputs.to(self.device.torch, non_blocking=True), self.scale, self.offset)
+            inputs = normalise(self.device.near(inputs), self.scale, self.offset)
         return inputs
 
     def vary(self, batch: torch.Tensor, index: int, share: slice, whole: int) -> torch.Tensor:

@@ -105,6 +105,8 @@ class Adapter(nn.Module):
 class ImageGenerationTask(TorchTask):
     """See `engine.task.Task`."""
 
+    ahead_of_steps = True
+
     def __init__(
         self,
         context: Context,
@@ -180,7 +182,7 @@ class ImageGenerationTask(TorchTask):
             rows = [*range(count)[mine], *range(count, 2 * count)[mine]]
         else:
             rows = [*range(count)[mine]]
-        return {name: values[rows].to(self.device.torch, non_blocking=True) for name, values in drawn.items()}
+        return {name: self.device.near(values[rows]) for name, values in drawn.items()}
 
     def loss(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         losses = self._losses(batch["latents"], batch["noise"], batch["times"], batch["captions"])

@@ -81,8 +81,7 @@ class LinearTask(ClassificationTask):
 
     def ready(self, inputs: Bags) -> tuple[torch.Tensor, torch.Tensor]:
         numbers, weights = inputs.padded()
-        device = self.device.torch
-        return numbers.to(device, non_blocking=True), weights.to(device, non_blocking=True)
+        return self.device.near(numbers), self.device.near(weights)
 
     def extra_files(self) -> dict[str, bytes]:
         return {VOCABULARY: state.save(self.vocabulary.tensors())}
@@ -118,8 +117,7 @@ class FineTuningTask(ClassificationTask):
 
     def ready(self, inputs: Texts) -> tuple[torch.Tensor, torch.Tensor]:
         tokens, there = inputs.padded()
-        device = self.device.torch
-        return tokens.to(device, non_blocking=True), there.to(device, non_blocking=True)
+        return self.device.near(tokens), self.device.near(there)
 
     def logits(self, batch: Any) -> torch.Tensor:
         return self.encoder.logits(batch)

@@ -58,6 +58,8 @@ def build(context: Context) -> LanguageTask:
 class LanguageTask(TorchTask):
     """See `engine.task.Task`. What learning from running text and from examples share."""
 
+    ahead_of_steps = True
+
     def __init__(
         self, context: Context, config: TextGenerationConfig, device: Device, dataset: Dataset, beginning: Beginning
     ) -> None:
@@ -351,9 +353,9 @@ class ExamplesTask(LanguageTask):
         weight = size / (train.targets[whole] != IGNORE).sum()
         mine = whole[self.team.share(size)]
         width = int(train.lengths[whole].max())
-        device = self.device.torch
+        near = self.device.near
         tensors = (train.tokens[mine, :width], train.targets[mine, :width], train.segments[mine, :width])
-        return *(tensor.to(device, non_blocking=True) for tensor in tensors), weight.expand(len(mine)).to(device)
+        return *(near(tensor) for tensor in tensors), near(weight.expand(len(mine)))
 
     def loss(self, batch: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         tokens, targets, segments, weight = batch

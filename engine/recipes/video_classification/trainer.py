@@ -78,13 +78,13 @@ class VideoClassificationTask(ClassificationTask):
             chosen = even(batch)
         else:
             chosen = drawn(batch, torch.rand(whole, self.shape.frames, generator=generator)[share].to(batch.device))
-        clips = normalised(chosen.to(self.device.torch, non_blocking=True))
+        clips = normalised(self.device.near(chosen))
         # All frames of a video as the channels of one picture: they are moved together.
         flat = augment(clips.flatten(1, 2), self.strength, self.config.horizontal_flip, generator, share, whole)
         return flat.view_as(clips)
 
     def answer(self, inputs: torch.Tensor) -> torch.Tensor:
-        return self.model(normalised(even(inputs).to(self.device.torch, non_blocking=True)))
+        return self.model(normalised(self.device.near(even(inputs))))
 
     def about(self) -> dict[str, Any]:
         return {"shape": self.shape.__dict__}
