@@ -25,6 +25,13 @@ def listed() -> QuerySet[Search]:
     )
 
 
+def best_first(search: Search, trials: Sequence[Trial]) -> list[Trial]:
+    """Trials with a result by it, then the others as they were made."""
+    judged = [trial for trial in trials if trial.value is not None]
+    judged.sort(key=lambda trial: trial.value or 0.0, reverse=search.higher_is_better)
+    return judged + [trial for trial in trials if trial.value is None]
+
+
 def with_counts(searches: Sequence[Search]) -> Sequence[Search]:
     """Each gets `counts`, state → trials, in one query for all."""
     rows = (

@@ -25,7 +25,6 @@ PER_PAGE = 50
 @require_safe
 def searches(request: HttpRequest) -> HttpResponse:
     page = page_of(request, visible(overview.listed(), request.user))
-    overview.with_counts(list(page.object_list))
     page.object_list = overview.with_counts(list(page.object_list))
     return show(request, "jobs/search/searches.html", "jobs/search/_searches.html", {"page": page})
 
@@ -35,17 +34,12 @@ def search(request: HttpRequest, pk: int) -> HttpResponse:
     row = _find(request, pk)
     overview.with_counts([row])
     trials = list(row.trials.select_related("job").order_by("number"))
-    pick = sorted(
-        (trial for trial in trials if trial.value is not None), key=lambda trial: trial.value or 0.0,
-        reverse=row.higher_is_better,
-    )  # fmt: skip
-    rest = [trial for trial in trials if trial.value is None]
     context = {
         "search": row,
         "parallel": overview.parallel(row, trials),
         "course": overview.course(row, trials),
         "weights": overview.weights(row),
-        "page": page_of(request, pick + rest, PER_PAGE),
+        "page": page_of(request, overview.best_first(row, trials), PER_PAGE),
         "settings": list(row.space),
         "titles": {name: schema.get("title", name) for name, schema in overview.properties(row.recipe).items()},
         "events": row.events.select_related("actor").order_by("-id")[:20],
