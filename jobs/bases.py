@@ -11,7 +11,7 @@ from common.errors import InvalidInputError
 from engine import catalogue
 from jobs.models import Job
 from registry import bases
-from registry.artifacts import materialise
+from registry.artifacts import with_bases
 from registry.models import ModelVersion
 
 SETTING = "base_model"
@@ -31,6 +31,9 @@ def check_version(recipe: str, version: ModelVersion | None) -> None:
     if not kind.bases:
         message = f"The recipe {recipe} always starts from scratch; it can't start from {version}."
         raise _refused(message, "Leave the base version out.")
+    if version.status != version.Status.READY:
+        message = f"{version} is {version.get_status_display().lower()}: there is nothing to start from yet."
+        raise _refused(message, "Choose a ready version, or wait until this one is.")
     if version.model.recipe != recipe:
         message = f"{version} was made by {version.model.recipe}, and {recipe} can start from its own versions only."
         raise _refused(message, f"Choose a version that {recipe} made, or none.")
@@ -48,7 +51,7 @@ def folder(job: Job) -> Path | None:
     there, or a file of it is damaged."""
     kind = catalogue.recipe(job.recipe)
     if kind.bases and job.base_version is not None:
-        return materialise(job.base_version)
+        return with_bases(job.base_version)
     name = job.config.get(SETTING)
     return bases.find(name).folder if name else None
 

@@ -149,7 +149,9 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "groups": forms.groups(recipe, config, known, advice) if recipe else {},
         "subjects": _choices(Subject.objects.order_by("name"), request.user, "owner", filled["subject"]),
         "bases": _choices(
-            ModelVersion.objects.select_related("model").filter(model__recipe=recipe).order_by("-id"),
+            ModelVersion.objects.select_related("model")
+            .filter(model__recipe=recipe, status=ModelVersion.Status.READY)
+            .order_by("-id"),
             request.user,
             "model__owner",
             filled["base_version"],

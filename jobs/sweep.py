@@ -29,6 +29,7 @@ from jobs.queue import knock, ready
 from jobs.recovery import release_lost
 from jobs.search import running as searches
 from jobs.waiting import release_due
+from registry.merging import sweep_merges
 
 UNANSWERED_SECONDS = 10
 BACKGROUND_SECONDS = 60
@@ -53,6 +54,7 @@ SWEEPS = (
     sweep_store,
     sweep_renderings,
     sweep_quality,
+    sweep_merges,
     governance.sweep,
     searches.sweep,
     outbox.sweep,

@@ -7,7 +7,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from common.admin import ReadOnlyAdmin
-from registry.models import Model, ModelVersion
+from registry.models import Merge, Model, ModelVersion
 
 
 @admin.register(Model)
@@ -31,3 +31,11 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     list_select_related = ["model", "created_by"]
     list_filter = ["status", "model__recipe", "created_at"]
     search_fields = ["model__name", "model__owner__username"]
+
+
+@admin.register(Merge)
+class MergeAdmin(ReadOnlyAdmin):
+    list_display = ["adapter", "version", "status", "attempt", "created_by", "created_at", "finished_at", "message"]
+    list_select_related = ["adapter__model", "version__model", "created_by"]
+    list_filter = ["status", "created_at"]
+    search_fields = ["adapter__model__name", "adapter__model__owner__username"]

@@ -24,6 +24,7 @@ from common.filters import IdFilter, StableFilterSet
 from common.parsers import StrictJSONParser, parse_json
 from engine.catalogue import RECIPES
 from engine.predict import Given
+from registry import merging
 from registry.artifacts import open_file
 from registry.lineage import lineage
 from registry.models import Model, ModelVersion
@@ -59,7 +60,8 @@ class ModelFilter(StableFilterSet):
 
 def models() -> QuerySet[Model]:
     """Models with what their JSON needs, in one query."""
-    newest = ModelVersion.objects.filter(model=OuterRef("pk")).order_by("-number").values("pk")[:1]
+    ready = ModelVersion.objects.filter(model=OuterRef("pk"), status=ModelVersion.Status.READY)
+    newest = ready.order_by("-number").values("pk")[:1]
     counted = ModelVersion.objects.filter(model=OuterRef("pk")).order_by().values("model").annotate(n=Count("pk"))
     rows = Model.objects.select_related("owner").defer("owner__password")
     rows = rows.annotate(version_count=Coalesce(Subquery(counted.values("n")), 0), latest_id=Subquery(newest))
@@ -107,6 +109,24 @@ class VersionView(APIView):
     @extend_schema(operation_id="versions_get", tags=["models"], summary="One version", responses=VersionSerializer)
     def get(self, request: Request, version_id: int) -> Response:
         return Response(VersionSerializer(find(request, version_id)).data)
+
+
+class MergeView(APIView):
+    @extend_schema(
+        operation_id="versions_merge",
+        tags=["models"],
+        summary="Merge an adapter into its base",
+        description="Answers with the new, whole version of the same model: 202 while it is processing, 200 once it is "
+        "there. Follow it at `versions/{version_id}`; `merge` says how it goes, and why it failed. Asked again it is "
+        "the same version; one that failed is tried again.",
+        request=None,
+        responses={200: VersionSerializer, 202: VersionSerializer},
+    )
+    def post(self, request: Request, version_id: int) -> Response:
+        made = merging.merge(find(request, version_id), request.user)
+        version = listed().get(pk=made.version_id)
+        ready = version.status == ModelVersion.Status.READY
+        return Response(VersionSerializer(version).data, status=200 if ready else 202)
 
 
 class PredictView(APIView):

@@ -7,6 +7,7 @@ urlpatterns = [
     path("models/<int:model_id>", api.ModelView.as_view(), name="api-model"),
     path("models/<int:model_id>/versions", api.ModelVersionsView.as_view(), name="api-model-versions"),
     path("versions/<int:version_id>", api.VersionView.as_view(), name="api-version"),
+    path("versions/<int:version_id>/merge", api.MergeView.as_view(), name="api-version-merge"),
     path("versions/<int:version_id>/predict", api.PredictView.as_view(), name="api-version-predict"),
     path("versions/<int:version_id>/lineage", api.VersionLineageView.as_view(), name="api-version-lineage"),
     path("versions/<int:version_id>/report", api.ReportView.as_view(), name="api-version-report"),

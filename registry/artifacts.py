@@ -16,6 +16,19 @@ from common.errors import ConflictError, NotFoundError, UnavailableError
 from common.files import disk_full_in_words, store
 from registry.models import ModelVersion
 
+WEIGHTS = "model.safetensors"  # a result that has these needs no other
+
+
+def with_bases(version: ModelVersion) -> Path:
+    """The version's folder, with those of the versions that it needs beside it: an adapter holds only what was added to
+    its base. Raises what `materialise` raises."""
+    below = version
+    while below.base_version is not None and not any(entry["name"] == WEIGHTS for entry in below.artifact):
+        below = below.base_version
+        if below.artifact:
+            materialise(below)
+    return materialise(version)
+
 
 def materialise(version: ModelVersion) -> Path:
     """The folder with the version's files under TRAINHUB_HOME/artifacts; made, and its bytes verified, at first use.

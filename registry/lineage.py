@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from common.access import visible
 from datasets.models import DatasetVersion
-from registry.models import ModelVersion
+from registry.models import Merge, ModelVersion
 from registry.versions import listed
 
 MAX_CHILDREN = 200
@@ -17,16 +17,18 @@ MAX_CHILDREN = 200
 def lineage(version: ModelVersion, user: AbstractBaseUser) -> dict[str, Any]:
     """The version's origins and offspring, as far as `user` may see them.
 
-    `up` holds the dataset version with its dataset, the base version, the job, code and environment;
-    `down` the versions that were trained from it.
+    `up` holds the dataset version with its dataset, the base version, the job, code and environment, and of a merged
+    version who asked for that, when, and what its adapter had as base; `down` the versions that were made from it.
     """
     base = version.base_version
+    merge = getattr(version, "merged_by", None)
     children = visible(listed(), user, "model__owner").filter(base_version=version).order_by("id")
     return {
         "version": describe(version),
         "up": {
             "dataset_version": _dataset_version(version.dataset_version, user),
-            "base_version": describe(base) if base and _may_see(base.model.owner_id, user) else None,
+            "base_version": _version(base, user),
+            "merged": _merged(merge, user) if merge else None,
             "job": version.source_job_id,
             "seed": version.seed,
             "config": version.config,
@@ -47,7 +49,23 @@ def describe(version: ModelVersion) -> dict[str, Any]:
         "model": version.model_id,
         "recipe": version.model.recipe,
         "status": version.status,
+        "merged": hasattr(version, "merged_by"),
         "created_at": version.created_at,
+    }
+
+
+def _version(version: ModelVersion | None, user: AbstractBaseUser) -> dict[str, Any] | None:
+    return describe(version) if version and _may_see(version.model.owner_id, user) else None
+
+
+def _merged(merge: Merge, user: AbstractBaseUser) -> dict[str, Any]:
+    """Who joined an adapter with its base, when, and what the base was: a version, or a model folder of the hub."""
+    base = merge.adapter.base_version
+    return {
+        "by": merge.created_by.get_username(),
+        "asked_at": merge.created_at,
+        "base_version": _version(base, user),
+        "base_model": "" if base else str(merge.adapter.config.get("base_model") or ""),
     }
 
 

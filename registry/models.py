@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 from datasets.models import DatasetVersion, Subject
 
@@ -59,3 +60,46 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} v{self.number}"
+
+
+class Merge(models.Model):
+    """An adapter and its base on their way to one whole version, in the background (`registry.merging`).
+
+    Its version stands from the moment it was asked for, and has no files until they are all there. Asked again after a
+    failure it is a new row, so that no worker of the old one can write anything, with the same version.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        RUNNING = "running", "Merging"
+        COMPLETED = "completed", "Completed"
+        FAILED = "failed", "Failed"
+
+    OPEN = (Status.QUEUED, Status.RUNNING)
+
+    # One to one: however often and by whomever it is asked for, an adapter has one merged version.
+    adapter = models.OneToOneField(ModelVersion, models.CASCADE, related_name="merge")
+    version = models.OneToOneField(ModelVersion, models.CASCADE, related_name="merged_by")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
+    message = models.CharField(max_length=500, blank=True)
+    hint = models.CharField(max_length=500, blank=True)
+    attempt = models.PositiveIntegerField(default=0)  # the fence, as of an import
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["completed", "failed"], finished_at__isnull=False)
+                | Q(status__in=["queued", "running"], finished_at__isnull=True),
+                name="merge_finished_has_time",
+            ),
+            models.CheckConstraint(condition=~Q(adapter=models.F("version")), name="merge_makes_another_version"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.adapter} with its base"

@@ -15,7 +15,7 @@ from engine import catalogue
 from engine.predict import Given, PredictionTimeout, PredictionUnavailable
 from engine.predict import predict as ask_model
 from engine.protocol import EngineError, FailureCode
-from registry.artifacts import materialise
+from registry.artifacts import with_bases
 from registry.models import ModelVersion
 
 MAX_INPUTS = 64
@@ -54,12 +54,10 @@ def predict(version: ModelVersion, inputs: list[Given], parameters: dict[str, An
         )
     prepared = [_prepared(given, recipe, number) for number, given in enumerate(inputs, 1)]
     started = time.monotonic()
-    if recipe.bases and version.base_version is not None and version.base_version.artifact:
-        materialise(version.base_version)  # an adapter holds only what was added to it
     try:
         outputs = ask_model(
             socket_path=warm_socket(),
-            artifact=materialise(version),
+            artifact=with_bases(version),
             recipe=recipe.name,
             key=f"version-{version.pk}",
             inputs=prepared,

@@ -10,7 +10,8 @@ from rest_framework import serializers
 from common.numbers import finite
 from common.serializers import Input
 from engine.rowfiles import MAX_ROWS
-from registry.models import Model, ModelVersion
+from registry.merging import merge_of
+from registry.models import Merge, Model, ModelVersion
 from registry.prediction import MAX_INPUTS
 
 CELL = str | int | float | bool | None
@@ -21,7 +22,9 @@ class ModelSerializer(serializers.ModelSerializer):
     owner = serializers.CharField(source="owner.username")
     subject = serializers.IntegerField(source="subject_id", allow_null=True)
     versions = serializers.IntegerField(source="version_count", help_text="How many versions it has.")
-    latest_version = serializers.IntegerField(source="latest_id", allow_null=True, help_text="The newest version's id.")
+    latest_version = serializers.IntegerField(
+        source="latest_id", allow_null=True, help_text="The newest ready version's id."
+    )
 
     class Meta:
         model = Model
@@ -33,6 +36,17 @@ class FileSerializer(serializers.Serializer):
     name = serializers.CharField()
     sha256 = serializers.CharField()
     bytes = serializers.IntegerField()
+
+
+class MergeSerializer(serializers.ModelSerializer):
+    adapter = serializers.IntegerField(source="adapter_id", help_text="The version that is joined with its base.")
+    version = serializers.IntegerField(source="version_id", help_text="The whole version that it makes.")
+    by = serializers.CharField(source="created_by.username", help_text="Who asked for it.")
+
+    class Meta:
+        model = Merge
+        fields = ["adapter", "version", "status", "message", "hint", "by", "created_at", "started_at", "finished_at"]
+        read_only_fields = fields
 
 
 class VersionSerializer(serializers.ModelSerializer):
@@ -47,14 +61,21 @@ class VersionSerializer(serializers.ModelSerializer):
     config = serializers.DictField()
     code = serializers.DictField()
     environment = serializers.DictField()
+    merge = serializers.SerializerMethodField(help_text="Which this version came from, or went into; else null.")
 
     class Meta:
         model = ModelVersion
         fields = [
             "id", "model", "model_name", "number", "recipe", "status", "metrics", "config", "seed", "files",
-            "byte_count", "dataset_version", "base_version", "job", "code", "environment", "created_at",
+            "byte_count", "dataset_version", "base_version", "job", "code", "environment", "merge",
+            "created_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(MergeSerializer(allow_null=True))
+    def get_merge(self, version: ModelVersion) -> dict[str, Any] | None:
+        merge = merge_of(version)
+        return MergeSerializer(merge).data if merge else None
 
     def to_representation(self, instance: ModelVersion) -> dict[str, Any]:
         return finite(super().to_representation(instance))

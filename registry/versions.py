@@ -38,19 +38,19 @@ def register(
     seed: int,
     code: dict[str, Any],
     environment: dict[str, Any],
+    status: ModelVersion.Status = ModelVersion.Status.READY,
 ) -> ModelVersion:
     """The next version of a model, in the caller's transaction.
 
     `model` None: the owner's line called `name` is taken or made; when another recipe or subject has that
     name, a number is put behind it. A job has one version: a second call returns the first one's.
-    `artifact` lists {"name", "sha256", "bytes"} of files that lie in the store already.
+    `artifact` lists {"name", "sha256", "bytes"} of files that lie in the store already; of a version that is still
+    processing it comes later, by `fill`.
     InvalidInputError when that list is malformed.
     """
     if source_job_id is not None and (known := ModelVersion.objects.filter(source_job_id=source_job_id).first()):
         return known
-    files = [_checked_file(entry) for entry in artifact]
-    if len({entry["name"] for entry in files}) != len(files):
-        raise InvalidInputError("The artifact names a file twice.", "Give each file of the artifact its own name.")
+    files = _checked(artifact)
     hold_store()
     line = model or _line(owner, name, recipe, subject)
     # The lock makes numbers gapless; `no_key` leaves rows that point at the model free to be written.
@@ -58,7 +58,7 @@ def register(
     return ModelVersion.objects.create(
         model=line,
         number=(line.versions.aggregate(last=Max("number"))["last"] or 0) + 1,
-        status=ModelVersion.Status.READY,
+        status=status,
         config=finite(config),
         metrics=finite(metrics),
         artifact=files,
@@ -73,10 +73,39 @@ def register(
     )
 
 
+def fill(
+    version_id: int,
+    *,
+    artifact: list[dict[str, Any]],
+    metrics: dict[str, Any],
+    code: dict[str, Any],
+    environment: dict[str, Any],
+) -> bool:
+    """Make a processing version ready, in a transaction of the caller that holds the store. False when it is gone."""
+    files = _checked(artifact)
+    processing = ModelVersion.objects.filter(pk=version_id, status=ModelVersion.Status.PROCESSING)
+    filled = processing.update(
+        status=ModelVersion.Status.READY,
+        artifact=files,
+        byte_count=sum(entry["bytes"] for entry in files),
+        metrics=finite(metrics),
+        code=finite(code),
+        environment=finite(environment),
+    )
+    return filled == 1
+
+
 def listed() -> QuerySet[ModelVersion]:
     """Versions with everything that a list shows, in one query."""
     related = ("model__owner", "model__subject", "dataset_version__dataset", "base_version__model")
-    return ModelVersion.objects.select_related(*related).defer("model__owner__password")
+    merges = (
+        "merge__created_by",
+        "merge__version__model",
+        "merged_by__created_by",
+        "merged_by__adapter__base_version__model",
+    )
+    hidden = (f"{path}__password" for path in ("model__owner", "merge__created_by", "merged_by__created_by"))
+    return ModelVersion.objects.select_related(*related, *merges).defer(*hidden)
 
 
 def _line(owner: AbstractBaseUser, name: str, recipe: str, subject: Subject | None) -> Model:
@@ -90,6 +119,13 @@ def _line(owner: AbstractBaseUser, name: str, recipe: str, subject: Subject | No
         if line.recipe == recipe and line.subject_id == (subject.pk if subject else None):
             return line
     raise InvalidInputError(f"All names like {base} are taken.", "Choose another name for the model.")
+
+
+def _checked(artifact: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    files = [_checked_file(entry) for entry in artifact]
+    if len({entry["name"] for entry in files}) != len(files):
+        raise InvalidInputError("The artifact names a file twice.", "Give each file of the artifact its own name.")
+    return files
 
 
 def _checked_file(entry: dict[str, Any]) -> dict[str, Any]:

@@ -8,30 +8,33 @@ from django.db.models import Count, Max, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
-from django.views.decorators.http import require_safe
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
 
 from common import downloads
 from common.access import get_visible, visible
 from common.downloads import download, file_pieces
-from common.errors import InvalidInputError, NotFoundError
+from common.errors import InvalidInputError, NotFoundError, ProblemError
 from common.pages import (
     chosen,
     clean,
     csv_response,
+    done,
     form_of,
     ordering,
     page_of,
     partial,
+    refused,
     search_text,
     show,
     wants_fragment,
 )
 from engine.catalogue import RECIPES
-from registry import reports, trying
+from registry import live, merging, reports, trying
 from registry.answers import answers
 from registry.artifacts import open_file
 from registry.lineage import lineage
-from registry.models import Model, ModelVersion
+from registry.models import Merge, Model, ModelVersion
 from registry.prediction import Prediction, can_be_tried, predict, recipe_of
 from registry.templatetags.registry_ui import ordered
 from registry.versions import listed
@@ -44,7 +47,7 @@ def models(request: HttpRequest) -> HttpResponseBase:
     recipe = chosen(request, "recipe", RECIPES)
     search = search_text(request)
     asked, field = ordering(request, SORTS, "-latest")
-    newest = ModelVersion.objects.filter(model=OuterRef("pk")).order_by("-number")
+    newest = ModelVersion.objects.filter(model=OuterRef("pk"), status=ModelVersion.Status.READY).order_by("-number")
     found = visible(Model.objects.select_related("owner"), request.user).annotate(
         version_count=Count("versions"),
         latest_at=Max("versions__created_at"),
@@ -78,7 +81,33 @@ def model(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 def version(request: HttpRequest, pk: int) -> HttpResponse:
-    return render(request, "registry/version.html", _context(request, _find(request, pk)))
+    return show(request, "registry/version.html", "registry/_version.html", _context(request, _find(request, pk)))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def merge(request: HttpRequest, pk: int) -> HttpResponse:
+    """Merge an adapter into its base; asked by GET, says what that means."""
+    found = _find(request, pk)
+    back = reverse("version", args=[pk])
+    if request.method == "POST":
+        try:
+            made = merging.merge(found, request.user)
+        except ProblemError as problem:
+            return refused(request, problem, back)
+        return done(
+            request, f"{made.version} is being merged. Watch it here.", reverse("version", args=[made.version_id])
+        )
+    asked: dict[str, Any] = {
+        "title": f"Merge {found} into its base?", "button": "Merge", "icon_name": "box", "keep": "Leave it",
+        "action": reverse("version-merge", args=[pk]), "back": back,
+        "lines": [
+            "It becomes one more version of this model: the whole model, which needs neither adapter nor base.",
+            "That takes as much of the disk as the base, and up to some minutes. The adapter stays as it is.",
+        ],
+    }  # fmt: skip
+    if reason := merging.why_not(found):
+        asked |= {"title": f"{found} can't be merged", "button": "", "keep": "Close", "lines": [reason]}
+    return show(request, "confirm.html", "parts/confirm.html", asked)
 
 
 @form_of("version")
@@ -129,7 +158,15 @@ def _context(request: HttpRequest, found: ModelVersion) -> dict[str, Any]:
         "recipe": RECIPES.get(found.model.recipe),
         "lineage": lineage(found, request.user),
         "can_be_tried": can_be_tried(found),
+        **_merging(found),
         "form": trying.form_of(RECIPES[found.model.recipe]) if can_be_tried(found) else None,
         "report": reports.report_of(found),
         "siblings": listed().filter(model=found.model).order_by("-number")[:12],
     }
+
+
+def _merging(found: ModelVersion) -> dict[str, Any]:
+    """How the version was merged or can be, and what an open page of it has seen of that."""
+    known = merging.merge_of(found)
+    can = (known is None or known.status == Merge.Status.FAILED) and not merging.why_not(found)
+    return {"merge": known, "can_be_merged": can, "seen": live.seen(found) if known or can else ""}

@@ -33,6 +33,7 @@ SOURCES = {
     "quality": "datasets.quality.live.QualitySource",
     "sheet": "datasets.rendering.live.SheetSource",
     "rendering": "datasets.rendering.live.RenderingSource",
+    "version": "registry.live.VersionSource",
 }
 
 application = Streams(

@@ -84,6 +84,7 @@ def pages(world, node):
         "models": "/models",
         "model": f"/models/{world.version.model_id}",
         "version": f"/versions/{world.version.pk}",
+        "version-merge": f"/versions/{world.version.pk}/merge",
         "version-file": f"/versions/{world.version.pk}/files/1",
         "version-picture": f"/versions/{world.version.pk}/pictures/fox.png",
         "history": "/history",

@@ -112,6 +112,7 @@ def test_a_stranger_can_do_nothing_with_a_dataset_or_version(client, stranger, w
         f"/datasets/{world.dataset.pk}/freeze",
         f"/datasets/{world.dataset.pk}/upload",
         f"/versions/{world.version.pk}/try",
+        f"/versions/{world.version.pk}/merge",
         f"/settings/tokens/{world.token.pk}/revoke",
     ):
         assert client.post(address).status_code == 404, address

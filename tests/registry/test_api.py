@@ -4,9 +4,11 @@ import json
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from engine.catalogue import RECIPES, Recipe
 from registry import prediction
+from registry.models import Merge, ModelVersion
 from tests.api.conftest import Api
 from tests.world import make_dataset, make_version
 
@@ -153,3 +155,61 @@ def test_files_are_taken_too(alice, owner):
     bad = {"files": SimpleUploadedFile("a.txt", b"\xff\xfe\x00")}
     assert alice.post(f"/api/v1/versions/{version.pk}/predict", bad).status_code == 400
     assert alice.post(f"/api/v1/versions/{version.pk}/predict", {}).status_code == 400
+
+
+def test_an_adapter_is_merged_once_and_both_versions_say_so(alice, quick_adapter):
+    first = alice.post_json(f"versions/{quick_adapter.pk}/merge")
+    again = alice.post_json(f"versions/{quick_adapter.pk}/merge")
+    made = first.json()
+    assert (first.status_code, again.status_code, again.json()["id"]) == (202, 202, made["id"])
+    assert (made["status"], made["number"], made["model"], made["base_version"]) == (
+        "processing", 2, quick_adapter.model_id, quick_adapter.pk,
+    )  # fmt: skip
+    merge = made["merge"]
+    assert (merge["adapter"], merge["version"], merge["status"], merge["by"]) == (
+        quick_adapter.pk, made["id"], "queued", "alice",
+    )  # fmt: skip
+    assert alice.get(f"versions/{quick_adapter.pk}").json()["merge"] == merge
+    assert alice.get(f"models/{made['model']}").json()["latest_version"] == quick_adapter.pk, "the newest ready one"
+    assert alice.post_json(f"versions/{made['id']}/predict", {"inputs": ["x"]}).status_code == 409
+    tree = alice.get(f"versions/{made['id']}/lineage").json()
+    assert tree["up"]["base_version"]["id"] == quick_adapter.pk and tree["up"]["merged"]["by"] == "alice"
+    (child,) = alice.get(f"versions/{quick_adapter.pk}/lineage").json()["down"]["versions"]
+    assert child["id"] == made["id"] and child["merged"]
+
+
+def test_a_merge_that_is_done_or_failed_is_told(alice, quick_adapter):
+    made = alice.post_json(f"versions/{quick_adapter.pk}/merge").json()["id"]
+    now = timezone.now()
+    ModelVersion.objects.filter(pk=made).update(status="failed")
+    Merge.objects.update(status="failed", finished_at=now, message="The disk is full.", hint="Free some space.")
+    merge = alice.get(f"versions/{made}").json()["merge"]
+    assert (merge["status"], merge["message"], merge["hint"]) == ("failed", "The disk is full.", "Free some space.")
+    again = alice.post_json(f"versions/{quick_adapter.pk}/merge")
+    assert (again.status_code, again.json()["id"], again.json()["status"]) == (202, made, "processing")
+    assert again.json()["merge"]["status"] == "queued" and again.json()["merge"]["message"] == ""
+    ModelVersion.objects.filter(pk=made).update(status="ready")
+    Merge.objects.update(status="completed", finished_at=now)
+    assert alice.post_json(f"versions/{quick_adapter.pk}/merge").status_code == 200
+
+
+def test_only_adapters_of_ones_own_are_merged(alice, owner, stranger, quick_adapter, administrator):
+    refused = alice.post_json(f"versions/{make_version(owner).pk}/merge")
+    assert refused.status_code == 409 and "whole model" in refused.json()["detail"] and refused.json()["hint"]
+    assert Api(stranger).post_json(f"versions/{quick_adapter.pk}/merge").status_code == 404
+    assert Api(administrator).post_json(f"versions/{quick_adapter.pk}/merge").json()["merge"]["by"] == "admin"
+
+
+def test_a_list_of_versions_costs_the_same_for_few_and_for_many(alice, owner, quick_adapter, django_assert_num_queries):
+    alice.post_json(f"versions/{quick_adapter.pk}/merge")
+    for _ in range(6):
+        make_version(owner)
+    with django_assert_num_queries(4):  # the token, the model, the count, the rows
+        alice.get(f"models/{quick_adapter.model_id}/versions")
+
+
+def test_a_job_does_not_start_from_a_version_that_is_not_there_yet(alice, owner, quick_adapter):
+    made = alice.post_json(f"versions/{quick_adapter.pk}/merge").json()["id"]
+    body = {"recipe": "text-generation", "dataset": make_dataset(owner).pk, "base_version": made}
+    refused = alice.post_json("training/jobs", body)
+    assert refused.status_code == 400 and "is processing" in refused.json()["errors"]["base_version"][0]

@@ -1,0 +1,36 @@
+"""`manage.py run_merge ID`: carry out one merge in this process; the background worker starts it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from engine.processes import die_with_parent, set_name
+from registry import merging
+
+NICE = 5  # imports, pages and trainings go before it
+
+
+class Command(BaseCommand):
+    help = "Carry out one waiting merge, then the others that wait. The hub does so by itself."
+    requires_migrations_checks = False
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("merge_id", type=int, metavar="ID")
+        parser.add_argument("--stay", action="store_true", help="go on when the process that started it ends")
+
+    def handle(self, *args: Any, merge_id: int, stay: bool, **options: Any) -> None:
+        if not stay:
+            die_with_parent()
+            if os.getppid() == 1:  # it ended before this was said
+                return
+        os.nice(NICE)
+        key: int | None = merge_id
+        while key is not None:
+            set_name(f"merge {key}")
+            ended = merging.run_merge(key)
+            self.stdout.write(f"Merge {key}: {ended.status}. {ended.message}" if ended else "Nothing to do.")
+            key = merging.next_waiting(after=key)
