@@ -182,15 +182,16 @@ class ClassificationTask(TorchTask):
         classes = len(self.names)
         mine = self.team.share(len(part))
 
+        def judge(rows: slice) -> torch.Tensor:
+            with self.device.autocast():
+                logits = self.answer(part.inputs[rows])
+            return logits.float().log_softmax(1).double().cpu()
+
         def probabilities() -> torch.Tensor:
             # Of a team each process fills in its rows; the sum has all of them.
             found = torch.zeros(len(part), classes, dtype=torch.float64)
-            for start in range(mine.start, mine.stop, self.evaluation_batch):
-                self.context.breathe()
-                rows = slice(start, min(start + self.evaluation_batch, mine.stop))
-                with self.device.autocast():
-                    logits = self.answer(part.inputs[rows])
-                found[rows] = logits.float().log_softmax(1).double().cpu()
+            for rows, logs in self.fitting.judged(mine, self.evaluation_batch, judge):
+                found[rows] = logs
             return found.view(-1)
 
         try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Auto = Literal["auto"]
+Accumulate = Auto | Annotated[int, Field(ge=1, le=1024)]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Sampling = Literal["natural", "balanced"]
 MOST_HELD_OUT = 0.9  # of a table's rows
@@ -168,13 +169,12 @@ def gradient_clip_setting(default: float = 1.0) -> Any:
 def accumulation_setting() -> Any:
     """Into how many parts a batch is split, the same choice in all recipes that train a network."""
     return setting(
-        1,
+        "auto",
         "Accumulate gradients over",
-        "Parts that a batch is calculated in, one after the other. Raise it when memory runs out: the result is that "
-        "of the whole batch, each part needs only its share of the memory.",
+        "Parts that a batch is calculated in, one after the other: the result is that of the whole batch, each part "
+        "needs only its share of the memory. Auto: in one part, and in twice as many each time memory runs out; on one "
+        "device, as several can't decide it by themselves.",
         "Advanced",
-        ge=1,
-        le=1024,
     )
 
 

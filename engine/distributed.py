@@ -69,6 +69,10 @@ class Ranks:
 
         return wait
 
+    def hold_gradients(self, more: bool) -> None:
+        assert self._gradients is not None
+        self._gradients.held = more
+
     def sum_gradients(self) -> None:
         assert self._gradients is not None
         self._gradients.finish()

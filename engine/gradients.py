@@ -27,12 +27,14 @@ class Bucket:
 
 
 class GradientSum:
-    """The gradients of some parameters. Every one of them must take part in every backward pass."""
+    """The gradients of some parameters. Every one of them must take part in every backward pass. Of passes that add to
+    each other all but the last are `held`."""
 
     def __init__(self, parameters: list[nn.Parameter]) -> None:
         # From the last parameter to the first, which is about the order in which gradients arrive.
         self.buckets = [Bucket(group) for group in _groups(parameters[::-1])]
         self.next = 0  # the bucket that travels next: all processes send them in the same order
+        self.held = False  # what arrives is added up, and travels later
         for bucket in self.buckets:
             for parameter in bucket.places:
                 parameter.register_post_accumulate_grad_hook(self._arrived(bucket))
@@ -49,6 +51,8 @@ class GradientSum:
 
     def _arrived(self, bucket: Bucket):  # noqa: ANN202
         def take(parameter: torch.Tensor) -> None:
+            if self.held:
+                return
             place = bucket.places[parameter]  # type: ignore[index]
             assert parameter.grad is not None
             parameter.grad = place.copy_(parameter.grad)

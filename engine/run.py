@@ -21,6 +21,7 @@ from engine.control import Control, Interrupted
 from engine.events import SilentSink, Sink, StreamSink
 from engine.files import disk_full, is_disk_full
 from engine.loop import Loop, leave
+from engine.memory import ran_out
 from engine.protocol import PROTOCOL, Command, EngineError, Event, Exit, FailureCode, Spec
 from engine.ranks import Rank
 from engine.task import ARTIFACT, Context, Task
@@ -171,7 +172,7 @@ def explain(error: BaseException) -> EngineError:
         return error
     if is_disk_full(error):
         return disk_full(error)
-    if _is_out_of_memory(error):
+    if ran_out(error):
         return EngineError(
             FailureCode.OUT_OF_MEMORY,
             "Memory ran out during training.",
@@ -181,15 +182,6 @@ def explain(error: BaseException) -> EngineError:
         FailureCode.CODE_ERROR,
         f"{type(error).__name__}: {error}",
         "This is an error in the training code; the traceback in the log shows where.",
-    )
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):
-        return True
-    # torch's own class (CUDA), and the message of its CPU allocator, which is a plain RuntimeError.
-    return type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )
 
 

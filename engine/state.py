@@ -28,9 +28,14 @@ def pack_random() -> bytes:
 
 
 def pack(
-    model: nn.Module, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, random_states: list[bytes]
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    random_states: list[bytes],
+    parts: dict[str, int] | None = None,
 ) -> dict[str, bytes]:
-    """Everything that changes during training; `random_states` is `pack_random` of each process, by rank."""
+    """Everything that changes during training; `random_states` is `pack_random` of each process, by rank. `parts`
+    as `engine.fitting.Fitting` keeps them."""
     tensors, numbers = _flatten(optimizer.state_dict())
     other = {
         "optimizer": numbers,
@@ -38,6 +43,8 @@ def pack(
         "python": random.getstate(),
         "numpy": _numpy_state(),
     }
+    if parts:
+        other["parts"] = parts
     return {
         MODEL: weights(model),
         OPTIMIZER: save(tensors),
@@ -52,9 +59,9 @@ def unpack(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     rank: int = 0,
-) -> None:
-    """Put everything back that `pack` saved. A process that the run did not have when it was saved keeps its own
-    random states."""
+) -> dict[str, int]:
+    """Put everything back that `pack` saved, but for the parts, which are returned. A process that the run did not
+    have when it was saved keeps its own random states."""
     model.load_state_dict(load(files[MODEL]))
     other = json.loads(files[OTHER])
     optimizer.load_state_dict(_unflatten(load(files[OPTIMIZER]), other["optimizer"]))
@@ -65,6 +72,7 @@ def unpack(
     _set_numpy_state(other["numpy"])
     if (states := files.get(_random_file(rank))) is not None:
         _set_torch_states(load(states))
+    return other.get("parts", {})
 
 
 def weights(model: nn.Module) -> bytes:

@@ -65,8 +65,12 @@ class Team(Protocol):
         """Begin to sum scalars over the team; the function that is returned waits for the sums."""
         ...
 
+    def hold_gradients(self, more: bool) -> None:
+        """Before a backward pass: whether `more` follow that add to its gradients. They travel with the last one."""
+        ...
+
     def sum_gradients(self) -> None:
-        """After a backward pass: every process has the sum of all gradients."""
+        """After the last backward pass of a step: every process has the sum of all gradients."""
         ...
 
     def total(self, part: Callable[[], torch.Tensor], count: int) -> torch.Tensor:
@@ -103,6 +107,9 @@ class Solo:
 
     def figures(self, values: torch.Tensor) -> Callable[[], list[float]]:
         return values.tolist
+
+    def hold_gradients(self, more: bool) -> None:
+        """They travel nowhere."""
 
     def sum_gradients(self) -> None:
         """They are whole."""

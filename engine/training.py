@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from engine import ahead, state
 from engine.device import Device
+from engine.fitting import Fitting
 from engine.protocol import EngineError, FailureCode
 from engine.randomness import mix
 from engine.report import AnyBlock
@@ -51,7 +53,6 @@ class TorchTask(ABC):
         self.optimizer = make_optimizer(self.model, weight_decay)
         self.scaler = torch.amp.GradScaler(device.torch.type, enabled=device.scales)
         self.clip = gradient_clip or math.inf
-        self.accumulate: int = getattr(context.config, "accumulate", 1)
         self.waited = 0.0  # seconds in which the device had to wait for data
         self.team = context.team
         self.ahead: ahead.Ahead | None = None
@@ -59,6 +60,7 @@ class TorchTask(ABC):
             self.ahead = ahead.Ahead(self.batch, device.torch, plan.total_steps)
             context.at_end.callback(self.ahead.close)
         self.team.prepare(self.model)
+        self.fitting = Fitting(context, device, self.model)
         if self.team.rank:
             # The same weights everywhere, but what is random inside of a step (dropout) is each rank's own.
             torch.manual_seed(mix(context.spec.seed, self.team.rank))
@@ -94,13 +96,21 @@ class TorchTask(ABC):
         return metrics, examples
 
     def state(self) -> dict[str, bytes]:
+        return self.packed(self.model)
+
+    def restore(self, files: dict[str, bytes]) -> None:
+        self.unpacked(files, self.model)
+
+    def packed(self, model: nn.Module) -> dict[str, bytes]:
+        """The state with as much of the model as changes; {} where it is not for this process to keep."""
         states = self.team.collect(state.pack_random())
         if self.team.rank:
             return {}
-        return state.pack(self.model, self.optimizer, self.scaler, states)
+        return state.pack(model, self.optimizer, self.scaler, states, self.fitting.kept())
 
-    def restore(self, files: dict[str, bytes]) -> None:
-        state.unpack(files, self.model, self.optimizer, self.scaler, self.team.rank)
+    def unpacked(self, files: dict[str, bytes], model: nn.Module) -> None:
+        """Put back what `packed` gave."""
+        self.fitting.take(state.unpack(files, model, self.optimizer, self.scaler, self.team.rank))
 
     def sample(self, index: int) -> tuple[str, str] | None:
         return None
@@ -115,7 +125,7 @@ class TorchTask(ABC):
 
     def _update(self, index: int, batch: Any, part: float) -> dict[str, float]:
         scaler = self.scaler
-        loss, more = self._gradients(batch, part)
+        loss, more = self._gradients(index, batch, part)
         if self.team.size > 1:
             wait_for_figures = self.team.figures(torch.stack([loss, *more.values()]).double())
         self.team.sum_gradients()
@@ -140,13 +150,21 @@ class TorchTask(ABC):
         self.optimizer.zero_grad(set_to_none=True)
         return {"train/loss": value, **dict(zip(more, rest, strict=True))}
 
-    def _gradients(self, batch: Any, part: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Add up the gradients of a batch, part by part; its loss and further metrics. Each counts by its number of
+    def _gradients(self, index: int, batch: Any, part: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """`_passed` in as many parts as memory asks for."""
+        size = self.team.size
+        least = len(tree_leaves(batch)[0]) if size == 1 else self.examples(index) // size
+        undo = partial(self.optimizer.zero_grad, set_to_none=True)
+        return self.fitting.trained(index, least, partial(self._passed, batch, part), undo)
+
+    def _passed(self, batch: Any, part: float, count: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Add up the gradients of a batch, in `count` parts; its loss and further metrics. Each counts by its number of
         examples, so sums over the parts, and over the team, are the means of the whole batch."""
-        pieces = [(batch, 1.0)] if self.accumulate == 1 else split(batch, self.accumulate)
+        pieces = [(batch, 1.0)] if count == 1 else split(batch, count)
         total: torch.Tensor | None = None
         sums: dict[str, torch.Tensor] = {}
-        for piece, share in pieces:
+        for number, (piece, share) in enumerate(pieces, start=1):
+            self.team.hold_gradients(number < len(pieces))
             with self.device.autocast():
                 loss, more = self.loss(piece)
             share *= part

@@ -182,6 +182,8 @@ def device_kinds() -> set[str]:
 def work_of(config: Mapping[str, Any], examples: int | None) -> Work:
     """Steps where the recipe counts steps, else examples seen; where neither is known, one run on so many examples."""
     size = {key: value for key, value in config.items() if key not in NOT_SIZE | LENGTH}
+    if size.get("accumulate") == "auto":
+        size["accumulate"] = 1  # as it begins, and as nearly all of them go on
     if config.get("duration") is not None:
         return Work(_key(size), 1.0)
     if isinstance(steps := config.get("steps"), int):

@@ -25,7 +25,7 @@ from datasets.freezing import manifests
 from datasets.freezing.splits import Split
 from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion
-from engine import catalogue
+from engine import catalogue, memory
 from engine.launch import Trainer, ping, start_trainer
 from engine.protocol import DataSpec, Event, FailureCode, Spec, decode
 from jobs import estimates, measurements
@@ -39,8 +39,6 @@ ITEMS = 400  # of the sample, at most
 CLASSES = 50
 LOOKED_AT = 20_000  # lines of a manifest
 EVERY = 5  # of a sample without a validation part, each fifth item becomes one
-# Settings that decide how much memory a step takes, in the order in which they are worth changing.
-CURES = ("batch_size", "accumulate", "block_size", "image_size", "width", "layers")
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def measure(
         last = _follow(start_trainer(path, socket_path=warm_socket()))
     known = version.counts.get("train") if version else examples
     if last.get("event") != Event.MEASURED:
-        return _failed(recipe, last)
+        return _failed(recipe, config, last)
     return _measured(recipe, config, last, items, known, needs)
 
 
@@ -108,14 +106,14 @@ def _measured(
     seconds = found["build_seconds"] * scale + steps * found["seconds_per_step"]
     seconds += looks * found["evaluation_seconds"] * scale
     device = "cuda" if found["device_memory_bytes"] is not None else "cpu"
-    memory = found["device_memory_bytes"] or found["memory_bytes"]
+    taken = found["device_memory_bytes"] or found["memory_bytes"]
     work = estimates.work_of(config, examples)
-    measurements.keep(recipe, work.size, device, needs.devices, Found(seconds / work.units, memory))
+    measurements.keep(recipe, work.size, device, needs.devices, Found(seconds / work.units, taken))
     asked = {"device": device, "devices": needs.devices}
     guess = estimates.estimate(recipe, config, examples=examples, resources=asked)
     room = _room(device, found["device_memory_total"])
-    fits = room is None or memory <= room
-    problem = {} if fits else _too_large(recipe, memory, room or 0)
+    fits = room is None or taken <= room
+    problem = {} if fits else _too_large(recipe, config, taken, room or 0)
     return Measured(
         estimate=guess.stored(), items=items, seconds_per_step=found["seconds_per_step"],
         memory_bytes=found["memory_bytes"], device_memory_bytes=found["device_memory_bytes"],
@@ -123,28 +121,22 @@ def _measured(
     )  # fmt: skip
 
 
-def _failed(recipe: str, last: dict[str, Any]) -> Measured:
+def _failed(recipe: str, config: Mapping[str, Any], last: dict[str, Any]) -> Measured:
     if last.get("code") == FailureCode.OUT_OF_MEMORY:
-        return Measured({}, fits=False, message="It needs more memory than there is.", hint=cure(recipe))
+        return Measured({}, fits=False, message="It needs more memory than there is.", hint=cure(recipe, config))
     message = last.get("message") or "The trial ended without a word."
     return Measured({}, message=message, hint=last.get("hint") or "The log of the node may say why.")
 
 
-def cure(recipe: str) -> str:
+def cure(recipe: str, config: Mapping[str, Any]) -> str:
     """Which settings of a recipe to change when memory runs out."""
-    fields = catalogue.config_class(recipe).model_fields
-    words = {"accumulate": "raise"}
-    changes = [f"{words.get(name, 'lower')} '{fields[name].title}'" for name in CURES if name in fields][:3]
-    if not changes:
-        return HINTS[FailureCode.OUT_OF_MEMORY]
-    text = f"{changes[0]}" if len(changes) == 1 else f"{', '.join(changes[:-1])} or {changes[-1]}"
-    return f"{text[:1].upper()}{text[1:]}, or use a device with more memory."
+    return memory.cure(catalogue.config_class(recipe), config) or HINTS[FailureCode.OUT_OF_MEMORY]
 
 
-def _too_large(recipe: str, memory: int, room: int) -> dict[str, str]:
+def _too_large(recipe: str, config: Mapping[str, Any], taken: int, room: int) -> dict[str, str]:
     gib = 1 << 30
-    message = f"A step takes {memory / gib:.1f} GiB, and the device has {room / gib:.1f} GiB."
-    return {"message": message, "hint": cure(recipe)}
+    message = f"A step takes {taken / gib:.1f} GiB, and the device has {room / gib:.1f} GiB."
+    return {"message": message, "hint": cure(recipe, config)}
 
 
 def _room(device: str, total: int | None) -> int | None:

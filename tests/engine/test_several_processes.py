@@ -85,6 +85,22 @@ def test_two_processes_train_on_text_as_one_does(tmp_path):
     agree(metrics(alone.events), metrics(crew.events))
 
 
+def test_two_processes_that_calculate_in_parts_train_as_one_does(tmp_path):
+    config = {"dropout": 0.0, "steps": 40, "batch_size": 7, "accumulate": 3}
+    (tmp_path / "one").mkdir()
+    _, alone = carry_out(text_spec(tmp_path / "one", config=config))
+    with Crew(text_spec(tmp_path, config=config, processes=2)) as crew:
+        assert crew.finish() == Ended(code=Exit.COMPLETED), crew.output()
+    agree(metrics(alone.events), metrics(crew.events))
+
+
+def test_shares_of_different_sizes_take_as_many_parts(tmp_path):
+    """Of batches of 15 one process has 7 pictures and the other 8, and their normalisations wait for each other."""
+    with Crew(image_spec(tmp_path, config={**PICTURES, "epochs": 1, "accumulate": 8}, processes=2)) as crew:
+        assert crew.finish() == Ended(code=Exit.COMPLETED), crew.output()
+    assert all(map(math.isfinite, losses(crew.events)))
+
+
 def test_two_processes_train_on_pictures_as_one_does(pictures, tmp_path):
     _, alone = carry_out(image_spec(tmp_path, config=PICTURES))
     agree(metrics(alone.events), metrics(pictures[1]))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from engine.config import (
+    Accumulate,
     Auto,
     Facts,
     Precision,
@@ -102,7 +103,7 @@ class ImageClassificationConfig(RecipeConfig):
     minimum_learning_rate_ratio: float = final_rate_setting(0.01)
     weight_decay: float = weight_decay_setting(0.05)
     gradient_clip: float = gradient_clip_setting()
-    accumulate: int = accumulation_setting()
+    accumulate: Accumulate = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()
 

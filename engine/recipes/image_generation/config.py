@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from engine.config import (
+    Accumulate,
     Auto,
     Precision,
     RecipeConfig,
@@ -143,7 +144,7 @@ class ImageGenerationConfig(RecipeConfig):
         0.01, "Weight decay", "Pulls the adapter's weights towards zero.", "Advanced", ge=0, le=10
     )
     gradient_clip: float = gradient_clip_setting()
-    accumulate: int = accumulation_setting()
+    accumulate: Accumulate = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()
 

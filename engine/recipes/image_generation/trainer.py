@@ -276,20 +276,21 @@ class ImageGenerationTask(TorchTask):
         looks = range(LOOKS * len(part))
         self.unet.eval()
 
+        def judge(share: slice) -> torch.Tensor:
+            some = looks[share]
+            noise, times = zip(*(self._look(part, number, dice) for number in some), strict=True)
+            rows = torch.tensor([number % len(part) for number in some])
+            with self.device.autocast():
+                losses = self._losses(
+                    part.mean[rows].to(self.device.torch), torch.stack(noise).to(self.device.torch),
+                    torch.stack(times).to(self.device.torch), part.captions[rows].to(self.device.torch),
+                )  # fmt: skip
+            return losses.double().sum().cpu()
+
         def mine() -> torch.Tensor:
             total = torch.zeros(1, dtype=torch.float64)
-            share = looks[self.team.share(len(looks))]
-            for start in range(0, len(share), EVALUATED_AT_ONCE):
-                self.context.breathe()
-                some = share[start : start + EVALUATED_AT_ONCE]
-                noise, times = zip(*(self._look(part, number, dice) for number in some), strict=True)
-                rows = torch.tensor([number % len(part) for number in some])
-                with self.device.autocast():
-                    losses = self._losses(
-                        part.mean[rows].to(self.device.torch), torch.stack(noise).to(self.device.torch),
-                        torch.stack(times).to(self.device.torch), part.captions[rows].to(self.device.torch),
-                    )  # fmt: skip
-                total += losses.double().sum().cpu()
+            for _, losses in self.fitting.judged(self.team.share(len(looks)), EVALUATED_AT_ONCE, judge):
+                total += losses
             return total
 
         try:

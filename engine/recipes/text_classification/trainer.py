@@ -123,13 +123,10 @@ class FineTuningTask(ClassificationTask):
         return self.encoder.logits(batch)
 
     def state(self) -> dict[str, bytes]:
-        states = self.team.collect(state.pack_random())
-        if self.team.rank:
-            return {}
-        return state.pack(self._trained(), self.optimizer, self.scaler, states)
+        return self.packed(self._trained())
 
     def restore(self, files: dict[str, bytes]) -> None:
-        state.unpack(files, self._trained(), self.optimizer, self.scaler, self.team.rank)
+        self.unpacked(files, self._trained())
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
         about = {"classes": self.names, "parameters": self.plan.parameters, "longest": self.longest}

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.config import (
+    Accumulate,
     Auto,
     Facts,
     Precision,
@@ -199,7 +200,7 @@ class TextGenerationConfig(RecipeConfig):
         "memory.",
         "Advanced",
     )
-    accumulate: int = accumulation_setting()
+    accumulate: Accumulate = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()
 

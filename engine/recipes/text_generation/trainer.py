@@ -6,6 +6,7 @@ import json
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch.nn import functional as F
@@ -143,14 +144,11 @@ class LanguageTask(TorchTask):
         return "text", config.sample_prompt + self.tokenizer.decode(made)
 
     def state(self) -> dict[str, bytes]:
-        states = self.team.collect(state.pack_random())
-        if self.team.rank:
-            return {}
-        kept = state.pack(Trained(self.model), self.optimizer, self.scaler, states)  # type: ignore[arg-type]
-        return kept | {BASELINE: json_bytes(self.untuned)}
+        kept = self.packed(Trained(self.model))  # type: ignore[arg-type]
+        return kept | {BASELINE: json_bytes(self.untuned)} if kept else {}
 
     def restore(self, files: dict[str, bytes]) -> None:
-        state.unpack(files, Trained(self.model), self.optimizer, self.scaler, self.team.rank)  # type: ignore[arg-type]
+        self.unpacked(files, Trained(self.model))  # type: ignore[arg-type]
         self.untuned = json.loads(files[BASELINE])
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
@@ -200,12 +198,10 @@ class LanguageTask(TorchTask):
         def sums() -> torch.Tensor:
             # Of a team each process reads its share of the batches.
             total = torch.zeros(2, dtype=torch.float64)
-            for tokens, targets, segments in looks[self.team.share(len(looks))]:
-                self.context.breathe()
-                with self.device.autocast():
-                    logits = self.language.logits(tokens, segments)
-                loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.reshape(-1), reduction="sum")
-                total += torch.stack([loss.double().cpu(), (targets != IGNORE).sum().double().cpu()])
+            for look in looks[self.team.share(len(looks))]:
+                rows = slice(0, len(look[0]))
+                for _, found in self.fitting.judged(rows, rows.stop, partial(self._summed, look)):
+                    total += found
             return total
 
         self.model.eval()
@@ -216,6 +212,15 @@ class LanguageTask(TorchTask):
         if final:
             self.seen = getattr(self, "seen", {}) | {part: loss / count}
         return loss / count
+
+    def _summed(self, look: Look, rows: slice) -> torch.Tensor:
+        """The losses of some rows of a look, and the number of tokens that are learned."""
+        tokens, targets, segments = (None if part is None else part[rows] for part in look)
+        assert tokens is not None and targets is not None
+        with self.device.autocast():
+            logits = self.language.logits(tokens, segments)
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.reshape(-1), reduction="sum")
+        return torch.stack([loss.double().cpu(), (targets != IGNORE).sum().double().cpu()])
 
     def _prompt(self) -> list[int]:
         """What samples begin with: the prompt, where the vocabulary knows it, else what texts begin with."""
