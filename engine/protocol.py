@@ -57,7 +57,7 @@ class Event(StrEnum):
 
 EVENT_FIELDS: dict[Event, tuple[str, ...]] = {
     # `resumed_from` is the step of the checkpoint that was loaded, None when the run starts at step 0.
-    # `environment` holds python, torch, platform, device name, threads.
+    # `environment` holds python, torch, platform, device name, threads, and the versions of the recipe's libraries.
     Event.STARTED: ("pid", "device", "resumed_from", "environment"),
     Event.PHASE: ("phase",),  # preparing, training, evaluating, saving
     # What the run will do; sent once before the first step.

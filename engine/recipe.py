@@ -32,6 +32,7 @@ class Recipe:
     labelled: bool = False  # its items must have a label each
     bases: bool = False  # it can start from a model that is there already: a version, or a folder
     merger: str | None = None  # dotted path of `merge(folder, facts) -> files`, which joins an adapter with its base
+    libraries: tuple[str, ...] = ()  # installed packages that its results depend on: their versions are noted
     processes: bool = True  # several processes can share one run
     goal: str = "validation/loss"  # the metric that tells a good run; what a search improves
     higher_is_better: bool = False  # of `goal`

@@ -20,10 +20,12 @@ from engine.checkpoint import Checkpoint, Checkpoints, fingerprint
 from engine.control import Control, Interrupted
 from engine.events import SilentSink, Sink, StreamSink
 from engine.files import disk_full, is_disk_full
+from engine.libraries import versions
 from engine.loop import Loop, leave
 from engine.memory import ran_out
 from engine.protocol import PROTOCOL, Command, EngineError, Event, Exit, FailureCode, Spec
 from engine.ranks import Rank
+from engine.recipe import Recipe
 from engine.task import ARTIFACT, Context, Task
 from engine.team import Solo, Team
 from engine.trial import Memory, device_memory, measure
@@ -91,7 +93,7 @@ def _train(spec: Spec, sink: Sink, control: Control, rank: Rank | None, at_end: 
         team, checkpoint = _join(spec, checkpoints, checkpoint)
     started = Memory(), time.monotonic()
     build = load(kind.trainer)
-    environment = _environment(spec, kind.simulator, team)
+    environment = _environment(spec, kind, team)
     _announce(sink, checkpoint, environment)
     breathe = control.breathe if rank is None else partial(rank.breathe, control.breathe)
     try:
@@ -148,7 +150,7 @@ def _announce(sink: Sink, checkpoint: Checkpoint | None, environment: dict[str, 
     sink.emit(Event.PHASE, phase="preparing")
 
 
-def _environment(spec: Spec, simulator: bool, team: Team) -> dict[str, Any]:
+def _environment(spec: Spec, kind: Recipe, team: Team) -> dict[str, Any]:
     """Where this runs. A simulator needs no torch, so it isn't loaded for this."""
     facts: dict[str, Any] = {
         "python": platform.python_version(),
@@ -157,10 +159,10 @@ def _environment(spec: Spec, simulator: bool, team: Team) -> dict[str, Any]:
         "device": "none",
         "threads": None,
     }
-    if not simulator:
+    if not kind.simulator:
         from engine.device import prepare
 
-        facts |= prepare(spec, team.size)
+        facts |= prepare(spec, team.size) | {"libraries": versions(kind.libraries)}
     if team.size > 1:
         facts["processes"] = team.size
     return facts

@@ -42,8 +42,8 @@ def _sources(job: Job) -> list[dict[str, Any]]:
     code = job.model_version.code if job.model_version else revision()
     sources.append(_node("code", None, f"TrainHub {code.get('trainhub', '')}", **code))
     if job.environment:
-        libraries = {"Python": "python", "torch": "torch"}
-        versions = {title: job.environment.get(key) for title, key in libraries.items()}
+        versions = {"Python": job.environment.get("python"), "torch": job.environment.get("torch")}
+        versions |= dict(sorted((job.environment.get("libraries") or {}).items()))
         name = ", ".join(f"{title} {version}" for title, version in versions.items() if version)
         sources.append(_node("environment", None, name, **job.environment))
     return sources

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -31,10 +31,23 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Other:
+    """What was otherwise where the second one ran."""
+
+    name: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.before}, now {self.after}"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A job beside the one that it runs again. Files are told by their SHA-256; `files` names those that differ."""
 
     earlier: Job
+    others: list[Other]
     figures: list[Figure]
     files: list[str]
     file_count: int
@@ -53,6 +66,7 @@ class Comparison:
         return {
             "earlier": self.earlier.pk, "metrics": figures, "same_metrics": self.same_figures,
             "files": self.file_count, "different_files": self.files, "same_files": self.same_files,
+            "different_environment": [asdict(other) for other in self.others],
         }  # fmt: skip
 
 
@@ -87,7 +101,19 @@ def comparison(job: Job) -> Comparison | None:
     figures = [Figure(name, earlier.metrics.get(name), job.metrics.get(name)) for name in names]
     before, after = _files(earlier), _files(job)
     different = [name for name in dict.fromkeys([*before, *after]) if before.get(name) != after.get(name)]
-    return Comparison(earlier, figures, different, len(before | after))
+    return Comparison(earlier, _others(earlier, job), figures, different, len(before | after))
+
+
+def _others(earlier: Job, job: Job) -> list[Other]:
+    """Of what both have noted down. Jobs of old say less of their libraries."""
+    before, after = _noted(earlier), _noted(job)
+    return [Other(name, before[name], after[name]) for name in before if before[name] != after.get(name, before[name])]
+
+
+def _noted(job: Job) -> dict[str, str]:
+    said = {name: value for name, value in job.environment.items() if name != "libraries"}
+    said |= dict(sorted((job.environment.get("libraries") or {}).items()))
+    return {name: str(value) for name, value in said.items() if value is not None}
 
 
 def _model(job: Job) -> Any:

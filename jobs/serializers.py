@@ -103,7 +103,9 @@ class JobSerializer(serializers.ModelSerializer):
     config = serializers.DictField()
     resources = serializers.SerializerMethodField()
     figures = serializers.DictField(help_text="Latest use of device, CPU and memory.")
-    environment = serializers.DictField()
+    environment = serializers.DictField(
+        help_text="Python, torch, device, threads; libraries: versions by package, of those that the recipe uses."
+    )
 
     class Meta:
         model = Job
@@ -235,6 +237,9 @@ COMPARISON = inline_serializer(
         "files": serializers.IntegerField(help_text="Of both results, by name."),
         "different_files": serializers.ListField(child=serializers.CharField(), help_text="By their SHA-256."),
         "same_files": serializers.BooleanField(),
+        "different_environment": serializers.ListField(
+            child=serializers.DictField(), help_text="name, before, after: of libraries, device, threads."
+        ),
     },
     allow_null=True,
 )

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 import resource
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import torch
 
 from engine import report
-from engine.catalogue import load, recipe
+from engine.catalogue import RECIPES, load, recipe
+from engine.libraries import versions
 from engine.protocol import EngineError, Exit, FailureCode
-from tests.engine.cast import Process, carry_out, digit_files, hashes, make_data, spec, text_spec
+from tests.engine.cast import (
+    ROOT,
+    Process,
+    carry_out,
+    digit_files,
+    hashes,
+    make_data,
+    simulate_spec,
+    spec,
+    text_spec,
+)
 
 
 def predictor(name: str, folder: Path):
@@ -108,3 +121,23 @@ def test_files_of_another_recipe_or_damaged_ones_are_refused(tmp_path: Path) -> 
     (folder / "model.safetensors").write_bytes(b"\xff" * 100)
     with pytest.raises(EngineError, match="can't be loaded"):
         predictor("text-generation", folder)
+
+
+def test_a_run_notes_the_versions_of_its_libraries(tmp_path):
+    _, sink = carry_out(text_spec(tmp_path, config={"steps": 1}))
+    said = sink.events[0]["environment"]
+    assert said["torch"] == torch.__version__
+    for name in ("numpy", "safetensors", "tokenizers", "transformers", "peft"):
+        assert said["libraries"][name] == version(name)
+    assert "statsmodels" not in said["libraries"], "it is of another recipe"
+    _, sink = carry_out(simulate_spec(tmp_path / "simulated"))
+    assert "libraries" not in sink.events[0]["environment"]
+
+
+def test_every_library_that_a_recipe_names_is_a_known_package():
+    lines = (ROOT / "constraints.txt").read_text().split()
+    known = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
+    optional = {"bitsandbytes"}  # for GPUs
+    for kind in RECIPES.values():
+        assert set(kind.libraries) <= known | optional, kind.name
+        assert set(kind.libraries) - optional <= versions(kind.libraries).keys(), kind.name

@@ -68,6 +68,28 @@ def test_what_has_not_ended_is_not_run_again(owner):
     assert Api(owner).get(f"training/jobs/{job.pk}/comparison").json() == {"comparison": None}
 
 
+def test_what_was_otherwise_where_it_ran_is_named(client, first, owner):
+    made = ended(repeating.again(first, owner))
+    old = {"python": "3.11.2", "torch": "2.12.0", "device": "CPU", "libraries": {"numpy": "2.4.0", "peft": "0.19"}}
+    new = {"python": "3.11.2", "torch": "2.13.0", "device": "CPU", "libraries": {"numpy": "2.4.6", "peft": "0.19"}}
+    Job.objects.filter(pk=first.pk).update(environment=old)
+    Job.objects.filter(pk=made.pk).update(environment=new)
+    shown = Api(owner).get(f"training/jobs/{made.pk}/comparison").json()["comparison"]
+    expected = [
+        {"name": "torch", "before": "2.12.0", "after": "2.13.0"},
+        {"name": "numpy", "before": "2.4.0", "after": "2.4.6"},
+    ]
+    assert shown["different_environment"] == expected
+    client.force_login(owner)
+    html = client.get(f"/jobs/{made.pk}").content.decode()
+    assert "Otherwise where it ran: torch 2.12.0, now 2.13.0; numpy 2.4.0, now 2.4.6." in html
+    assert "Python 3.11.2, torch 2.13.0, numpy 2.4.6, peft 0.19" in html
+    assert Api(owner).get(f"training/jobs/{made.pk}").json()["environment"]["libraries"]["numpy"] == "2.4.6"
+    Job.objects.filter(pk=first.pk).update(environment={"python": "3.11.2"})  # of an earlier release
+    again = Api(owner).get(f"training/jobs/{made.pk}/comparison").json()["comparison"]
+    assert again["different_environment"] == []
+
+
 def test_the_page_has_the_button_and_the_comparison(client, first, owner):
     client.force_login(owner)
     html = client.get(f"/jobs/{first.pk}").content.decode()

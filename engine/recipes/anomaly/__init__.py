@@ -8,6 +8,7 @@ RECIPE = Recipe(
     config="engine.recipes.anomaly.config.AnomalyConfig",
     trainer="engine.recipes.anomaly.trainer.build",
     predictor="engine.recipes.anomaly.predictor.AnomalyPredictor",
+    libraries=("scikit-learn", "scipy", "pyarrow"),
     output="anomalies",
     processes=False,
     goal="validation/detected",

@@ -8,6 +8,7 @@ RECIPE = Recipe(
     config="engine.recipes.audio_classification.config.AudioClassificationConfig",
     trainer="engine.recipes.audio_classification.trainer.build",
     predictor="engine.recipes.audio_classification.predictor.AudioClassificationPredictor",
+    libraries=("av",),
     output="labels",
     labelled=True,
     goal="validation/accuracy",

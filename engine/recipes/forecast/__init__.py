@@ -8,6 +8,7 @@ RECIPE = Recipe(
     config="engine.recipes.forecast.config.ForecastConfig",
     trainer="engine.recipes.forecast.trainer.build",
     predictor="engine.recipes.forecast.predictor.ForecastPredictor",
+    libraries=("statsmodels", "scipy", "pyarrow"),
     output="forecast",
     processes=False,
     goal="validation/mae",

@@ -8,6 +8,7 @@ RECIPE = Recipe(
     config="engine.recipes.table_baseline.config.TableBaselineConfig",
     trainer="engine.recipes.table_baseline.trainer.build",
     predictor="engine.recipes.table_baseline.predictor.TableBaselinePredictor",
+    libraries=("lightgbm", "scikit-learn", "scipy", "pyarrow"),
     output="values",
     processes=False,
 )

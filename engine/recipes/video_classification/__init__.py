@@ -8,6 +8,7 @@ RECIPE = Recipe(
     config="engine.recipes.video_classification.config.VideoClassificationConfig",
     trainer="engine.recipes.video_classification.trainer.build",
     predictor="engine.recipes.video_classification.predictor.VideoClassificationPredictor",
+    libraries=("av",),
     output="labels",
     labelled=True,
     goal="validation/accuracy",
