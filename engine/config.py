@@ -32,6 +32,11 @@ class RecipeConfig(BaseModel):
         each = max(1, math.ceil(items / batch))
         return each * (epochs if isinstance(epochs, int) else auto_epochs(each, self.auto_steps))
 
+    def from_scratch(self) -> str:
+        """Why a run with these settings can't start from scratch, as a sentence; '' when it can. Override it where a
+        model to start from is needed."""
+        return ""
+
     @classmethod
     def recommend(cls, facts: Facts) -> dict[str, tuple[Any, str]]:
         """Settings that suit the data at hand better than the defaults: {setting: (value, reason)}, the reason as a
@@ -73,14 +78,19 @@ def setting(default: Any, title: str, description: str, group: str = "Training",
     return Field(default, title=title, description=description, json_schema_extra={"group": group}, **rules)
 
 
+def adds_to_a_base(method: str) -> str:
+    """Why a run by this method can't start from scratch."""
+    return f"The method {method} adds to a model that is there."
+
+
 def base_model_setting() -> Any:
     """Which model folder of the hub a run starts from, the same choice in all recipes that have bases. The hub finds
     the folder and hands it over as `Spec.base`."""
     return setting(
         "",
         "Base model",
-        "A model to start from instead of from scratch: the name of a folder below the hub's model folders, in Hugging "
-        "Face format with safetensors weights. Empty: from scratch, or from the version that the job is based on.",
+        "A model to start from instead of from scratch: a folder below the hub's model folders, in Hugging Face format "
+        "with safetensors weights. None: from scratch, or from the version that the job is based on.",
         "Base",
         max_length=300,
     )

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Modality = Literal["text", "image", "audio", "video", "table"]
+# What a folder to start from holds: a language model, one that goes on writing, a network for pictures, or a pipeline
+# that makes them.
+BaseHolds = Literal["language", "writer", "pictures", "pipeline"]
 # What a predictor answers with: a text, the likeliest labels, a picture, a value for each row, a forecast of a series,
 # or a score for each point of one.
 Output = Literal["text", "labels", "image", "values", "forecast", "anomalies"]
@@ -31,6 +34,7 @@ class Recipe:
     simulator: bool = False  # it trains nothing; pages label it so
     labelled: bool = False  # its items must have a label each
     bases: bool = False  # it can start from a model that is there already: a version, or a folder
+    base_holds: BaseHolds | None = None  # what a folder must hold that it starts from
     merger: str | None = None  # dotted path of `merge(folder, facts) -> files`, which joins an adapter with its base
     libraries: tuple[str, ...] = ()  # installed packages that its results depend on: their versions are noted
     processes: bool = True  # several processes can share one run

@@ -43,4 +43,5 @@ urlpatterns = [
     path("training/nodes/<str:node_name>/resume", hub_api.ResumeNodeView.as_view(), name="api-node-resume"),
     path("training/limits", hub_api.LimitsView.as_view(), name="api-limits"),
     path("training/recipes", hub_api.RecipesView.as_view(), name="api-recipes"),
+    path("training/model-folders", hub_api.BasesView.as_view(), name="api-model-folders"),
 ]

@@ -17,10 +17,18 @@ from registry.models import ModelVersion
 SETTING = "base_model"
 
 
-def check_folder(config: Mapping[str, Any]) -> None:
+def offered(recipe: str | None) -> list[bases.Base]:
+    """The model folders of the hub that a recipe can start from; None: all that are usable."""
+    if recipe is None:
+        return bases.listed()
+    known = SETTING in catalogue.config_class(recipe).model_fields
+    return bases.listed(catalogue.recipe(recipe).base_holds) if known else []
+
+
+def check_folder(recipe: str, config: Mapping[str, Any]) -> None:
     """InvalidInputError, naming what there is, when the setting names a folder that can't be started from."""
     if name := config.get(SETTING):
-        bases.find(name)
+        bases.find(name, catalogue.recipe(recipe).base_holds)
 
 
 def check_version(recipe: str, version: ModelVersion | None) -> None:
@@ -39,8 +47,13 @@ def check_version(recipe: str, version: ModelVersion | None) -> None:
         raise _refused(message, f"Choose a version that {recipe} made, or none.")
 
 
-def check_one(config: Mapping[str, Any], version: ModelVersion | None) -> None:
-    """InvalidInputError when a run would have two beginnings."""
+def check_one(recipe: str, config: Mapping[str, Any], version: ModelVersion | None) -> None:
+    """InvalidInputError when a run would have two beginnings, or none where its settings need one."""
+    if version is None and not config.get(SETTING):
+        if reason := catalogue.config_class(recipe).model_validate(config).from_scratch():
+            hint = "Choose a base model, or a version to base it on."
+            raise InvalidInputError(reason, hint, fields={f"config.{SETTING}": [f"{reason} {hint}"]})
+        return
     if version is not None and config.get(SETTING):
         message = f"The job names two models to start from: {version} and the folder '{config[SETTING]}'."
         raise _refused(message, "Keep one: clear the base version, or the setting base_model.")

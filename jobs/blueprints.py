@@ -60,7 +60,7 @@ def check(owner: AbstractBaseUser, given: dict[str, Any]) -> dict[str, Any]:
     rows = _rows(owner, kept)
     creation.check_data(owner, recipe, rows.get("dataset"), rows.get("dataset_version"))
     creation.check_parts(owner, recipe, rows.get("subject"), rows.get("model"), rows.get("base_version"))
-    bases.check_one(kept["config"], rows.get("base_version"))
+    bases.check_one(recipe, kept["config"], rows.get("base_version"))
     return kept
 
 

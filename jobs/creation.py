@@ -98,7 +98,7 @@ def create_job(
     split |= {"split_by": split_by, "split_key": split_key or None}
     version = freeze(owner, recipe, dataset, dataset_version, split, seed)
     check_parts(owner, recipe, subject, model, base_version)
-    bases.check_one(checked, base_version)
+    bases.check_one(recipe, checked, base_version)
     needed = _needed(owner, waits_for, after_failure)
     subject = subject or (version.dataset.subject if version and alone else None)
     expected = estimates.estimate(recipe, checked, version, resources=needs.stored())
@@ -154,17 +154,13 @@ def check_config(recipe: str, config: dict[str, Any]) -> dict[str, Any]:
     try:
         complete = model.model_validate(config).model_dump(mode="json")
     except ValidationError as error:
-        fields: dict[str, list[str]] = {}
-        for problem in error.errors():
-            name = f"config.{problem['loc'][0]}" if problem["loc"] else "config"
-            reason = problem["msg"].removeprefix("Value error, ")
-            if reason not in fields.setdefault(name, []):
-                fields[name].append(reason)
+        told = catalogue.problems(error)
+        fields = {f"config.{name}" if name else "config": [reason] for name, reason in told.items()}
         first = next(iter(fields.items()))
         raise InvalidInputError(
             f"{first[0].removeprefix('config.')}: {first[1][0]}", "Correct the marked settings.", fields=fields
         ) from None
-    bases.check_folder(complete)
+    bases.check_folder(recipe, complete)
     return complete
 
 

@@ -12,7 +12,9 @@ from typing import Any
 from common import wording
 from common.numbers import number_or_text
 from engine.catalogue import config_class
+from jobs import bases
 from jobs.recommending import Advice
+from registry.bases import Base
 
 PREFIX = "config."
 LIMITS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
@@ -50,7 +52,7 @@ class Setting:
     title: str
     description: str
     group: str
-    kind: str  # choice, number, checkbox, text
+    kind: str  # choice, base, number, checkbox, text
     value: str  # as the form shows it; for a checkbox 'on' or ''
     default: str
     choices: list[str] = field(default_factory=list)
@@ -58,6 +60,7 @@ class Setting:
     maximum: Any = None
     whole: bool = False
     longest: int | None = None
+    bases: list[Base] = field(default_factory=list)  # of kind base: the folders that suit
     advice: Advice | None = None  # what the recipe recommends for the data at hand
 
     @property
@@ -68,6 +71,11 @@ class Setting:
     @property
     def key(self) -> str:
         return PREFIX + self.name
+
+    @property
+    def elsewhere(self) -> bool:
+        """Of kind base: whether another one is chosen than those that suit."""
+        return bool(self.value) and self.value not in {base.name for base in self.bases}
 
     @property
     def changed(self) -> bool:
@@ -84,6 +92,8 @@ def groups(
     found: dict[str, list[Setting]] = {}
     for name, schema in _properties(recipe).items():
         setting = replace(_setting(name, schema, config, typed), advice=(advice or {}).get(name))
+        if name == bases.SETTING:
+            setting = replace(setting, kind="base", bases=bases.offered(recipe))
         found.setdefault(setting.group, []).append(setting)
     return found
 
@@ -121,7 +131,9 @@ def explained(recipe: str, fields: Mapping[str, list[str]]) -> dict[str, list[st
     found: dict[str, list[str]] = {}
     for key, texts in fields.items():
         schema = known.get(key.removeprefix(PREFIX)) if key.startswith(PREFIX) else None
-        found[key] = [_rule(schema)] if schema else [_with_titles(text, known) for text in texts]
+        # What is wrong with a model folder is told by whoever looked for it.
+        ruled = schema if key != PREFIX + bases.SETTING or any(text.startswith("String ") for text in texts) else None
+        found[key] = [_rule(ruled)] if ruled else [_with_titles(text, known) for text in texts]
     return found
 
 

@@ -16,8 +16,10 @@ from common.errors import InvalidInputError
 from common.serializers import Input
 from datasets.models import Subject
 from engine import catalogue
-from jobs import limits, nodes, overview
+from jobs import bases, limits, nodes, overview
 from jobs.hub_serializers import (
+    BaseSerializer,
+    BasesQuery,
     LimitsInput,
     LimitsSerializer,
     NodeDetailSerializer,
@@ -208,6 +210,21 @@ class RecipesView(APIView):
         return Response([describe(recipe) for recipe in catalogue.RECIPES.values()])
 
 
+class BasesView(APIView):
+    pagination_class = None
+
+    @extend_schema(
+        operation_id="training_model_folders",
+        tags=TAGS,
+        summary="Model folders of the hub that jobs of a recipe can start from",
+        parameters=[BasesQuery],
+        responses=BaseSerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        recipe = BasesQuery.read(request.query_params)["recipe"]
+        return Response(BaseSerializer(bases.offered(recipe), many=True).data)
+
+
 def describe(recipe: catalogue.Recipe) -> dict[str, Any]:
     """A recipe with the JSON schema of its configuration; loads no torch."""
     return {
@@ -216,5 +233,6 @@ def describe(recipe: catalogue.Recipe) -> dict[str, Any]:
         "summary": recipe.summary,
         "modality": recipe.modality,
         "simulator": recipe.simulator,
+        "bases": recipe.bases,
         "config": catalogue.config_class(recipe.name).model_json_schema(),
     }

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from common.numbers import finite
 from common.serializers import IdField, Input, TextField, WholeField
+from engine.catalogue import RECIPES
 from jobs.limits import MOST
 from jobs.models import Limit, Node, NodeEvent, Slot
 
@@ -154,7 +155,24 @@ class RecipeSerializer(serializers.Serializer):
     summary = serializers.CharField()
     modality = serializers.CharField(allow_null=True, help_text="What its dataset holds; null: it needs none.")
     simulator = serializers.BooleanField(help_text="It trains nothing.")
+    bases = serializers.BooleanField(help_text="It can start from a version, or from a model folder of the hub.")
     config = serializers.DictField(help_text="JSON schema of the configuration.")
+
+
+class BasesQuery(Input):
+    recipe = serializers.ChoiceField(
+        choices=[name for name, recipe in RECIPES.items() if recipe.bases],
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Those that it can start from; without it all.",
+    )
+
+
+class BaseSerializer(serializers.Serializer):
+    name = serializers.CharField(help_text="What `base_model` in the configuration of a job says.")
+    kind = serializers.CharField(help_text="What its configuration calls itself, such as llama.")
+    bytes = serializers.IntegerField(help_text="Of its weights.")
 
 
 class StatsSerializer(serializers.Serializer):

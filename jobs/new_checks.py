@@ -11,7 +11,7 @@ from common.errors import NotFoundError, ProblemError
 from datasets.freezing import splits
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
-from jobs import creation, forms, new_fields, placing
+from jobs import bases, creation, forms, new_fields, placing
 
 # The order of the form, around the recipe's settings.
 BEFORE = (
@@ -61,6 +61,11 @@ def _checks(
     recipe = values.get("recipe", "")
     if recipe in RECIPES:
         yield lambda: creation.check_config(recipe, forms.read(recipe, values))
+        yield lambda: bases.check_one(
+            recipe,
+            creation.check_config(recipe, forms.read(recipe, values)),
+            new_fields.row(values, "base_version", user),
+        )
         if RECIPES[recipe].modality is not None:
             yield lambda: creation.check_data(user, recipe, dataset, None)
             yield lambda: new_fields.fraction(values, "validation_fraction")

@@ -65,7 +65,7 @@ def create(
         raise InvalidInputError("The priority is out of range.", hint, fields={"priority": [hint]})
     needs = Needs.read(resources or {})
     creation.check_parts(owner, recipe, None, None, base_version)
-    bases.check_one(checked, base_version)
+    bases.check_one(recipe, checked, base_version)
     frozen = creation.freeze(owner, recipe, dataset, dataset_version, split or {}, creation.check_seed(seed))
     better = about.higher_is_better if metric is None else bool(higher_is_better)
     with transaction.atomic():

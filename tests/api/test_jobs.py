@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import uuid
 
 import pytest
@@ -301,3 +302,20 @@ def test_stats_nodes_and_recipes_describe_the_hub(alice, jobs):
     recipes = {recipe["name"]: recipe for recipe in alice.get("training/recipes").json()}
     assert "steps" in recipes["simulate"]["config"]["properties"]
     assert recipes["simulate"]["simulator"] is True
+
+
+def test_model_folders_are_listed_by_recipe(alice, tmp_path, settings):
+    settings.TRAINHUB_MODEL_FOLDERS = [str(tmp_path)]
+    for name, said in (("writer", {"architectures": ["LlamaForCausalLM"]}), ("eyes", {"image_size": 224})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"model_type": name} | said))
+        (tmp_path / name / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "writer" / "tokenizer.json").write_text("{}")
+    writer, eyes = ({"name": name, "kind": name, "bytes": 7} for name in ("writer", "eyes"))
+    assert alice.get("training/model-folders").json() == [eyes, writer]
+    assert alice.get("training/model-folders?recipe=text-generation").json() == [writer]
+    assert alice.get("training/model-folders?recipe=image-classification").json() == [eyes]
+    assert alice.get("training/model-folders?recipe=image-generation").json() == []
+    assert alice.get("training/model-folders?recipe=forecast").status_code == 400
+    recipes = {recipe["name"]: recipe["bases"] for recipe in alice.get("training/recipes").json()}
+    assert recipes["text-generation"] and not recipes["forecast"]

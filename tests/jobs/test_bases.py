@@ -7,12 +7,15 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from common.errors import InvalidInputError
+from datasets.creation import create_dataset
+from datasets.intake.imports import receive, run_import
+from datasets.models import Dataset
 from engine import catalogue
 from jobs import bases as job_bases
-from jobs import blueprints
+from jobs import blueprints, creation
 from jobs.creation import create_job
 from registry import bases
-from tests.world import make_dataset, make_version
+from tests.world import Upload, make_dataset, make_version, png
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -106,3 +109,73 @@ def test_models_are_downloaded_only_where_that_is_allowed(root, monkeypatch):
     monkeypatch.delenv("TRAINHUB_MODEL_HUB", raising=False)
     with pytest.raises(CommandError, match="TRAINHUB_MODEL_HUB=1"):
         call_command("fetch_model", "someone/something")
+
+
+@pytest.fixture
+def shelf(root):
+    """A folder of each kind: one that writes, one that only reads, one for pictures, and a pipeline."""
+    for name, kind, architecture in (("writer", "llama", "LlamaForCausalLM"), ("reader", "bert", "BertForMaskedLM")):
+        folder = make_folder(root, name, "model.safetensors", "tokenizer.json", kind=kind)
+        (folder / "config.json").write_text(json.dumps({"model_type": kind, "architectures": [architecture]}))
+    folder = make_folder(root, "eyes", "model.safetensors", kind="vit")
+    (folder / "config.json").write_text(json.dumps({"model_type": "vit", "image_size": 224}))
+    folder = make_folder(root / "drawer", "unet", "model.safetensors").parent
+    (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
+    make_folder(root, "unknown", "model.safetensors", kind="own")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("recipe", "names"),
+    [
+        ("text-generation", ["unknown", "writer"]),
+        ("text-classification", ["reader", "unknown", "writer"]),
+        ("image-classification", ["eyes", "unknown"]),
+        ("image-generation", ["drawer"]),
+        ("video-classification", []),
+    ],
+)
+def test_a_recipe_is_offered_the_folders_that_suit_it(shelf, recipe, names):
+    assert [base.name for base in job_bases.offered(recipe)] == names
+
+
+def test_a_folder_of_another_kind_is_refused_with_those_that_suit(shelf):
+    refused = refused_config("text-generation", "eyes")
+    assert "is vit, and this recipe starts from a language model" in refused
+    assert "There are: unknown, writer." in refused
+    assert "starts from a pipeline that makes pictures" in refused_config("image-generation", "writer")
+
+
+def refused_config(recipe, base):
+    with pytest.raises(InvalidInputError) as failure:
+        creation.check_config(recipe, {"base_model": base})
+    return failure.value.fields["config.base_model"][0]
+
+
+def make_labelled(owner, modality):
+    """Two classes of pictures or texts."""
+    if modality == "text":
+        return make_dataset(owner, files={f"{c}/{n}.txt": f"{c} number {n}".encode() for c in "ab" for n in range(4)})
+    dataset, _ = create_dataset(owner, name="Colours", modality="image")
+    files = {f"{colour}/{n}.png": png(colour, (8, 8 + n)) for colour in ("teal", "red") for n in range(4)}
+    made = receive(dataset, owner, [Upload(path, data) for path, data in files.items()])
+    run_import(made.pk)
+    return Dataset.objects.get(pk=dataset.pk)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "modality", "config", "words"),
+    [
+        ("image-generation", "image", {}, "an adapter of a model that is there"),
+        ("text-generation", "text", {"method": "lora"}, "The method lora adds to a model that is there"),
+        ("text-classification", "text", {"method": "lora"}, "The method lora adds to a model that is there"),
+    ],
+)
+def test_what_needs_a_beginning_is_refused_without_one(shelf, owner, recipe, modality, config, words):
+    dataset = make_labelled(owner, modality)
+    request = {"recipe": recipe, "dataset": dataset, "config": config}
+    assert words in refusal(owner=owner, **request).fields["config.base_model"][0]
+    with pytest.raises(InvalidInputError, match="model that is there"):
+        blueprints.check(owner, request | {"dataset": dataset.pk})
+    base = "drawer" if modality == "image" else "writer"
+    create_job(owner, **request | {"config": config | {"base_model": base}})

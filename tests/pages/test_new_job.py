@@ -1,5 +1,8 @@
 """The form that starts a job comes from the recipe's typed settings, and keeps what was typed."""
 
+import json
+import re
+
 import pytest
 from django.utils import timezone
 
@@ -205,3 +208,27 @@ def test_without_a_gpu_the_form_says_that_such_a_job_would_wait(page):
     assert "No node has a GPU right now" not in page.get("/jobs/new").content.decode()
     Node.objects.update(state=Node.State.STOPPED)
     assert "No node has a GPU right now" in page.get("/jobs/new").content.decode()
+
+
+def test_model_folders_that_suit_the_recipe_are_offered(page, owner, tmp_path, settings):
+    settings.TRAINHUB_MODEL_FOLDERS = [str(tmp_path)]
+    for name, said in (("writer", {"architectures": ["LlamaForCausalLM"]}), ("eyes", {"image_size": 224})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"model_type": name} | said))
+        (tmp_path / name / "model.safetensors").write_bytes(b"w" * 2048)
+    (tmp_path / "writer" / "tokenizer.json").write_text("{}")
+    dataset = make_dataset(owner)
+    html = page.get(f"/jobs/new?dataset={dataset.pk}").content.decode()
+    field = html[html.index('id="config.base_model"') :]
+    options = re.findall(r'<option value="([^"]*)"( selected)?>([^<]*)', field[: field.index("</select>")])
+    assert options == [("", "", "none"), ("writer", "", "writer — writer, 2.0 KiB")]
+    given = {"dataset": dataset.pk, "recipe": "text-generation", "settings_of": "text-generation"}
+    for wrong, words in (("eyes", "starts from a language model"), ("gone", "is not there. There are: writer.")):
+        html = page.post("/jobs/new", given | {"config.base_model": wrong}).content.decode()
+        error = html[html.index('id="config.base_model-error"') :]
+        assert words in error[: error.index("</div>")]
+        assert f'<option value="{wrong}" selected>{wrong} — not among those that suit' in html, "what was sent is kept"
+    html = page.post("/jobs/new", given | {"config.method": "lora"}).content.decode()
+    assert 'id="config.base_model-error"' in html and "Choose a base model, or a version to base it on." in html
+    page.post("/jobs/new", given | {"config.method": "lora", "config.base_model": "writer"})
+    assert Job.objects.get().config["base_model"] == "writer"

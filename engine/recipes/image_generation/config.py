@@ -148,6 +148,9 @@ class ImageGenerationConfig(RecipeConfig):
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()
 
+    def from_scratch(self) -> str:
+        return "Pictures are made by an adapter of a model that is there."
+
     @model_validator(mode="after")
     def class_pictures_need_a_prompt(self) -> Self:
         if self.class_pictures and not self.class_prompt:

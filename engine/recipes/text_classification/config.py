@@ -12,6 +12,7 @@ from engine.config import (
     Precision,
     RecipeConfig,
     accumulation_setting,
+    adds_to_a_base,
     base_model_setting,
     deterministic_setting,
     final_rate_setting,
@@ -117,3 +118,6 @@ class TextClassificationConfig(RecipeConfig):
     accumulate: Accumulate = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()
+
+    def from_scratch(self) -> str:
+        return "" if self.method in ("auto", "full") else adds_to_a_base(self.method)

@@ -34,6 +34,12 @@ def build(context: Context) -> ClassificationTask:
     assert isinstance(config, TextClassificationConfig)
     device = choose(context.spec.device, config.precision, config.deterministic)
     dataset = open_dataset(context.spec.data, "text")
+    if context.spec.base is None and (reason := config.from_scratch()):
+        raise EngineError(
+            FailureCode.BAD_CONFIG,
+            f"{reason} This run has none.",
+            "Choose a base model or a base version, or set the method to auto.",
+        )
     items = labelled(dataset, "text", "texts")
     train, validation, test = (read(context, dataset, part) for part in (items.train, items.validation, items.test))
     if context.spec.base is not None:

@@ -13,6 +13,7 @@ from engine.config import (
     Precision,
     RecipeConfig,
     accumulation_setting,
+    adds_to_a_base,
     base_model_setting,
     deterministic_setting,
     final_rate_setting,
@@ -209,6 +210,9 @@ class TextGenerationConfig(RecipeConfig):
         if self.steps != "auto":
             return self.steps
         return None if self.base_model else SCRATCH_STEPS
+
+    def from_scratch(self) -> str:
+        return "" if self.method in ("auto", "full") else adds_to_a_base(self.method)
 
     @model_validator(mode="after")
     def width_splits_into_heads(self) -> Self:

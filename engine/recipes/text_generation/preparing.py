@@ -77,10 +77,10 @@ def begin(
 def _from_scratch(
     context: Context, config: TextGenerationConfig, dataset: Dataset, items: Items, texts: Texts | None
 ) -> Beginning:
-    if config.method not in ("auto", "full"):
+    if reason := config.from_scratch():
         raise EngineError(
             FailureCode.BAD_CONFIG,
-            f"The method {config.method} adds to a model that is there, and this run has none.",
+            f"{reason} This run has none.",
             "Choose a base model or a base version, or set the method to auto.",
         )
     layout = choose_layout(config.layout, items.train, Bytes(), None) if texts is None else None
