@@ -8,6 +8,7 @@ RECIPE = Recipe(
     config="engine.recipes.image_classification.config.ImageClassificationConfig",
     trainer="engine.recipes.image_classification.trainer.build",
     predictor="engine.recipes.image_classification.predictor.ImageClassificationPredictor",
+    libraries=("pillow", "pillow-heif", "transformers"),
     output="labels",
     labelled=True,
     bases=True,

@@ -8,6 +8,7 @@ RECIPE = Recipe(
     config="engine.recipes.image_generation.config.ImageGenerationConfig",
     trainer="engine.recipes.image_generation.trainer.build",
     predictor="engine.recipes.image_generation.predictor.ImageGenerationPredictor",
+    libraries=("diffusers", "transformers", "peft", "pillow", "pillow-heif"),
     output="image",
     bases=True,
     base_holds="pipeline",

@@ -8,6 +8,7 @@ RECIPE = Recipe(
     config="engine.recipes.text_classification.config.TextClassificationConfig",
     trainer="engine.recipes.text_classification.trainer.build",
     predictor="engine.recipes.text_classification.predictor.TextClassificationPredictor",
+    libraries=("tokenizers", "transformers", "peft", "pyarrow"),
     output="labels",
     labelled=True,
     bases=True,

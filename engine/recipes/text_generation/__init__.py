@@ -8,6 +8,7 @@ RECIPE = Recipe(
     config="engine.recipes.text_generation.config.TextGenerationConfig",
     trainer="engine.recipes.text_generation.trainer.build",
     predictor="engine.recipes.text_generation.predictor.TextGenerationPredictor",
+    libraries=("tokenizers", "transformers", "peft", "bitsandbytes", "pyarrow"),
     output="text",
     bases=True,
     base_holds="writer",
