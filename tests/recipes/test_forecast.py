@@ -8,7 +8,7 @@ import torch
 
 from engine import report
 from engine.protocol import EngineError, FailureCode
-from engine.recipes.forecast import classical, figures
+from engine.recipes.forecast import bands, classical, figures
 from engine.recipes.forecast.model import Linear, Shape, Sums
 from engine.recipes.forecast.series import Step, find_step
 from tests.recipes.sheets import failure, predictor, trained
@@ -163,3 +163,39 @@ def test_intervals_hold_their_promise():
         reach = figures.widths(random.normal(size=(windows, 10)) * np.arange(1, 11))
         inside = (np.abs(random.normal(size=(4000, 10)) * np.arange(1, 11))[None] <= reach[:, None]).mean(axis=(1, 2))
         assert inside == pytest.approx([0.8, 0.95], abs=0.06)
+
+
+def test_intervals_follow_the_latest_errors(tmp_path):
+    """Nights of a year that are restless where it is learned how wide intervals are, and calm afterwards."""
+    random = np.random.default_rng(4)
+    places = np.arange(2000)
+    noise = np.where((places > 1200) & (places < 1650), 1.0, 0.3) * random.normal(size=2000)
+    hours = START + places * np.timedelta64(1, "h")
+    given, metrics, _ = trained(
+        tmp_path, NAME, LEARNED, {"at": hours, "y": 3 * np.sin(places * 2 * np.pi / 24) + noise}
+    )
+    assert metrics["test/coverage_80"] == pytest.approx(0.8, abs=0.12), "equal widths cover more than 0.95"
+    model = predictor(given)
+
+    def width(noise: float) -> float:
+        values = 3 * np.sin(np.arange(600) * 2 * np.pi / 24) + noise * random.normal(size=600)
+        times = START + np.arange(600) * np.timedelta64(1, "h")
+        rows = [{"at": str(time), "y": float(value)} for time, value in zip(times, values, strict=True)]
+        return np.mean([one["high_80"] - one["low_80"] for one in model.predict([rows])[0]["forecast"]])
+
+    assert width(1.0) > 2 * width(0.3)
+
+
+def test_widths_are_equal_where_little_is_known():
+    missed = [np.random.default_rng(0).normal(size=(20, 4))]
+    made = bands.settle(missed, [np.arange(20)])
+    assert np.isnan(made.usual).all()
+    reach = made.reach(0, np.array([np.nan, 0.001, 50.0]))
+    assert np.allclose(reach, reach[:, :1])
+
+
+def test_latest_errors_are_of_forecasts_whose_truth_is_known():
+    errors = np.arange(100.0)[:, None].repeat(5, 1)
+    found = bands.latest_errors(errors, np.arange(200, 300), np.array([205, 209, 260]))
+    assert np.isnan(found[0]), "one forecast alone says little"
+    assert found[1] == np.mean(range(5)) and found[2] == np.mean(range(41, 56))

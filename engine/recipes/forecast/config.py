@@ -27,7 +27,8 @@ class ForecastConfig(RecipeConfig):
     small network beside it. Each learns from the first stretch of time, is judged by rolling forecasts on the second,
     and the best one is looked at once on the third, the latest. Nothing is shuffled, and a version's split by files is
     not used. Figures mse and mae are in deviations of each series' first stretch, so that series can be averaged.
-    Intervals come from the errors on the second stretch (split conformal), and their coverage on the third is reported.
+    Intervals come from the errors on the second stretch (split conformal), and widen and narrow with the errors of the
+    latest forecasts, where there are enough of them; their coverage on the third is reported.
 
     It knows no holidays and no outside influences, and sees one series at a time.
     """

@@ -79,7 +79,8 @@ def _last(task: ForecastTask, part: str, number: int) -> Lines:
         return [whole[place] for place in places]
 
     bands = []
-    for level, reach in reversed(list(zip(figures.LEVELS, task.bands[number], strict=True))):
+    reaches = task.reach(part, task.chosen, number)[:, -1]
+    for level, reach in reversed(list(zip(figures.LEVELS, reaches, strict=True))):
         wide = reach * task.deviations[number]
         bands.append(
             Band(name=f"{level} %", low=some([*ahead, *(middle - wide)]), high=some([*ahead, *(middle + wide)]))

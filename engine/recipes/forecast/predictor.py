@@ -12,6 +12,7 @@ from torch import nn
 from engine.artifact import read_artifact
 from engine.protocol import EngineError, FailureCode
 from engine.recipes.forecast import classical
+from engine.recipes.forecast.bands import LATEST, Bands, latest_errors
 from engine.recipes.forecast.figures import LEVELS
 from engine.recipes.forecast.model import Linear, Network, Shape
 from engine.recipes.forecast.series import Columns, Series, Step, regular
@@ -31,8 +32,9 @@ class ForecastPredictor:
         self.device = device
         self.linear = _loaded(Linear(self.shape), "linear.", arrays).to(device)
         self.network = _loaded(Network(self.shape), "network.", arrays).to(device)
-        self.bands = arrays["bands"].numpy()
         self.known: list[dict[str, Any]] = facts["series"]
+        usual = [one.get("usual_error") for one in self.known]
+        self.bands = Bands(arrays["bands"].numpy(), np.array([np.nan if one is None else one for one in usual]))
         self.ends = [arrays[f"end_{number}"].numpy() for number in range(len(self.known))]
 
     @classmethod
@@ -120,29 +122,41 @@ class ForecastPredictor:
 
     def _forecast(self, place: int, one: Series, horizon: int, several: bool) -> list[dict[str, Any]]:
         deviation = self.known[place]["deviation"]
-        middle = self._values(place, one.values)
+        middle = self._values(place, one.values, np.array([len(one.values)]))[0]
+        reaches = self.bands.reach(place, self._latest_error(place, one.values))[:, 0]
         times = [None] * horizon if one.last is None else [time_text(t) for t in self.step.after(one.last, horizon)]
         made: list[dict[str, Any]] = []
         for ahead in range(horizon):
             entry: dict[str, Any] = {"series": one.name} if several else {}
             entry |= {"time": ahead + 1 if times[ahead] is None else times[ahead], "value": float(middle[ahead])}
-            for level, reach in zip(LEVELS, self.bands[place][:, ahead] * deviation, strict=True):
+            for level, reach in zip(LEVELS, reaches[:, ahead] * deviation, strict=True):
                 entry |= {f"low_{level}": float(middle[ahead] - reach), f"high_{level}": float(middle[ahead] + reach)}
             made.append(entry)
         return made
 
+    def _latest_error(self, place: int, past: np.ndarray) -> np.ndarray:
+        """(1,) how far the latest forecasts would have been off whose truth is in the past, in deviations."""
+        horizon, end = self.shape.horizon, len(past)
+        begins = np.arange(max(self.shape.history, end - (LATEST + 1) * horizon + 1), end - horizon + 1)
+        if np.isnan(self.bands.usual[place]) or len(begins) < horizon:
+            return np.array([np.nan])
+        truth = past[begins[:, None] + np.arange(horizon)]
+        missed = (self._values(place, past, begins) - truth) / self.known[place]["deviation"]
+        return latest_errors(missed, begins, np.array([end]))
+
     @torch.no_grad()
-    def _values(self, place: int, past: np.ndarray) -> np.ndarray:
-        """(horizon,) what comes after these values."""
+    def _values(self, place: int, past: np.ndarray, origins: np.ndarray) -> np.ndarray:
+        """(origins, horizon) what comes after the values before each origin."""
         if self.chosen in classical.METHODS:
-            return classical.METHODS[self.chosen](past, self.shape.horizon, self.season)
+            method = classical.METHODS[self.chosen]
+            return np.stack([method(past[:origin], self.shape.horizon, self.season) for origin in origins])
         mean, deviation = self.known[place]["mean"], self.known[place]["deviation"]
-        window = past[np.maximum(np.arange(-self.shape.history, 0) + len(past), 0)]
-        even = torch.from_numpy((window - mean) / deviation).float().to(self.device)[None]
+        windows = past[np.maximum(origins[:, None] + np.arange(-self.shape.history, 0), 0)]
+        even = torch.from_numpy((windows - mean) / deviation).float().to(self.device)
         said = self.linear(even)
         if self.chosen == "network":
             said = said + self.network(even)
-        return said[0].double().cpu().numpy() * deviation + mean
+        return said.double().cpu().numpy() * deviation + mean
 
 
 def _loaded(model: nn.Module, prefix: str, arrays: dict[str, torch.Tensor]) -> nn.Module:

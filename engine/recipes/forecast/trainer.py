@@ -17,7 +17,7 @@ from engine.data import Dataset, bad_data, open_dataset
 from engine.device import Device, choose
 from engine.protocol import EngineError, FailureCode
 from engine.randomness import Dice
-from engine.recipes.forecast import classical, drawing, figures
+from engine.recipes.forecast import bands, classical, drawing, figures
 from engine.recipes.forecast.config import ForecastConfig
 from engine.recipes.forecast.cutting import Cut, choose_history, choose_horizon, cut, long_enough
 from engine.recipes.forecast.model import CENTRES, Linear, Network, Shape, Sums
@@ -124,7 +124,7 @@ class ForecastTask(TorchTask):
         self.chosen = ""
         self.table: list[list[float | str | None]] = []
         self.blocks: list[AnyBlock] = []
-        self.bands = np.zeros((len(series), len(figures.LEVELS), shape.horizon))
+        self.bands = bands.Bands.unknown(len(series), shape.horizon)
         if not self.learned and not self.rolls and "naive" not in config.candidates:
             raise EngineError(
                 FailureCode.BAD_CONFIG,
@@ -329,18 +329,33 @@ class ForecastTask(TorchTask):
         return values * self.deviations[number] + self.means[number]
 
     def _settle_bands(self, name: str) -> None:
-        pairs = [self.said_of("validation", name, number) for number in range(len(self.series))]
-        missed = [said - truth for said, truth in pairs]
-        pooled = figures.widths(np.concatenate(missed)) if min(map(len, missed)) < figures.ENOUGH else None
-        for number, errors in enumerate(missed):
-            self.bands[number] = figures.widths(errors) if pooled is None else pooled
+        missed, origins = [], []
+        for number in range(len(self.series)):
+            said, truth = self.said_of("validation", name, number)
+            missed.append(said - truth)
+            origins.append(self.origins_of("validation", name, number))
+        self.bands = bands.settle(missed, origins)
+
+    def reach(self, part: str, name: str, number: int) -> np.ndarray:
+        """How far the intervals of a series reach, (levels, windows, horizon), in deviations, at the forecasts of
+        `said_of`."""
+        origins = self.origins_of(part, name, number)
+        if np.isnan(self.bands.usual[number]):
+            return self.bands.reach(number, np.full(len(origins), np.nan))
+        errors, begins = [], []
+        for one in dict.fromkeys(("validation", part)):
+            said, truth = self.said_of(one, name, number)
+            errors.append(said - truth)
+            begins.append(self.origins_of(one, name, number))
+        latest = bands.latest_errors(_every_step(errors, begins), np.arange(begins[0][0], begins[-1][-1] + 1), origins)
+        return self.bands.reach(number, latest)
 
     def _coverage(self, name: str) -> dict[str, float]:
         """The share of test values inside of each interval."""
         inside: list[np.ndarray] = []
         for number in range(len(self.series)):
             said, truth = self.said_of("test", name, number)
-            inside.append(np.abs(said - truth)[None] <= self.bands[number][:, None])
+            inside.append(np.abs(said - truth)[None] <= self.reach("test", name, number))
         whole = np.concatenate(inside, axis=1).mean(axis=(1, 2))
         return {f"coverage_{level}": float(share) for level, share in zip(figures.LEVELS, whole, strict=True)}
 
@@ -436,9 +451,12 @@ class ForecastTask(TorchTask):
                     "name": one.name,
                     "mean": mean,
                     "deviation": deviation,
+                    "usual_error": None if np.isnan(usual) else usual,
                     "last": None if one.last is None else str(one.last),
                 }
-                for one, mean, deviation in zip(self.series, self.means, self.deviations, strict=True)
+                for one, mean, deviation, usual in zip(
+                    self.series, self.means, self.deviations, self.bands.usual.tolist(), strict=True
+                )
             ],
         }
         return make_artifact(self.context, self._result(), about, self.dataset, metrics)
@@ -450,8 +468,9 @@ class ForecastTask(TorchTask):
         """All arrays of the artifact: models, intervals, and the end of each series."""
         result = nn.Module()
         result.linear, result.network = self.linear, self.best
-        result.register_buffer("bands", torch.from_numpy(self.bands))
-        keep = max(self.shape.history, classical.RECENT, 6 * self.season)
+        result.register_buffer("bands", torch.from_numpy(self.bands.widths))
+        looked_at = self.shape.history + (bands.LATEST + 1) * self.shape.horizon
+        keep = max(looked_at, classical.RECENT, 6 * self.season)
         for number, one in enumerate(self.series):
             result.register_buffer(f"end_{number}", torch.from_numpy(one.values[-keep:].copy()))
         return result
@@ -470,3 +489,11 @@ def _spread(origins: np.ndarray) -> np.ndarray:
     if not len(origins):
         return origins
     return np.unique(origins[np.linspace(0, len(origins) - 1, min(ROLLS, len(origins))).round().astype(int)])
+
+
+def _every_step(errors: list[np.ndarray], begins: list[np.ndarray]) -> np.ndarray:
+    """Errors (windows, horizon) of two stretches as one of every step. Between them lie forecasts that end in the
+    second one, which neither has: they count as the one before."""
+    places = np.concatenate(begins)
+    whole = np.concatenate(errors)
+    return whole[np.searchsorted(places, np.arange(places[0], places[-1] + 1), side="right") - 1]
