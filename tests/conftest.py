@@ -16,7 +16,7 @@ ALONE = ("tests/e2e/", "tests/hub/", "tests/faults/", "tests/engine/")
 # Of these folders, what measures no time and can run beside something else.
 BESIDE = (
     "tests/hub/test_real_sets.py", "tests/hub/test_killed_work.py", "tests/hub/test_search.py",
-    "tests/hub/test_merging.py",
+    "tests/hub/test_merging.py", "tests/e2e/test_merging.py",
     "tests/e2e/test_real_sets.py", "tests/e2e/test_accessibility.py", "tests/engine/test_own_recipe.py",
     "tests/engine/test_trial.py",
 )  # fmt: skip

@@ -27,14 +27,19 @@ def at_work(hub, name):
     return [process for process in hub.processes() if process.name().startswith(name)]
 
 
-def test_a_merge_whose_worker_is_killed_is_ended_by_another_and_answers_as_the_adapter_does(hub):
+def trained_adapter(hub):
+    """A dataset, and the version that a job made of it by LoRA on the model folder 'llama'."""
     make_llama(hub.home / "models" / "llama")
     data = hub.post("/datasets", {"name": "Apples, to be merged", "modality": "text"})["id"]
     hub.upload(data, {"pairs.jsonl": "\n".join(map(json.dumps, pairs(40))).encode()})
     hub.until(lambda: hub.get(f"/datasets/{data}")["status"] == "active", 60, "the import")
     config = SMALL | {"base_model": "llama", "sample_every": 0}
     job = hub.post("/training/jobs", {"recipe": "text-generation", "dataset": data, "config": config})["id"]
-    adapter = hub.wait_job(job)["model_version"]
+    return data, hub.wait_job(job)["model_version"]
+
+
+def test_a_merge_whose_worker_is_killed_is_ended_by_another_and_answers_as_the_adapter_does(hub):
+    data, adapter = trained_adapter(hub)
     said = hub.post(f"/versions/{adapter}/predict", PROMPTS)["outputs"]
 
     made = hub.post(f"/versions/{adapter}/merge")["id"]
