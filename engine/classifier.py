@@ -99,7 +99,7 @@ class ClassificationTask(TorchTask):
             validation_items=len(parts.validation),
             evaluate_every=self.steps_per_epoch * math.ceil(epochs / EVALUATIONS),
         )
-        super().__init__(context, device, model, plan, config.weight_decay, config.gradient_clip)
+        super().__init__(context, device, device.arrange(model), plan, config.weight_decay, config.gradient_clip)
         self.warmup = int(config.warmup_ratio * steps)
         self.parts = parts
         self.commonest = int(torch.bincount(parts.train.labels, minlength=len(parts.names)).argmax())

@@ -9,11 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Auto = Literal["auto"]
 Accumulate = Auto | Annotated[int, Field(ge=1, le=1024)]
-# Bytes of a trained number: the weight, its gradient and the two averages that the optimizer keeps, in float32.
-TRAINED = 16
-COPIES = 4  # of a trained number, in whatever format: these four
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Sampling = Literal["natural", "balanced"]
+Compile = Literal["auto", "off", "on"]
 MOST_HELD_OUT = 0.9  # of a table's rows
 
 
@@ -40,12 +38,6 @@ class RecipeConfig(BaseModel):
         model to start from is needed."""
         return ""
 
-    def least_memory(self, facts: Facts) -> int | None:
-        """Bytes that a step needs on one device at the very least, so that no device with fewer is tried; None where
-        nothing can be said for sure. With `base_bytes` the run starts from a model that is there, else from scratch.
-        Light, as `recommend` is. Override it where something can be said."""
-        return None
-
     @classmethod
     def recommend(cls, facts: Facts) -> dict[str, tuple[Any, str]]:
         """Settings that suit the data at hand better than the defaults: {setting: (value, reason)}, the reason as a
@@ -66,8 +58,6 @@ class Facts(TypedDict, total=False):
     columns: int
     device: Literal["cpu", "cuda"]
     device_memory: int  # bytes of one device
-    base_numbers: int  # of the model that is started from: those that every run from it loads
-    base_bytes: int  # of the same, as they are stored
 
 
 def auto_epochs(steps_per_epoch: int, steps: int, least: int = 10) -> int:
@@ -199,12 +189,25 @@ def accumulation_setting() -> Any:
     )
 
 
+def compile_setting() -> Any:
+    """Whether steps run as compiled code, the same choice in all recipes whose networks can be compiled."""
+    return setting(
+        "auto",
+        "Compile the model",
+        "Has torch's compiler write code for the steps, which makes large networks faster once a minute or so was "
+        "spent on it; where it can't, the run goes on without. Auto: on a GPU, for long runs of large networks that "
+        "need not be deterministic. Compiled and other steps differ in their last digits.",
+        "Advanced",
+    )
+
+
 def precision_setting() -> Any:
     """The number format of the arithmetic, the same choice in all recipes that train."""
     return setting(
         "auto",
         "Precision",
-        "Number format of the arithmetic. Auto: mixed precision on a GPU, float32 on a CPU. "
+        "Number format of the arithmetic. Auto: mixed precision on a GPU (bfloat16, or float16 on older ones), float32 "
+        "on a CPU. A GPU multiplies float32 as TF32, unless the run is deterministic. "
         "Change it only when mixed precision makes a run unstable (float32) or to save memory.",
         "Advanced",
     )

@@ -21,7 +21,8 @@ class Bucket:
         first = parameters[0]
         self.flat = torch.zeros(sum(p.numel() for p in parameters), dtype=first.dtype, device=first.device)
         pieces = self.flat.split([p.numel() for p in parameters])
-        self.places = {p: piece.view(p.shape) for p, piece in zip(parameters, pieces, strict=True)}
+        # Laid out as the weights are, which need not be row by row: the optimizer wants both alike.
+        self.places = {p: piece.as_strided(p.shape, p.stride()) for p, piece in zip(parameters, pieces, strict=True)}
         self.missing = len(parameters)
         self.work: dist.Work | None = None
 

@@ -67,6 +67,7 @@ class Loop:
         self.latest: dict[str, float] = {}  # newest value of each metric
         self.best: dict[str, float] = {}  # lowest validation loss so far, and its step
         self.seconds_per_example = 0.0
+        self.begun = 0  # steps that were taken in this process
         self.trained_seconds = 0.0  # spent on steps since the last look at the share of waiting
         self.waited = 0.0  # of the task's, up to that look
 
@@ -122,8 +123,10 @@ class Loop:
         self.trained_seconds += now - self.stepped_at
         taken = (now - self.stepped_at) / examples
         self.stepped_at = now
-        old = self.seconds_per_example
-        self.seconds_per_example = taken if not old else old + SMOOTHING * (taken - old)
+        self.begun += 1
+        # The first step also loads libraries and compiles: it says nothing of those that follow.
+        weight = SMOOTHING if self.begun > 2 else 1.0
+        self.seconds_per_example += weight * (taken - self.seconds_per_example)
         self.latest.update(metrics)
         self.sink.step(
             self.done, self.done / self.plan.steps_per_epoch, metrics, 1 / max(self.seconds_per_example, 1e-9)

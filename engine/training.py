@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
-from engine import ahead, state
+from engine import ahead, compiling, state
 from engine.device import Device
 from engine.fitting import Fitting
 from engine.protocol import EngineError, FailureCode
@@ -60,6 +60,9 @@ class TorchTask(ABC):
             self.ahead = ahead.Ahead(self.batch, device.torch, plan.total_steps)
             context.at_end.callback(self.ahead.close)
         self.team.prepare(self.model)
+        self.compiles = compiling.wanted(context, device.torch, plan)
+        if self.compiles:
+            self.loss = compiling.Compiled(self)  # type: ignore[method-assign]
         self.fitting = Fitting(context, device, self.model)
         if self.team.rank:
             # The same weights everywhere, but what is random inside of a step (dropout) is each rank's own.
@@ -77,6 +80,12 @@ class TorchTask(ABC):
     @abstractmethod
     def loss(self, batch: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The mean loss of a batch, and further metrics of it, all scalars on the device."""
+
+    @property
+    def compilable(self) -> bool:
+        """Whether the compiler can take the loss, and its batches have few shapes; asked where the recipe has the
+        setting `compile`."""
+        return False
 
     @abstractmethod
     def examples(self, index: int) -> int:

@@ -91,17 +91,11 @@ def measure(
     known = version.counts.get("train") if version else examples
     if last.get("event") != Event.MEASURED:
         return _failed(recipe, config, last)
-    return _measured(recipe, config, last, items, known, needs, version.dataset if version else dataset)
+    return _measured(recipe, config, last, items, known, needs)
 
 
 def _measured(
-    recipe: str,
-    config: Mapping[str, Any],
-    found: dict[str, Any],
-    items: int,
-    examples: int | None,
-    needs: Needs,
-    dataset: Dataset | None,
+    recipe: str, config: Mapping[str, Any], found: dict[str, Any], items: int, examples: int | None, needs: Needs
 ) -> Measured:
     """The whole run by its steps, evaluations and loading."""
     trained, seen = max(1, found["train_items"]), max(1, examples or found["train_items"])
@@ -114,9 +108,7 @@ def _measured(
     device = "cuda" if found["device_memory_bytes"] is not None else "cpu"
     taken = found["device_memory_bytes"] or found["memory_bytes"]
     work = estimates.work_of(config, examples)
-    for size in (work.size, measurements.exact(config, dataset.pk) if dataset else ""):
-        if size:
-            measurements.keep(recipe, size, device, needs.devices, Found(seconds / work.units, taken))
+    measurements.keep(recipe, work.size, device, needs.devices, Found(seconds / work.units, taken))
     asked = {"device": device, "devices": needs.devices}
     guess = estimates.estimate(recipe, config, examples=examples, resources=asked)
     room = _room(device, found["device_memory_total"])

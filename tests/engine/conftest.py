@@ -1,4 +1,4 @@
-"""Fixed threads, so that sums are rounded in the same order in each run."""
+"""Fixed threads, so that sums are rounded in the same order in each run; and no setting outlives its test."""
 
 from __future__ import annotations
 
@@ -14,3 +14,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """A run that is to be deterministic says so to its whole process."""
+    yield
+    if torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(False)

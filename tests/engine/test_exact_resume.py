@@ -55,6 +55,18 @@ def test_a_run_is_a_function_of_its_spec(make: MakeSpec, tmp_path: Path) -> None
     assert outcome(other)["model.safetensors"] != first["model.safetensors"]
 
 
+def test_two_deterministic_runs_agree_in_every_bit(make: MakeSpec, tmp_path: Path) -> None:
+    """Each in a process of its own, as a job has it."""
+    found = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        spec = make(tmp_path / name, config={"deterministic": True})
+        process = Process(spec)
+        assert process.finish() == Exit.COMPLETED, process.events[-1]
+        found.append((outcome(spec), metrics(process.events)))
+    assert found[0] == found[1]
+
+
 def test_batches_made_ahead_change_no_bit(make: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected, reported, steps = whole_run(make, tmp_path / "alone")
     monkeypatch.setattr(ahead, "pays", lambda *_: True)

@@ -1,4 +1,7 @@
-"""Every recipe that iterates goes on exactly where it was: after a pause, and after a kill without a word."""
+"""Every recipe that iterates goes on exactly where it was: after a pause, and after a kill without a word.
+
+All runs are deterministic where the recipe has that setting. Each test makes the whole run a second time, in pieces or
+by batches of a thread, and compares all bits: that two runs with one seed agree is proved on the way."""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from pkgutil import iter_modules
 from typing import Any
 
 import pytest
+import torch
 
 from engine import ahead
+from engine.catalogue import check_config
 from engine.protocol import Command, Exit, Spec
 from tests.engine.cast import Process, carry_out
 from tests.recipes import specs
@@ -35,15 +40,24 @@ class Whole:
 
     def again(self, root: Path, **changes: Any) -> Spec:
         """The same run in another folder."""
-        return self.make(root).model_copy(update={"base": self.spec.base, **changes})
+        return repeatable(self.make(root)).model_copy(update={"base": self.spec.base, **changes})
+
+
+def repeatable(spec: Spec) -> Spec:
+    """The same run, of operations only that give the same bits each time."""
+    if not hasattr(check_config(spec.recipe, spec.config), "deterministic"):
+        assert spec.recipe in WITHOUT_BATCHES, "what trains by torch has the setting"
+        return spec
+    return spec.model_copy(update={"config": spec.config | {"deterministic": True}})
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     make = import_module(f"tests.recipes.specs.{request.param}").spec
-    spec = make(tmp_path_factory.mktemp(request.param))
+    spec = repeatable(make(tmp_path_factory.mktemp(request.param)))
     code, sink = carry_out(spec)
     assert code is Exit.COMPLETED, sink.events[-1]
+    assert torch.are_deterministic_algorithms_enabled() or spec.recipe in WITHOUT_BATCHES
     return Whole(make, spec, said(sink.events), sink.events[-1]["step"])
 
 

@@ -136,6 +136,10 @@ class ImageClassificationTask(ClassificationTask):
         self.strength = STRENGTHS[strength]
         self.dice = Dice(context.spec.seed)
 
+    @property
+    def compilable(self) -> bool:
+        return self.team.size == 1  # several processes talk to each other inside of their batch normalisation
+
     def learning_rate(self, index: int) -> float:
         config = self.config
         peak = (TUNING_RATE if self.tunes else RATE) if config.learning_rate == "auto" else config.learning_rate

@@ -379,6 +379,7 @@ def _add_adapter(unet: Any, config: ImageGenerationConfig, base: Base, device: D
     alpha = config.rank if config.alpha == "auto" else config.alpha
     if device.dtype is not None:
         unet.to(dtype=device.dtype)
+    device.arrange(unet)
     unet.add_adapter(
         LoraConfig(r=config.rank, lora_alpha=alpha, init_lora_weights="gaussian", target_modules=list(TARGETS))
     )

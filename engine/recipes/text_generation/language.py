@@ -71,9 +71,14 @@ class Language:
         """The logits after `tokens` and what was `made` since, one by one."""
         device = next(self.model.parameters()).device
         if self.own:
+            past = self.model.nothing_yet()  # type: ignore[operator]
             for _ in range(count):
-                known = [*tokens, *made][-self.limit :]
-                yield self.model(torch.tensor([known], device=device))[0, -1].float().cpu()
+                known = [*tokens, *made]
+                # Once the window moves, every token in it has another past: nothing of it is known yet.
+                fits = len(known) <= self.limit
+                new = known[past[0].length :] if fits else known[-self.limit :]
+                logits = self.model(torch.tensor([new], device=device), past=past if fits else None)
+                yield logits[0, -1].float().cpu()
             return
         known = tokens[-max(1, self.limit - count) :]
         given, past = torch.tensor([known], device=device), None

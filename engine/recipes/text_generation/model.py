@@ -15,6 +15,7 @@ class GPT(nn.Module):
     transpose, so the state holds that matrix once.
 
     `segments` (batch, length) numbers the examples that share a row; a token sees those of its own example only.
+    `past`, of `nothing_yet`, keeps what was calculated of these tokens: the next call takes the one that follows.
     """
 
     def __init__(
@@ -30,16 +31,23 @@ class GPT(nn.Module):
         self.register_buffer("turns", turns(block_size, width // heads), persistent=False)
         self._initialise()
 
-    def forward(self, tokens: torch.Tensor, segments: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, tokens: torch.Tensor, segments: torch.Tensor | None = None, past: list[Past] | None = None
+    ) -> torch.Tensor:
         x = self.dropout(self.tokens(tokens))
-        turning = self.turns[:, : tokens.shape[1]]
+        first = past[0].length if past else 0
+        turning = self.turns[:, first : first + tokens.shape[1]]
         seen = None if segments is None else visible(segments)
-        for block in self.blocks:
+        for block, before in zip(self.blocks, past or [None] * len(self.blocks), strict=True):
             if self.recompute and self.training:
                 x = checkpoint(block, x, turning, seen, use_reentrant=False)
             else:
-                x = block(x, turning, seen)
+                x = block(x, turning, seen, before)
         return F.linear(self.norm(x), self.tokens.weight)
+
+    def nothing_yet(self) -> list[Past]:
+        """What `forward` keeps of a text that it is about to see."""
+        return [Past() for _ in self.blocks]
 
     def _initialise(self) -> None:
         for name, parameter in self.named_parameters():
@@ -52,6 +60,21 @@ class GPT(nn.Module):
                 nn.init.normal_(parameter, std=deviation)
 
 
+class Past:
+    """Keys and values of one layer for the tokens so far, (batch, heads, length, size) each."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._kept: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def and_these(self, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """All so far, with these behind them."""
+        if self._kept is not None:
+            k, v = torch.cat([self._kept[0], k], dim=2), torch.cat([self._kept[1], v], dim=2)
+        self._kept, self.length = (k, v), k.shape[2]
+        return k, v
+
+
 class Block(nn.Module):
     """Attention and a two-layer network, each added to the stream."""
 
@@ -62,8 +85,10 @@ class Block(nn.Module):
         self.norm2 = nn.RMSNorm(width)
         self.network = FeedForward(width, dropout)
 
-    def forward(self, x: torch.Tensor, turning: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
-        x = x + self.attention(self.norm1(x), turning, seen)
+    def forward(
+        self, x: torch.Tensor, turning: torch.Tensor, seen: torch.Tensor | None, before: Past | None = None
+    ) -> torch.Tensor:
+        x = x + self.attention(self.norm1(x), turning, seen, before)
         return x + self.network(self.norm2(x))
 
 
@@ -80,13 +105,18 @@ class Attention(nn.Module):
         self.project = nn.Linear(width, width, bias=False)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, turning: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, turning: torch.Tensor, seen: torch.Tensor | None, before: Past | None = None
+    ) -> torch.Tensor:
         batch, length, width = x.shape
         parts = self.queries_keys_values(x).view(batch, length, 3, self.heads, width // self.heads)
         q, k, v = parts.permute(2, 0, 3, 1, 4)
         q, k = turn(self.query_norm(q), turning), turn(self.key_norm(k), turning)
         rate = self.rate if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=rate, is_causal=seen is None)
+        causal = seen is None and not (before is not None and before.length)  # one that follows sees all
+        if before is not None:
+            k, v = before.and_these(k, v)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, dropout_p=rate, is_causal=causal)
         return self.dropout(self.project(mixed.transpose(1, 2).reshape(batch, length, width)))
 
 

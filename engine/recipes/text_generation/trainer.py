@@ -264,6 +264,10 @@ class TextGenerationTask(LanguageTask):
         return len(self.train) / self.width
 
     @property
+    def compilable(self) -> bool:
+        return self.method == "scratch"
+
+    @property
     def tested(self) -> bool:
         return len(self.test) > self.block
 
@@ -344,6 +348,10 @@ class ExamplesTask(LanguageTask):
         return len(self.parts["train"])
 
     @property
+    def compilable(self) -> bool:
+        return self.method == "scratch" and self.packing
+
+    @property
     def tested(self) -> bool:
         return "test" in self.parts
 
@@ -357,7 +365,8 @@ class ExamplesTask(LanguageTask):
         whole = torch.stack([self._row(index * size + place) for place in range(size)])
         weight = size / (train.targets[whole] != IGNORE).sum()
         mine = whole[self.team.share(size)]
-        width = int(train.lengths[whole].max())
+        # Compiled code is for one width; packed rows are nearly full anyway.
+        width = train.tokens.shape[1] if self.compiles and self.packing else int(train.lengths[whole].max())
         near = self.device.near
         tensors = (train.tokens[mine, :width], train.targets[mine, :width], train.segments[mine, :width])
         return *(near(tensor) for tensor in tensors), near(weight.expand(len(mine)))
