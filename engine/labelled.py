@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.data import Dataset, Item, bad_data
@@ -22,9 +24,9 @@ class Labelled:
         return [places[str(item.label)] for item in items]
 
 
-def labelled(dataset: Dataset, noun: str, plural: str) -> Labelled:
+def labelled(dataset: Dataset, noun: str, plural: str, log: Callable[[str, str], None]) -> Labelled:
     """Check what a classifier needs; EngineError BAD_DATA says what is missing, in words of the modality
-    ('image', 'images')."""
+    ('image', 'images'). Classes that can't be learned well are told to the log."""
     parts = [dataset.part(part) for part in ("train", "validation", "test")]
     train, validation, test = parts
     if not train:
@@ -53,4 +55,25 @@ def labelled(dataset: Dataset, noun: str, plural: str) -> Labelled:
     unknown = {item.label for part in parts for item in part} - set(names)
     if unknown:
         raise bad_data(f"The version does not list the class '{min(map(str, unknown))}'.", "Freeze it again.")
+    _tell_rare(names, parts, noun, plural, log)
     return Labelled(names, train, validation, test)
+
+
+def _tell_rare(
+    names: list[str], parts: list[list[Item]], noun: str, plural: str, log: Callable[[str, str], None]
+) -> None:
+    """Classes that training has nothing or a single item of."""
+    counts = Counter(item.label for item in parts[0])
+    if missing := [name for name in names if not counts[name]]:
+        others = sum(item.label in missing for part in parts[1:] for item in part)
+        log(
+            f"No training {noun} is of class {_listed(missing)}, so it is never named; {others:,} {plural} of other "
+            "parts count as wrong.",
+            "warning",
+        )
+    if single := [name for name in names if counts[name] == 1]:
+        log(f"A single training {noun} is of class {_listed(single)}: more would help.", "warning")
+
+
+def _listed(names: list[str], most: int = 10) -> str:
+    return ", ".join(f"'{name}'" for name in names[:most]) + (" …" if len(names) > most else "")

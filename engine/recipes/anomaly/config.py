@@ -94,7 +94,5 @@ class AnomalyConfig(RecipeConfig):
     @model_validator(mode="after")
     def labels_are_not_watched(self) -> Self:
         if self.label and self.columns != "auto" and self.label in self.columns:
-            raise ValueError(
-                f"'{self.label}' is the label column, which is never learned from: take it out."
-            )
+            raise ValueError(f"'{self.label}' is the label column, which is never learned from: take it out.")
         return self

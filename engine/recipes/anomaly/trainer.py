@@ -84,7 +84,7 @@ def choose_columns(table: Table, config: AnomalyConfig) -> tuple[str, str, list[
             f"The label column '{config.label}' holds texts.", "Mark anomalies by yes and no, or by 1 and 0."
         )
     numbers = [name for name, kind in kinds.items() if kind in ("whole", "number") and name != config.label]
-    columns = asked or numbers
+    columns = list(dict.fromkeys(asked)) or numbers
     if bad := [name for name in columns if kinds[name] not in NUMERIC]:
         raise bad_data(f"Column '{bad[0]}' holds no numbers.", "Watch columns of numbers.")
     if not columns:
@@ -113,6 +113,12 @@ def arranged(table: Table, time: str, label: str, columns: list[str], config: An
             part[file] = _parts(file.stop - file.start, bool(time), config, context.spec.seed)
     values = np.column_stack([table.columns[name] for name in columns])
     labels = table.columns[label] > 0 if label else None
+    if labels is not None and (labels.all() or not labels.any()):
+        context.log(
+            f"The label column '{label}' marks {'every row' if labels.all() else 'no row'}, so nothing can be said of "
+            "precision and recall.",
+            "warning",
+        )
     return Data(values, part, files, table.columns[time] if time else None, labels)
 
 

@@ -44,6 +44,11 @@ class Recordings:
     def to(self, device: torch.device) -> Recordings:
         return Recordings(self.wave.to(device), self.begins.to(device), self.lengths.to(device))
 
+    def silent(self) -> int:
+        """How many hold nothing but silence."""
+        ends = (self.begins + self.lengths).tolist()
+        return sum(not self.wave[begin:end].any().item() for begin, end in zip(self.begins.tolist(), ends, strict=True))
+
     def heard(self, starts: torch.Tensor, samples: int, speeds: torch.Tensor | None = None) -> torch.Tensor:
         """Waves (items, samples), floats from -1 to 1, from `starts` on; silence before a recording and after it.
         `speeds` (items,): how many samples are taken for one, which changes speed and pitch together."""

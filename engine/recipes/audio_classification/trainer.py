@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from engine.classifier import ClassificationTask, Part, Parts, choose_epochs, label_tensor
-from engine.data import Dataset, open_dataset
+from engine.data import Dataset, bad_data, open_dataset
 from engine.device import Device, choose
 from engine.labelled import labelled
 from engine.randomness import Dice
@@ -35,7 +35,7 @@ def build(context: Context) -> AudioClassificationTask:
     assert isinstance(config, AudioClassificationConfig)
     device = choose(context.spec.device, config.precision, config.deterministic)
     dataset = open_dataset(context.spec.data, "audio")
-    items = labelled(dataset, "recording", "recordings")
+    items = labelled(dataset, "recording", "recordings", context.log)
     rate = choose_rate(dataset, items.train, config.sample_rate)
     parts: list[Part] = []
     for part in (items.train, items.validation, items.test):
@@ -44,6 +44,10 @@ def build(context: Context) -> AudioClassificationTask:
             context.log(
                 f"{cut:,} recordings are longer than {KEPT_SECONDS:g} seconds; the rest is not heard.", "warning"
             )
+        if silent := recordings.silent():
+            if part is items.train and silent == len(part):
+                raise bad_data("All training recordings are silent.", "Add recordings in which something is heard.")
+            context.log(f"{silent:,} of {len(part):,} recordings are silent.", "warning")
         parts.append(Part(_near(recordings, device), label_tensor(items.numbers(part), device.torch)))
     sizes = choose_sizes(config, rate, parts[0].inputs)
     width = _width(len(items.train)) if config.width == "auto" else config.width

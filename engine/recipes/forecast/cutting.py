@@ -53,11 +53,14 @@ def long_enough(
         elif len(series) > 1:
             context.log(f"Series '{one.name:.60}' is left out: {its.whole:,} values are too few.")
     if not kept:
+        if len(series) > 1 and all(np.ptp(one.values[: its.train]) == 0 for one, its in zip(series, cuts, strict=True)):
+            raise bad_data("No series ever changes in the stretch that is learned from.", "Choose another target.")
+        longest = max(cuts, key=lambda one: one.whole)
         raise bad_data(
-            f"The series is too short: of {max(one.whole for one in cuts):,} values, "
-            f"{max(one.validation - one.train for one in cuts):,} are for validation, and a forecast is {horizon} "
-            "long.",
-            "Add earlier values, or set a shorter horizon.",
+            f"The series is too short: of {longest.whole:,} values {longest.train:,} are to learn from, "
+            f"{longest.validation - longest.train:,} for validation and {longest.whole - longest.validation:,} for the "
+            f"test. A forecast of {horizon} needs {horizon + 4} to learn from, and {horizon} of each other part.",
+            "Add earlier values" + (", or set a shorter horizon." if horizon > 1 else "."),
         )
     return [one for one, _ in kept], [its for _, its in kept]
 

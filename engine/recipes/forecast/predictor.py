@@ -15,7 +15,7 @@ from engine.recipes.forecast import classical
 from engine.recipes.forecast.bands import LATEST, Bands, latest_errors
 from engine.recipes.forecast.figures import LEVELS
 from engine.recipes.forecast.model import Linear, Network, Shape
-from engine.recipes.forecast.series import Columns, Series, Step, regular
+from engine.recipes.forecast.series import Columns, Series, Step, names_of, regular
 from engine.state import MODEL, load
 from engine.tables import bad_rows, check_names, columns_of, time_text
 
@@ -89,9 +89,7 @@ class ForecastPredictor:
         read = columns_of(rows, kinds, number)
         named = {name for row in rows for name in row}
         check_names(rows, list(kinds), [*kinds, *named], number)
-        groups = (
-            np.array([str(value) for value in read[columns.series]]) if columns.series else np.array([""] * len(rows))
-        )
+        groups = names_of(read[columns.series]) if columns.series else np.array([""] * len(rows))
         places = {facts["name"]: place for place, facts in enumerate(self.known)}
         found: list[tuple[int, Series]] = []
         for group in sorted(set(groups)):

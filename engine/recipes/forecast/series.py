@@ -10,11 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.data import bad_data
+from engine.protocol import EngineError
 from engine.recipes.forecast.config import ForecastConfig
 from engine.tables import NUMERIC, Table, no_column
 
 MOST_SHARED = 0.1  # of rows that have the very time of another one
 MOST_FILLED = 0.3  # of a series; with more it would be made up
+NEARLY = 0.01  # of a step that it may be away from whole days, hours or minutes
 DAY = 86_400_000_000
 HOUR = DAY // 24
 Log = Callable[[str], None]
@@ -116,6 +118,11 @@ def choose_columns(kinds: Mapping[str, str], config: ForecastConfig) -> Columns:
             f"The target column '{name}' holds no numbers." if name else "The table has no column of numbers.",
             "Choose a column of numbers as the target, or import the table again with the right types.",
         )
+    if config.series and config.series in (*targets, time):
+        raise bad_data(
+            f"The series column '{config.series}' is {'the time column' if config.series == time else 'a target'} too.",
+            "Name another column there.",
+        )
     if time and kinds[time] != "date":
         raise bad_data(
             f"The time column '{time}' holds no dates.",
@@ -128,12 +135,32 @@ def series_of(table: Table, columns: Columns, log: Log) -> tuple[list[Series], S
     """The series of a version. Files that overlap in time are series of their own."""
     groups = _groups(table, columns, log)
     step = find_step([table.columns[columns.time][rows] for _, rows in groups]) if columns.time else Step("rows", 1)
-    made = []
+    made: list[Series] = []
+    refused: list[EngineError] = []
     for name, rows in groups:
         times = table.columns[columns.time][rows] if columns.time else None
         values = np.column_stack([table.columns[target][rows] for target in columns.targets])
-        made += regular(name, times, values, columns, step, log)
+        try:
+            made += regular(name, times, values, columns, step, log)
+        except EngineError as error:
+            if len(groups) == 1:
+                raise
+            log(f"Series '{name:.60}' is left out: {error.message}")
+            refused.append(error)
+    if not made:
+        raise refused[0]
     return made, step
+
+
+def names_of(values: np.ndarray) -> np.ndarray:
+    """The name of the series of each row, '' where there is none; numbers as people write them."""
+
+    def name(value: Any) -> str:
+        if value is None or value != value or str(value) == "NaT":
+            return ""
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+    return np.array([name(value) for value in values.tolist()], dtype=object)
 
 
 def regular(
@@ -169,6 +196,11 @@ def find_step(groups: Sequence[np.ndarray]) -> Step:
     if (gaps == common).mean() < 0.3:  # uneven: about as many steps as there are rows
         common = int(np.median(gaps))
         common = max(1_000_000, round(common / 1e6) * 1_000_000)
+        # Nearly a day, hour, minute or some of them: the clock of what measured was not exact.
+        for unit in (DAY, HOUR, HOUR // 60):
+            whole_units = round(common / unit) * unit
+            if whole_units and abs(common - whole_units) < NEARLY * common:
+                return Step("microseconds", whole_units)
     return Step("microseconds", common)
 
 
@@ -176,8 +208,12 @@ def _groups(table: Table, columns: Columns, log: Log) -> list[tuple[str, np.ndar
     """Rows of each series, by its name; '' for the only one."""
     every = np.arange(len(table))
     if columns.series:
-        names = np.array([str(value) for value in table.columns[columns.series]], dtype=object)
-        return [(name, every[names == name]) for name in sorted(set(names))]
+        names = names_of(table.columns[columns.series])
+        if (nameless := names == "").all():
+            raise bad_data(f"The series column '{columns.series}' is empty.", "Name another one, or none.")
+        if nameless.any():
+            log(f"{int(nameless.sum()):,} rows without a name in '{columns.series}' are left out.")
+        return [(name, every[names == name]) for name in sorted(set(names) - {""})]
     if len(table.items) > 1 and columns.time:
         times = table.columns[columns.time]
         spans = []
@@ -264,8 +300,12 @@ def _commonest(values: np.ndarray) -> int:
 def find_season(series: Sequence[Series], step: Step, ends: Sequence[int]) -> int:
     """The number of steps after which the series are most like themselves; 1 when they are not. `ends` bounds what may
     be looked at of each."""
-    parts = [one.values[:end] for one, end in zip(series, ends, strict=True)][:20]
-    shortest = min(len(part) for part in parts)
+    # Series that are much shorter than the others would hide a season that these show.
+    least = max(2, max(ends, default=0) // 4)
+    parts = [one.values[:end] for one, end in zip(series, ends, strict=True) if end >= least][:20]
+    shortest = min((len(part) for part in parts), default=0)
+    if not shortest:
+        return 1
     likeness = np.mean([_likeness(part, min(shortest // 2, 2000)) for part in parts], axis=0)
     choices = [season for season in step.seasons if season < len(likeness)]
     if not step.seasons and len(likeness) > 4:

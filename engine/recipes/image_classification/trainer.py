@@ -39,7 +39,7 @@ def build(context: Context) -> ImageClassificationTask:
     assert isinstance(config, ImageClassificationConfig)
     device = choose(context.spec.device, config.precision, config.deterministic)
     dataset = open_dataset(context.spec.data, "image")
-    items = labelled(dataset, "image", "images")
+    items = labelled(dataset, "image", "images", context.log)
     size, colour, plain = probe(dataset, items.train, config)
     base = None
     if (folder := context.spec.base) is not None:

@@ -40,6 +40,7 @@ ROWS_OF_A_THREAD = 20_000  # with fewer, threads wait for each other longer than
 IMPORTANCE_ROWS = 2000
 IMPORTANCE_COLUMNS = 40
 REPEATS = 3
+LEAST_RARE = 10  # rows of the rarer of two classes, below which a threshold would be chosen by chance
 
 
 def build(context: Context) -> TableBaselineTask:
@@ -233,7 +234,7 @@ class TableBaselineTask:
         answers.rare = int(np.bincount(self.y.astype(int), minlength=len(self.roles.classes)).argmin())
         if self.config.threshold != "auto":
             answers.threshold = self.config.threshold
-        elif len(self.roles.classes) == 2:
+        elif len(self.roles.classes) == 2 and (self.y == answers.rare).sum() >= LEAST_RARE:
             held = self._held_scores(boosted=bool(answers.texts))
             told = ~np.isnan(held[:, 0])
             said = probabilities(self.shape, held[told])[:, answers.rare]

@@ -40,7 +40,7 @@ def build(context: Context) -> ClassificationTask:
             f"{reason} This run has none.",
             "Choose a base model or a base version, or set the method to auto.",
         )
-    items = labelled(dataset, "text", "texts")
+    items = labelled(dataset, "text", "texts", context.log)
     train, validation, test = (read(context, dataset, part) for part in (items.train, items.validation, items.test))
     if context.spec.base is not None:
         return FineTuningTask(context, config, device, dataset, items, (train, validation, test))

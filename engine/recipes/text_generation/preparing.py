@@ -17,14 +17,13 @@ from engine.recipes.text_generation import language
 from engine.recipes.text_generation.config import TextGenerationConfig
 from engine.recipes.text_generation.examples import LONGEST, Layout, choose_layout, longest_of
 from engine.recipes.text_generation.language import Language
-from engine.recipes.text_generation.text import Items, Texts
+from engine.recipes.text_generation.text import LEAST_BLOCK, Items, Texts
 from engine.recipes.text_generation.tokens import Bytes, Characters, Pieces, Tokenizer
 from engine.task import Context
 
 BLOCK = 64  # of running text, from scratch
 SMALL = 50_000_000  # weights below which all of them are trained
 MANY_CHARACTERS = 1000
-LEAST_BLOCK = 8
 
 Chosen = Literal["scratch", "full", "lora", "qlora"]
 

@@ -10,6 +10,7 @@ from engine.data import Dataset, Item, bad_data
 from engine.recipes.text_generation.tokens import Borrowed, Tokenizer
 from engine.task import Context
 
+LEAST_BLOCK = 8
 HELD_OUT = 0.1  # share at the end, when the version has no validation items of its own
 
 
@@ -74,7 +75,11 @@ def texts_of(dataset: Dataset, items: Items, context: Context) -> Texts:
         )
         train, validation = _divided(train)
     if not any(train):
-        raise bad_data("The training texts are empty.", "Add texts, and freeze a new version.")
+        short = "too short to hold some of it out" if any(validation) else "empty"
+        raise bad_data(f"The training texts are {short}.", "Add texts, and freeze a new version.")
+    for texts, part in ((train, "training"), (validation, "validation"), (test, "test")):
+        if empty := sum(not text for text in texts):
+            context.log(f"{empty:,} of {len(texts):,} {part} texts are empty.", "warning")
     return Texts(train, validation, test)
 
 
@@ -94,9 +99,11 @@ def check_length(tokens: int, block_size: int, part: str) -> None:
     """EngineError BAD_DATA when a part is too short for one piece of context."""
     if tokens > block_size:
         return
-    advice = "Lower block_size, or add text."
+    ways = ["Lower block_size"] if block_size > LEAST_BLOCK else []
+    ways.append("add text")
     if part == "validation":
-        advice = "Lower block_size, add text, or freeze a version with a larger validation_fraction."
+        ways.append("freeze a version with a larger validation_fraction")
+    advice = " or ".join([", ".join(ways[:-1]), ways[-1]]).removeprefix(" or ").capitalize() + "."
     raise bad_data(
         f"The {part} text has {tokens} tokens; a context length of {block_size} needs at least {block_size + 1}.",
         advice,

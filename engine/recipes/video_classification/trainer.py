@@ -27,7 +27,7 @@ def build(context: Context) -> VideoClassificationTask:
     assert isinstance(config, VideoClassificationConfig)
     device = choose(context.spec.device, config.precision, config.deterministic)
     dataset = open_dataset(context.spec.data, "video")
-    items = labelled(dataset, "video", "videos")
+    items = labelled(dataset, "video", "videos", context.log)
     size, frames = config.image_size, config.frames
     parts: list[Part] = []
     for part in (items.train, items.validation, items.test):
