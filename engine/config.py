@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Auto = Literal["auto"]
 Accumulate = Auto | Annotated[int, Field(ge=1, le=1024)]
+# Bytes of a trained number: the weight, its gradient and the two averages that the optimizer keeps, in float32.
+TRAINED = 16
+COPIES = 4  # of a trained number, in whatever format: these four
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Sampling = Literal["natural", "balanced"]
 Compile = Literal["auto", "off", "on"]
@@ -38,6 +41,12 @@ class RecipeConfig(BaseModel):
         model to start from is needed."""
         return ""
 
+    def least_memory(self, facts: Facts) -> int | None:
+        """Bytes that a step needs on one device at the very least, so that no device with fewer is tried; None where
+        nothing can be said for sure. With `base_bytes` the run starts from a model that is there, else from scratch.
+        Light, as `recommend` is. Override it where something can be said."""
+        return None
+
     @classmethod
     def recommend(cls, facts: Facts) -> dict[str, tuple[Any, str]]:
         """Settings that suit the data at hand better than the defaults: {setting: (value, reason)}, the reason as a
@@ -58,6 +67,8 @@ class Facts(TypedDict, total=False):
     columns: int
     device: Literal["cpu", "cuda"]
     device_memory: int  # bytes of one device
+    base_numbers: int  # of the model that is started from: those that every run from it loads
+    base_bytes: int  # of the same, as they are stored
 
 
 def auto_epochs(steps_per_epoch: int, steps: int, least: int = 10) -> int:

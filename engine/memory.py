@@ -12,12 +12,18 @@ from engine.protocol import EngineError, FailureCode
 CURES = (
     "batch_size", "accumulate", "block_size", "max_length", "image_size", "resolution", "width", "layers", "depth",
 )  # fmt: skip
-# What a model takes before any batch; its own method, where it has one, saves most.
-CURES_OF_MODELS = ("method", "trained_part", "width", "layers", "depth", "block_size")
+# What decides how large a model is before it sees a batch: from scratch, and of a base.
+CURES_OF_SIZE = ("width", "layers", "depth")
+CURES_OF_BASES = ("method", "trained_part", "base_model")
+# What is advised of settings that are not lowered, and the values that have nothing left to gain.
 WORDS = {
-    "method": "set '{}' to lora", "trained_part": "set '{}' to head", "accumulate": "set '{}' to auto",
-}  # fmt: skip
+    "method": ("set '{}' to lora", ("lora", "qlora")),
+    "trained_part": ("set '{}' to head", ("head",)),
+    "accumulate": ("set '{}' to auto", ("auto",)),
+    "base_model": ("choose a smaller '{}'", ()),
+}
 MOST_NAMED = 3
+LAST_RESORT = "use a device with more memory."
 # What torch says where it has no class for it: its CPU allocator, on Windows too, and the libraries of a GPU.
 SIGNS = ("can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 
@@ -29,27 +35,33 @@ def ran_out(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
 
 
-def cure(settings: type[RecipeConfig], config: Mapping[str, Any] | None = None, names: Iterable[str] = CURES) -> str:
-    """Which settings to change so that less memory is needed: "Lower 'Batch size' or …"; '' where none would help.
-    `config` is as far as it is known: what it already has as advised is not named."""
+def cures(
+    settings: type[RecipeConfig], config: Mapping[str, Any] | None = None, names: Iterable[str] = CURES
+) -> dict[str, str]:
+    """Which settings to change so that less memory is needed, each with what to do: {"width": "lower 'Width'"}.
+    `config` is as far as it is known: a setting that has the value already is left out."""
     known = config or {}
-    changes = []
+    found = {}
     for name in names:
-        if name not in settings.model_fields:
+        if (field := settings.model_fields.get(name)) is None:
             continue
-        advised = WORDS.get(name, "lower '{}'")
-        value = known.get(name, settings.model_fields[name].default)
-        if name in WORDS and (value == advised.rpartition(" ")[2] or (name == "method" and value == "qlora")):
-            continue
-        changes.append(advised.format(settings.model_fields[name].title))
+        words, done = WORDS.get(name, ("lower '{}'", ()))
+        if known.get(name, field.default) not in done:
+            found[name] = words.format(field.title)
+    return found
+
+
+def cure(settings: type[RecipeConfig], config: Mapping[str, Any] | None = None, names: Iterable[str] = CURES) -> str:
+    """The same as a sentence: "Lower 'Batch size' or …"; '' where none would help."""
+    changes = list(cures(settings, config, names).values())[:MOST_NAMED]
     if not changes:
         return ""
-    *most, last = changes[:MOST_NAMED]
+    *most, last = changes
     text = f"{', '.join(most)} or {last}" if most else last
-    return f"{text[:1].upper()}{text[1:]}, or use a device with more memory."
+    return f"{text[:1].upper()}{text[1:]}, or {LAST_RESORT}"
 
 
 def exhausted(config: RecipeConfig, message: str, names: Iterable[str] = CURES) -> EngineError:
     """The failure of a run that needs more memory than there is."""
     hint = cure(type(config), config.model_dump(mode="json"), names)
-    return EngineError(FailureCode.OUT_OF_MEMORY, message, hint or "Use a smaller model, or a device with more memory.")
+    return EngineError(FailureCode.OUT_OF_MEMORY, message, hint or f"Use a smaller model, or {LAST_RESORT}")

@@ -15,7 +15,7 @@ from common.uniqueness import one_name
 from datasets.freezing import versions
 from datasets.freezing.splits import CONTENT, KEY
 from datasets.models import Dataset, DatasetVersion, Subject
-from jobs import bases, creation, limits
+from jobs import bases, creation, limits, room
 from jobs.models import Job, JobTemplate
 from jobs.needs import Needs
 from jobs.priorities import read_priority
@@ -61,6 +61,10 @@ def check(owner: AbstractBaseUser, given: dict[str, Any]) -> dict[str, Any]:
     creation.check_data(owner, recipe, rows.get("dataset"), rows.get("dataset_version"))
     creation.check_parts(owner, recipe, rows.get("subject"), rows.get("model"), rows.get("base_version"))
     bases.check_one(recipe, kept["config"], rows.get("base_version"))
+    room.check(
+        recipe, kept["config"], Needs.read(kept["resources"]), base_version=rows.get("base_version"),
+        dataset=rows.get("dataset"), version=rows.get("dataset_version"),
+    )  # fmt: skip
     return kept
 
 

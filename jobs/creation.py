@@ -20,7 +20,7 @@ from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue
 from engine.protocol import EngineError
-from jobs import bases, conflicts, estimates, labels, limits
+from jobs import bases, conflicts, estimates, labels, limits, room
 from jobs.lifecycle import record
 from jobs.models import AfterFailure, Dependency, Job
 from jobs.needs import Needs
@@ -99,6 +99,7 @@ def create_job(
     version = freeze(owner, recipe, dataset, dataset_version, split, seed)
     check_parts(owner, recipe, subject, model, base_version)
     bases.check_one(recipe, checked, base_version)
+    room.check(recipe, checked, needs, base_version=base_version, version=version)
     needed = _needed(owner, waits_for, after_failure)
     subject = subject or (version.dataset.subject if version and alone else None)
     expected = estimates.estimate(recipe, checked, version, resources=needs.stored())

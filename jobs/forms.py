@@ -12,6 +12,7 @@ from typing import Any
 from common import wording
 from common.numbers import number_or_text
 from engine.catalogue import config_class
+from engine.memory import LAST_RESORT
 from jobs import bases
 from jobs.recommending import Advice
 from registry.bases import Base
@@ -133,6 +134,8 @@ def explained(recipe: str, fields: Mapping[str, list[str]]) -> dict[str, list[st
         schema = known.get(key.removeprefix(PREFIX)) if key.startswith(PREFIX) else None
         # What is wrong with a model folder is told by whoever looked for it.
         ruled = schema if key != PREFIX + bases.SETTING or any(text.startswith("String ") for text in texts) else None
+        # Nor is a value wrong in itself that takes more memory than there is.
+        ruled = None if any(text.endswith(LAST_RESORT) for text in texts) else ruled
         found[key] = [_rule(ruled)] if ruled else [_with_titles(text, known) for text in texts]
     return found
 

@@ -63,13 +63,13 @@ def _sheets(frozen: DatasetVersion) -> list[dict[str, Any]]:
 
 def _version(version: ModelVersion) -> dict[str, Any]:
     # Only the owner's own: a page of this job is drawn once for all who may see it.
-    children = version.children.filter(model__owner_id=version.model.owner_id).select_related("model")[:50]
+    children = version.children.filter(model__owner_id=version.model.owner_id).select_related("model", "merged_by")[:50]
     return _node(
         "model_version",
         version.pk,
         str(version),
         metrics=version.metrics,
-        led_to=[_node("model_version", child.pk, str(child)) for child in children],
+        led_to=[_node("model_version", child.pk, str(child), merged=hasattr(child, "merged_by")) for child in children],
     )
 
 

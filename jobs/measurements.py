@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -25,6 +27,11 @@ def find(recipe: str, size: str, device: str, devices: int) -> Found | None:
         return Found(**json.loads(_path(recipe, size, device, devices).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def exact(config: Mapping[str, Any], dataset: int) -> str:
+    """In the place of a size: these very settings, and data of this dataset."""
+    return json.dumps([dict(config), dataset], sort_keys=True, default=str)
 
 
 def keep(recipe: str, size: str, device: str, devices: int, found: Found) -> None:

@@ -91,11 +91,17 @@ def measure(
     known = version.counts.get("train") if version else examples
     if last.get("event") != Event.MEASURED:
         return _failed(recipe, config, last)
-    return _measured(recipe, config, last, items, known, needs)
+    return _measured(recipe, config, last, items, known, needs, version.dataset if version else dataset)
 
 
 def _measured(
-    recipe: str, config: Mapping[str, Any], found: dict[str, Any], items: int, examples: int | None, needs: Needs
+    recipe: str,
+    config: Mapping[str, Any],
+    found: dict[str, Any],
+    items: int,
+    examples: int | None,
+    needs: Needs,
+    dataset: Dataset | None,
 ) -> Measured:
     """The whole run by its steps, evaluations and loading."""
     trained, seen = max(1, found["train_items"]), max(1, examples or found["train_items"])
@@ -108,7 +114,9 @@ def _measured(
     device = "cuda" if found["device_memory_bytes"] is not None else "cpu"
     taken = found["device_memory_bytes"] or found["memory_bytes"]
     work = estimates.work_of(config, examples)
-    measurements.keep(recipe, work.size, device, needs.devices, Found(seconds / work.units, taken))
+    for size in (work.size, measurements.exact(config, dataset.pk) if dataset else ""):
+        if size:
+            measurements.keep(recipe, size, device, needs.devices, Found(seconds / work.units, taken))
     asked = {"device": device, "devices": needs.devices}
     guess = estimates.estimate(recipe, config, examples=examples, resources=asked)
     room = _room(device, found["device_memory_total"])

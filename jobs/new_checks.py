@@ -11,7 +11,8 @@ from common.errors import NotFoundError, ProblemError
 from datasets.freezing import splits
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
-from jobs import bases, creation, forms, new_fields, placing
+from jobs import bases, creation, forms, new_fields, placing, room
+from jobs.needs import Needs
 
 # The order of the form, around the recipe's settings.
 BEFORE = (
@@ -65,6 +66,13 @@ def _checks(
             recipe,
             creation.check_config(recipe, forms.read(recipe, values)),
             new_fields.row(values, "base_version", user),
+        )
+        yield lambda: room.check(
+            recipe,
+            creation.check_config(recipe, forms.read(recipe, values)),
+            Needs.read(placing.resources(values)),
+            base_version=new_fields.row(values, "base_version", user),
+            dataset=dataset,
         )
         if RECIPES[recipe].modality is not None:
             yield lambda: creation.check_data(user, recipe, dataset, None)

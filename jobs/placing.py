@@ -32,16 +32,21 @@ DEFAULTS = {"priority": "0", "device": "any", "devices": "1", "memory_gib": "", 
             "stall_seconds": "", "zone": "", "priority_number": ""}  # fmt: skip
 
 
-def read(typed: Mapping[str, str], user: Any) -> dict[str, Any]:
-    """What the form asks `create_job` for."""
+def resources(typed: Mapping[str, str]) -> dict[str, Any]:
+    """What the form asks of a node, as `Needs.read` takes it."""
     needs: dict[str, Any] = {"device": device(typed), "devices": devices(typed)}
     if amount := memory(typed):
         needs["memory_gib"] = amount
     if words := labels(typed):
         needs["labels"] = list(words)
+    return {name: value for name, value in needs.items() if (name, value) != ("devices", 1)}
+
+
+def read(typed: Mapping[str, str], user: Any) -> dict[str, Any]:
+    """What the form asks `create_job` for."""
     return {
         "priority": priority(typed),
-        "resources": {name: value for name, value in needs.items() if (name, value) != ("devices", 1)},
+        "resources": resources(typed),
         "preemptible": bool(typed.get("preemptible")),
         "not_before": moment(typed),
         "after": needed(typed, user),

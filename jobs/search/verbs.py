@@ -13,7 +13,7 @@ from common.errors import ConflictError, InvalidInputError
 from common.revision import revision
 from datasets.models import Dataset, DatasetVersion
 from engine import catalogue
-from jobs import bases, blueprints, control, creation
+from jobs import bases, blueprints, control, creation, room
 from jobs.models import Job, Search, SearchEvent
 from jobs.needs import Needs
 from jobs.outbox import ADVANCE
@@ -67,6 +67,7 @@ def create(
     creation.check_parts(owner, recipe, None, None, base_version)
     bases.check_one(recipe, checked, base_version)
     frozen = creation.freeze(owner, recipe, dataset, dataset_version, split or {}, creation.check_seed(seed))
+    room.check(recipe, checked, needs, base_version=base_version, version=frozen)
     better = about.higher_is_better if metric is None else bool(higher_is_better)
     with transaction.atomic():
         row = Search.objects.create(

@@ -225,6 +225,6 @@ def test_an_evaluation_that_does_not_fit_takes_fewer_at_a_time(monkeypatch, tmp_
 def test_what_is_advised_is_what_helps():
     settings = config_class("text-generation")
     assert memory.cure(settings).startswith("Lower 'Batch size', lower 'Context length' or lower 'Width'")
-    assert "'Method' to lora" in memory.cure(settings, names=memory.CURES_OF_MODELS)
-    assert "Method" not in memory.cure(settings, {"method": "qlora"}, memory.CURES_OF_MODELS)
+    assert "'Method' to lora" in memory.cure(settings, names=memory.CURES_OF_BASES)
+    assert "Method" not in memory.cure(settings, {"method": "qlora"}, memory.CURES_OF_BASES)
     assert memory.cure(config_class("simulate")) == ""

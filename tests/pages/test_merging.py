@@ -3,11 +3,12 @@
 import pytest
 from django.utils import timezone
 
+from jobs.models import Job
 from registry.live import VersionSource, seen
 from registry.models import Merge, ModelVersion
 from registry.versions import listed
 from tests.pages.conftest import HTMX
-from tests.world import make_version
+from tests.world import make_job, make_version
 
 
 @pytest.fixture
@@ -52,6 +53,17 @@ def test_whoever_asks_sees_the_new_version_and_both_pages_tell_how_it_goes(page,
     assert f"/stream/version/{version.pk}?seen=processing-queued-" in new
     assert "Adapter</span>" in new and "Whole v1" in new and "asked for by alice" in new
     assert "merged from it</span>" in old
+
+
+def test_the_job_that_made_the_adapter_names_what_was_merged_of_it(page, owner, adapter):
+    job = make_job(owner)
+    Job.objects.filter(pk=job.pk).update(
+        model_version=adapter, recipe="text-generation", status="completed", completed_at=timezone.now()
+    )
+    make_version(owner, "Next", base_version=adapter)
+    page.post(f"/versions/{adapter.pk}/merge")
+    shown = html(page.get(f"/jobs/{job.pk}"))
+    assert shown.count("merged from it</span>") == shown.count("trained from it</span>") == 1
 
 
 def test_a_failure_is_told_in_words_and_can_be_tried_again(page, adapter):

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from engine.config import (
+    COPIES,
+    TRAINED,
     Accumulate,
     Auto,
     Compile,
@@ -109,6 +111,16 @@ class ImageClassificationConfig(RecipeConfig):
     precision: Precision = precision_setting()
     compile: Compile = compile_setting()
     deterministic: bool = deterministic_setting()
+
+    def least_memory(self, facts: Facts) -> int | None:
+        """The weights, with what trains them; from scratch those of the large convolutions, where sizes are set."""
+        if (stored := facts.get("base_bytes")) is not None:
+            return stored * COPIES if self.trained_part == "all" else stored
+        if self.width == "auto" or self.depth == "auto":
+            return None
+        widths = [self.width * 2**stage for stage in range(self.depth)]
+        befores = [self.width, *widths[:-1]]
+        return TRAINED * sum(9 * width * (before + width) for before, width in zip(befores, widths, strict=True))
 
     @classmethod
     def recommend(cls, facts: Facts) -> dict[str, tuple[Any, str]]:

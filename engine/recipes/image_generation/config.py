@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from engine.config import (
     Accumulate,
     Auto,
+    Facts,
     Precision,
     RecipeConfig,
     accumulation_setting,
@@ -150,6 +151,11 @@ class ImageGenerationConfig(RecipeConfig):
 
     def from_scratch(self) -> str:
         return "Pictures are made by an adapter of a model that is there."
+
+    def least_memory(self, facts: Facts) -> int | None:
+        """The pipeline, which encodes pictures and captions in float32 before the training."""
+        numbers = facts.get("base_numbers")
+        return None if numbers is None else 4 * numbers
 
     @model_validator(mode="after")
     def class_pictures_need_a_prompt(self) -> Self:

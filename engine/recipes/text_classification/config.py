@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.config import (
+    COPIES,
     Accumulate,
     Auto,
+    Facts,
     Precision,
     RecipeConfig,
     accumulation_setting,
@@ -118,6 +120,11 @@ class TextClassificationConfig(RecipeConfig):
     accumulate: Accumulate = accumulation_setting()
     precision: Precision = precision_setting()
     deterministic: bool = deterministic_setting()
+
+    def least_memory(self, facts: Facts) -> int | None:
+        """Of a base model, whose weights keep the format they are stored in."""
+        stored = facts.get("base_bytes")
+        return stored * COPIES if stored is not None and self.method == "full" else stored
 
     def from_scratch(self) -> str:
         return "" if self.method in ("auto", "full") else adds_to_a_base(self.method)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.config import (
+    TRAINED,
     Accumulate,
     Auto,
     Compile,
@@ -207,6 +208,19 @@ class TextGenerationConfig(RecipeConfig):
     precision: Precision = precision_setting()
     compile: Compile = compile_setting()
     deterministic: bool = deterministic_setting()
+
+    def least_memory(self, facts: Facts) -> int | None:
+        """The weights, with what trains them. Of the vocabulary from scratch only bytes are known beforehand."""
+        if (numbers := facts.get("base_numbers")) is None:
+            tokens = 256 if self.tokenizer == "byte" else 0
+            return TRAINED * (12 * self.layers * self.width**2 + tokens * self.width)
+        if self.method == "full":
+            return TRAINED * numbers
+        if self.method == "qlora":
+            return numbers // 2
+        # A frozen base is in 16 bits where the device calculates so; what 'auto' decides by is read in float32.
+        halved = self.method == "lora" and facts.get("device") == "cuda" and self.precision in ("auto", "bfloat16")
+        return (2 if halved else 4) * numbers
 
     def steps_for(self, items: int) -> int | None:
         """Known before the data were read only where they are set, or training starts from scratch."""
