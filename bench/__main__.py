@@ -1,6 +1,6 @@
 """`make bench`: the figures that TrainHub promises, measured here and now, side by side. Nothing is asserted.
 
-python -m bench [engine] [database] [hub] [queue] [push] [browsing] [imports]     # all by default
+python -m bench [engine] [gpu] [database] [hub] [queue] [push] [browsing] [imports]     # all by default
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 from bench import browsing, database, hub, imports, push, queueing
 
-PARTS = ("engine", "database", "hub", "queue", "push", "browsing", "imports")
+PARTS = ("engine", "gpu", "database", "hub", "queue", "push", "browsing", "imports")
 
 
 def main() -> int:
@@ -21,6 +21,9 @@ def main() -> int:
     if "engine" in wanted:
         print("\n## Engine beside a bare torch loop", flush=True)
         subprocess.run([sys.executable, "bench/engine_overhead.py"], check=True)
+    if "gpu" in wanted:
+        print("\n## A GPU on a model of GPT-2's size", flush=True)
+        subprocess.run([sys.executable, "bench/gpu.py"], check=True)
     if "database" in wanted:
         database.main()
     if "hub" in wanted:
