@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.tables import NUMERIC, seconds_of
 
-MAX_CATEGORIES = 100
+MAX_CATEGORIES = 2000
 ONE_HOT = 20  # categories that the linear model tells apart in a column
 LIMIT = 5.0  # deviations from the mean that the linear model goes along with a value beyond what it has seen
 
