@@ -102,7 +102,7 @@ def base_model_setting() -> Any:
         "",
         "Base model",
         "A model to start from instead of from scratch: a folder below the hub's model folders, in Hugging Face format "
-        "with safetensors weights. None: from scratch, or from the version that the job is based on.",
+        "with safetensors weights. Without one: from scratch, or from the version that the job is based on.",
         "Base",
         max_length=300,
     )
