@@ -2,6 +2,7 @@
 
 import pytest
 from django.conf import settings
+from xdist.scheduler import LoadScopeScheduling
 
 
 def pytest_configure(config) -> None:
@@ -12,20 +13,33 @@ def pytest_configure(config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 
 
-ALONE = ("tests/e2e/", "tests/hub/", "tests/faults/", "tests/engine/")
-# Of these folders, what measures no time and can run beside something else.
-BESIDE = (
-    "tests/hub/test_real_sets.py", "tests/hub/test_killed_work.py", "tests/hub/test_search.py",
-    "tests/hub/test_merging.py", "tests/e2e/test_merging.py",
-    "tests/e2e/test_real_sets.py", "tests/e2e/test_accessibility.py", "tests/engine/test_own_recipe.py",
-    "tests/engine/test_trial.py",
+# What measures time or memory, or strikes at processes: one at a time, after all that share the machine.
+ALONE = (
+    "tests/faults/test_smoke.py", "tests/hub/test_doors.py", "tests/hub/test_faults.py",
+    "tests/hub/test_several_devices.py", "tests/engine/test_ahead.py", "tests/engine/test_commands.py",
+    "tests/engine/test_events.py", "tests/engine/test_launch.py", "tests/engine/test_predict.py",
+    "tests/engine/test_several_processes.py", "tests/engine/test_telemetry.py", "tests/engine/test_warm.py",
 )  # fmt: skip
+# Of these folders one process runs all, with one hub; of the others it runs a module as a whole.
+TOGETHER = ("tests/e2e", "tests/hub")
 
 
 def pytest_collection_modifyitems(items) -> None:
     for item in items:
-        if item.nodeid.startswith(ALONE) and not item.nodeid.startswith(BESIDE):
+        if item.nodeid.startswith(ALONE):
             item.add_marker(pytest.mark.alone)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduling(config, log)
+
+
+class Scheduling(LoadScopeScheduling):
+    """What shares costly fixtures runs in one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return next((folder for folder in TOGETHER if module.startswith(folder)), module)
 
 
 @pytest.fixture

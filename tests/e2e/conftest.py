@@ -1,16 +1,18 @@
 """A real hub, and a real browser in front of it."""
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.browser import launch_arguments
 from tests.hub.harness import PASSWORD, running
+
+expect.set_options(timeout=20_000)  # on a busy machine; what holds is seen at once
 
 
 @pytest.fixture(scope="package")
 def newcomers_hub():
     """A hub as a newcomer finds it: nothing in it."""
-    yield from running()
+    yield from running(prepared=False)
 
 
 @pytest.fixture(scope="package")

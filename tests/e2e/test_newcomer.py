@@ -42,6 +42,7 @@ def test_from_a_folder_of_images_to_a_classified_image(signed_in, newcomers_hub,
     # A job on it.
     page.get_by_test_id("train-on-this").click()
     expect(page.get_by_test_id("split")).to_contain_text(re.compile(r"\d+"))
+    page.locator("[id='config.epochs']").fill("15")  # as many as 'auto' takes are for the engine's tests
     page.get_by_test_id("start-job").click()
     page.wait_for_url(re.compile(r"/jobs/\d+$"))
     job = page.url.rsplit("/", 1)[1]

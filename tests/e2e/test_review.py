@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.test_accessibility import LOOKS, faults, look_at
+from tests.e2e.test_accessibility import LOOKS, faults, look_at, too_wide
 from tests.hub.harness import digits
 
 pytestmark = pytest.mark.e2e
@@ -105,7 +105,5 @@ def test_no_page_of_gates_versions_or_reviews_has_a_fault(signed_in, gated, newc
         for address in ["/reviews", *(f"/datasets/{gated}/{name}" for name in pages)]:
             look_at(page, address, colours, width)
             found += faults(page)
-            wide = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            if wide > 0:
-                found.append(f"{page.url}: {wide} px wider than the window of {width} px")
+            found += too_wide(page, [width])
     assert found == []
