@@ -22,7 +22,7 @@ def build(context: Context) -> WordBagTask:
     assert isinstance(config, WordBagConfig)
     device = choose(context.spec.device, "float32")
     dataset = open_dataset(context.spec.data, "text")
-    items = labelled(dataset, "text", "texts")
+    items = labelled(dataset, "text", "texts", context.log)
 
     def part(some: list[Item]) -> Part:
         bags = [bag(dataset.text(item), config.words) for item in some]
