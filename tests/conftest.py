@@ -1,7 +1,11 @@
 """The cast of the tests."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 from django.conf import settings
+from django.db.models.signals import post_migrate
 from xdist.scheduler import LoadScopeScheduling
 
 
@@ -11,6 +15,7 @@ def pytest_configure(config) -> None:
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
+    post_migrate.connect(_put_back)
 
 
 # What measures time or memory, or strikes at processes: one at a time, after all that share the machine.
@@ -18,7 +23,8 @@ ALONE = (
     "tests/faults/test_smoke.py", "tests/hub/test_doors.py", "tests/hub/test_faults.py",
     "tests/hub/test_several_devices.py", "tests/engine/test_ahead.py", "tests/engine/test_commands.py",
     "tests/engine/test_events.py", "tests/engine/test_launch.py", "tests/engine/test_predict.py",
-    "tests/engine/test_several_processes.py", "tests/engine/test_telemetry.py", "tests/engine/test_warm.py",
+    "tests/engine/test_results.py", "tests/engine/test_several_processes.py", "tests/engine/test_telemetry.py",
+    "tests/engine/test_warm.py",
 )  # fmt: skip
 # Of these folders one process runs all, with one hub; of the others it runs a module as a whole.
 TOGETHER = ("tests/e2e", "tests/hub")
@@ -40,6 +46,12 @@ class Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
         return next((folder for folder in TOGETHER if module.startswith(folder)), module)
+
+
+def _put_back(sender, **found) -> None:
+    """A flush after a test with transactions of its own takes what migrations have put there, too."""
+    if sender.name == "datasets":
+        import_module("datasets.migrations.0004_default_policy").make(apps, None)
 
 
 @pytest.fixture

@@ -272,4 +272,4 @@ def test_settings_that_do_not_suit_the_base_are_refused_in_words(llama, tmp_path
 
 
 def test_an_adapter_needs_a_base(tmp_path):
-    assert "this run has none" in refusal(text_spec(tmp_path, config={"method": "lora"}))
+    assert "This run has none" in refusal(text_spec(tmp_path, config={"method": "lora"}))

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from engine import bases
+from engine import bases, hugging_face
 from engine.artifact import CONFIG
 from engine.protocol import EngineError, FailureCode
 
@@ -52,7 +52,7 @@ def open_pipeline(base: Base) -> Any:
             base.folder, local_files_only=True, use_safetensors=True, safety_checker=None, feature_extractor=None,
             image_encoder=None, requires_safety_checker=False, dtype=torch.float32,
         )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except hugging_face.FAULTS as error:
         raise _unusable(f"'{base.folder.name}' can't be loaded: {error}", "Download it again.") from error
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         part.requires_grad_(False)
