@@ -111,6 +111,17 @@ def test_a_rare_class_is_found_with_probabilities_that_hold(tmp_path):
     assert answer["rows"][0]["label"] == "yes" and answer["rows"][0]["confidence"] > 0.5
 
 
+def test_of_two_classes_the_rarer_one_is_measured_whatever_its_name(tmp_path):
+    dice = np.random.default_rng(4)
+    heat = dice.normal(size=1000)
+    fails = heat + dice.normal(0, 1, 1000) > 2.2
+    state = np.where(fails, "broken", "fine").tolist()  # the rarer one comes first in the alphabet
+    _, metrics, _ = trained(tmp_path, NAME, QUICK, ("train", {"heat": heat[:700], "state": state[:700]}),
+                              ("validation", {"heat": heat[700:], "state": state[700:]}))  # fmt: skip
+    assert metrics["baseline/average_precision"] == pytest.approx(fails[700:].mean())
+    assert metrics["baseline/average_precision"] < metrics["validation/average_precision"] < 0.9
+
+
 def test_a_straight_relation_is_left_to_the_linear_model(tmp_path):
     x = random.normal(size=(120, 3))
     y = x @ [1, 2, 3] + random.normal(0, 0.1, 120)
@@ -175,6 +186,7 @@ def test_odd_columns_do_no_harm(tmp_path):
         ({"features": ["y"]}, {"a": [1.0] * 20, "y": [2.0] * 20}, "can't be a feature too"),
         ({"time": "a"}, {"a": ["x", "z"] * 10, "y": random.normal(size=20)}, "neither dates nor numbers"),
         ({"group": "a"}, {"a": ["x", "z"] * 10, "y": random.normal(size=20)}, "too few to keep groups apart"),
+        ({"group": "a", "time": "b"}, {"a": [1.0] * 20, "b": [2.0] * 20, "y": [2.0] * 20}, "not by both"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_learned_is_said(tmp_path, config, table, words):

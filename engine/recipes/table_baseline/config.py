@@ -54,7 +54,7 @@ class TableBaselineConfig(RecipeConfig):
         "",
         "Group column",
         "Rows of one group stay in one part: set it to the machine, person or site when the model must work for new "
-        "ones. Empty: rows are independent.",
+        "ones, and leave the time column empty. Empty: rows are independent.",
         "Data",
     )
     time: str = setting(
@@ -130,6 +130,12 @@ class TableBaselineConfig(RecipeConfig):
     @model_validator(mode="after")
     def something_is_learned(self) -> Self:
         check_shares(self.validation_fraction, self.test_fraction)
+        return self
+
+    @model_validator(mode="after")
+    def rows_are_divided_one_way(self) -> Self:
+        if self.group and self.time:
+            raise ValueError("Rows are divided by 'group' or by 'time', not by both: leave one of the two empty.")
         return self
 
     @model_validator(mode="after")

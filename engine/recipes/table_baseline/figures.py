@@ -27,9 +27,9 @@ def of_numbers(said: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return found | ({"r2": 1 - float((errors**2).sum()) / spread} if spread else {})
 
 
-def of_classes(probabilities: np.ndarray, truth: np.ndarray, named: np.ndarray) -> dict[str, float]:
+def of_classes(probabilities: np.ndarray, truth: np.ndarray, named: np.ndarray, rare: int) -> dict[str, float]:
     """`named` is the class that is answered for each row. auc and average_precision need two classes in the truth; of
-    more than two they are the mean of each class against the others."""
+    two they are those of the `rare` one, of more the mean of each class against the others."""
     counts = scores.confusion(truth, named, probabilities.shape[1])
     right = np.clip(probabilities[np.arange(len(truth)), truth], 1e-15, 1)
     found = {
@@ -40,7 +40,7 @@ def of_classes(probabilities: np.ndarray, truth: np.ndarray, named: np.ndarray) 
     }
     present = [number for number in np.unique(truth) if 0 < (truth == number).sum() < len(truth)]
     if probabilities.shape[1] == 2:
-        present = [1] if present else []
+        present = [rare] if present else []
     if present:
         pairs = [(probabilities[:, number], truth == number) for number in present]
         found["auc"] = float(np.mean([auc(*pair) for pair in pairs]))

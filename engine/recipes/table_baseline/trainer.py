@@ -285,11 +285,11 @@ class TableBaselineTask:
             numbers = truth.astype(int)
             chances = answers.probabilities(x)
             named = answers.named(chances)
-            found = figures.of_classes(chances, numbers, named)
+            found = figures.of_classes(chances, numbers, named, answers.rare)
             shares = self._class_shares(len(truth))
-            trivial = figures.of_classes(shares, numbers, shares.argmax(1))
+            trivial = figures.of_classes(shares, numbers, shares.argmax(1), answers.rare)
             said = simple.probabilities(x)
-            straight = figures.of_classes(said, numbers, said.argmax(1))
+            straight = figures.of_classes(said, numbers, said.argmax(1), answers.rare)
             two = answers.rare if len(self.roles.classes) == 2 else None
             names = self.roles.classes
             drawn = figures.classes_drawn(part, names, chances, numbers, named, two) if final else []
