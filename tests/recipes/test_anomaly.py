@@ -71,6 +71,16 @@ def test_a_score_knows_nothing_of_later_rows():
     assert np.array_equal(scoring.fresh(np.array([1.0, 3, 2, 3, 4, 1]), 2), [True, True, False, False, True, False])
 
 
+def test_new_rows_follow_the_file_that_ends_last_in_time(tmp_path):
+    values = sensor(1000)
+    early = {"at": hours(1000)[:400], "heat": values[:400]}
+    late = {"at": hours(1000)[400:], "heat": values[400:]}
+    given, _, log = trained(tmp_path, NAME, QUICK, ("train", late), ("validation", early))
+    assert "0 for the test, by the version's split of files" in log
+    model = predictor(given)
+    assert model.last == hours(1000)[-1] and model.tail[-1, 0] == values[-1]
+
+
 def test_rows_without_times_stand_for_themselves(tmp_path):
     random = np.random.default_rng(3)
     x = random.normal(size=(800, 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -46,7 +46,7 @@ def build(context: Context) -> AnomalyTask:
     sizes = [int((data.part == part).sum()) for part in ("train", "validation", "test")]
     context.log(
         f"{sizes[0]:,} rows to learn from, {sizes[1]:,} for threshold and choice, {sizes[2]:,} for the test"
-        f"{', by time' if time else ', at random'}."
+        f", {data.how}."
     )
     return AnomalyTask(context, config, dataset, data, columns, time)
 
@@ -54,13 +54,20 @@ def build(context: Context) -> AnomalyTask:
 @dataclass(frozen=True)
 class Data:
     """Rows in order, file by file: values (rows, columns), the part of each row, where each file's rows lie, times
-    (None where there is no order) and labels (None without a label column)."""
+    (None where there is no order), labels (None without a label column), and in words how the parts were divided."""
 
     values: np.ndarray
     part: np.ndarray
     files: list[slice]
     times: np.ndarray | None
     labels: np.ndarray | None
+    how: str
+
+    @property
+    def latest(self) -> slice:
+        """The file that ends last in time; without times the last one."""
+        times = self.times
+        return self.files[-1] if times is None else max(self.files, key=lambda file: times[file.stop - 1])
 
     def rows(self, part: str) -> np.ndarray:
         return np.flatnonzero(self.part == part)
@@ -106,8 +113,9 @@ def arranged(table: Table, time: str, label: str, columns: list[str], config: An
     bounds = np.flatnonzero(np.diff(table.source, prepend=-1, append=-2))
     files = [slice(first, after) for first, after in pairwise(bounds)]
     if {"train", "validation"} <= set(given):
-        part = given
+        part, how = given, "by the version's split of files, whatever the shares in the settings"
     else:
+        how = "by time" if time else "at random"
         part = np.empty(len(table), dtype=object)
         for file in files if time else [slice(0, len(table))]:
             part[file] = _parts(file.stop - file.start, bool(time), config, context.spec.seed)
@@ -119,7 +127,7 @@ def arranged(table: Table, time: str, label: str, columns: list[str], config: An
             "precision and recall.",
             "warning",
         )
-    return Data(values, part, files, table.columns[time] if time else None, labels)
+    return Data(values, part, files, table.columns[time] if time else None, labels, how)
 
 
 def _parts(count: int, by_time: bool, config: AnomalyConfig, seed: int) -> np.ndarray:
@@ -151,9 +159,7 @@ def _varied(columns: list[str], data: Data, context: Context) -> tuple[list[str]
         raise bad_data(
             "No watched column changes in the rows that are learned from.", "Watch other columns, or add rows."
         )
-    return [columns[place] for place in kept], Data(
-        data.values[:, kept], data.part, data.files, data.times, data.labels
-    )
+    return [columns[place] for place in kept], replace(data, values=data.values[:, kept])
 
 
 class AnomalyTask:
@@ -224,7 +230,7 @@ class AnomalyTask:
         return self.blocks
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
-        last = self.data.files[-1]
+        last = self.data.latest
         tail = slice(max(last.start, last.stop - self._kept()), last.stop)
         about = {
             "columns": self.columns, "time": self.time, "window": self.config.window, "season": self.scorer.season,
