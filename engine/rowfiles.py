@@ -23,8 +23,11 @@ Rows = list[dict[str, Any]]
 
 
 def rows_of(data: bytes, number: int = 0) -> Rows:
-    """[{column: value}, …]. A CSV's values are texts, None where nothing stands. EngineError BAD_DATA says what is
-    wrong with input `number` (from 0)."""
+    """[{column: value}, …]. A CSV's values are texts, None where nothing stands. None at all for an empty file or
+    list: whether a model can do without is its own matter. EngineError BAD_DATA says what is wrong with input `number`
+    (from 0)."""
+    if data.strip() in (b"", b"[]"):
+        return []
     try:
         if data.startswith(b"PAR1"):
             rows = _parquet(data)

@@ -90,12 +90,12 @@ def _table(rows: list[dict[str, Any]], name: str, title: str) -> Answer:
 
 
 def _curves(rows: list[dict[str, Any]], columns: list[str], marked: str, title: str) -> list[Lines]:
-    """Columns of figures over the first one that has none, else over the row's number; low and high are a band."""
+    """Columns of figures over the first one of times or names, else over the row's number; low and high are a band."""
     numeric = [column for column in columns if _is_numeric(rows, column)]
     drawn = [column for column in numeric if column not in (LOW, HIGH, "step")][:MAX_LINES]
     if not drawn or len(rows) < 2:
         return []
-    words = next((column for column in columns if column not in numeric), None)
+    words = next((column for column in columns if column not in numeric and not _is_flag(rows, column)), None)
     places = thin(len(rows), MAX_POINTS)
     x: list[float | str] = [
         str(rows[place].get(words, place + 1))[:LETTERS] if words else place + 1 for place in places
@@ -137,6 +137,11 @@ def _is_cell(value: Any) -> bool:
 def _is_numeric(rows: list[dict[str, Any]], column: str) -> bool:
     held = [row[column] for row in rows if row.get(column) is not None]
     return bool(held) and all(_number(value) is not None for value in held)
+
+
+def _is_flag(rows: list[dict[str, Any]], column: str) -> bool:
+    """Whether it says yes or no, or nothing: that is no place on an axis."""
+    return all(row.get(column) is None or isinstance(row[column], bool) for row in rows)
 
 
 def _number(value: Any) -> float | None:

@@ -115,7 +115,8 @@ class PredictInput(Input):
         min_length=1,
         max_length=MAX_INPUTS,
         help_text="Texts; for a model of pictures, recordings or videos its files in base64; for one of tables rows "
-        "([{column: value}, …]), or CSV or JSON as text.",
+        "([{column: value}, …]), or CSV or JSON as text; a forecast without any ([]) continues the end of "
+        "the training data.",
     )
     parameters = serializers.DictField(required=False)
 

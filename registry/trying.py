@@ -39,6 +39,7 @@ class Form:
     noun: str = ""  # one of the files
     accept: str = ""
     hint: str = ""
+    may_be_empty: bool = False  # it has an answer to nothing too
     parameters: tuple[Parameter, ...] = ()
 
 
@@ -68,9 +69,10 @@ def form_of(recipe: Recipe) -> Form:
     """The form of a recipe's versions."""
     if recipe.takes == "rows":
         hint = f"CSV with a line of names, JSON or Parquet, up to {MAX_FILE >> 20} MiB. {KEPT}"
-        return Form(
-            "rows", BUTTONS.get(recipe.output or "", "Answer"), "Table", "table", ".csv,.json,.jsonl,.parquet", hint
-        )
+        button, goes_on = BUTTONS.get(recipe.output or "", "Answer"), recipe.output == "forecast"
+        if goes_on:
+            hint += " Without a table, the end of the training data is continued."
+        return Form("rows", button, "Table", "table", ".csv,.json,.jsonl,.parquet", hint, may_be_empty=goes_on)
     if recipe.takes == "file":
         label, noun, accept = FILES.get(recipe.modality or "", ("Files", "file", ""))
         hint = f"Up to {MAX_FILES}, {MAX_FILE >> 20} MiB each. {KEPT}"
@@ -97,6 +99,8 @@ def inputs_of(form: Form, typed: dict[str, str], files: list[UploadedFile]) -> l
         if len(pasted) > LONGEST_TABLE:
             raise InvalidInputError("The table is too long to be pasted.", "Choose it as a file.")
         return [pasted]
+    if form.may_be_empty and not files:
+        return [""]
     if not 1 <= len(files) <= MAX_FILES:
         more = ", or paste its rows" if form.kind == "rows" else ""
         raise InvalidInputError(f"Choose a {form.noun} first{more}.", f"One to {MAX_FILES} at a time.")

@@ -44,9 +44,14 @@ def test_a_parquet_file_has_its_values():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("data", [b"", b" \r\n", b"[]", b" []\n"])
+def test_nothing_is_no_rows_and_left_to_the_model(data):
+    assert rows_of(data) == []
+
+
 @pytest.mark.parametrize(
     "data",
-    [b"", b"a,b\n", b"a,a\n1,2\n", b"a\n1,2\n", b"[1, 2]", b"[", b'{"a": 1}\nnone\n', b"\xff\xfe", b"PAR1 broken",
+    [b"a,b\n", b"a,a\n1,2\n", b"a\n1,2\n", b"[1, 2]", b"[", b'{"a": 1}\nnone\n', b"\xff\xfe", b"PAR1 broken",
      b"[" * 100_000, b"\n\n1,2"],
 )  # fmt: skip
 def test_what_is_no_table_is_refused_in_words(data):

@@ -9,6 +9,7 @@ from common.errors import UnavailableError
 from common.numbers import finite
 from engine.catalogue import RECIPES, Recipe
 from registry import views
+from registry.answers import answers
 from registry.prediction import Prediction
 from tests.pages.conftest import HTMX
 from tests.world import make_version, png
@@ -98,6 +99,15 @@ def test_a_forecast_is_a_curve_with_its_range_and_a_table(page, owner, monkeypat
     assert "Forecast as a curve" in html and 'class="band' in html and "2026-01-05" in html
 
 
+def test_a_forecast_goes_on_from_the_training_data_when_nothing_is_given(page, owner, monkeypatch):
+    a_recipe(monkeypatch, "of-time", modality="table", output="forecast")
+    version = make_version(owner, "Seer", recipe="of-time")
+    assert "Without a table, the end of the training data" in page.get(f"/versions/{version.pk}").content.decode()
+    asked = stand_in(monkeypatch, {"forecast": [{"time": "2026-01-01", "value": 1.5}]})
+    html = page.post(f"/versions/{version.pk}/try", {"prompt": " "}, headers=HTMX).content.decode()
+    assert asked == [([""], {})] and "2026-01-01" in html
+
+
 def test_anomalies_are_marked_by_words_too(page, owner, monkeypatch):
     a_recipe(monkeypatch, "of-odd", modality="table", output="anomalies")
     version = make_version(owner, "Watcher", recipe="of-odd")
@@ -105,6 +115,14 @@ def test_anomalies_are_marked_by_words_too(page, owner, monkeypatch):
     html = page.post(f"/versions/{version.pk}/try", {"prompt": "v\n1\n"}, headers=HTMX).content.decode()
     # In the table, and among the numbers of the curve.
     assert html.count(">anomaly</td>") == 4 and 'class="stretch"' in html
+
+
+def test_anomalies_are_drawn_over_their_times_else_over_rows():
+    flags = [{"score": n / 10, "is_anomaly": n == 3, "alarm": n == 3} for n in range(6)]
+    (answer,) = answers([{"rows": flags}])
+    assert (answer.blocks[0].x_label, answer.blocks[0].x) == ("Row", [1, 2, 3, 4, 5, 6])
+    (answer,) = answers([{"rows": [row | {"time": f"day {n}"} for n, row in enumerate(flags)]}])
+    assert answer.blocks[0].x_label == "Time" and answer.blocks[0].x[3] == "day 3"
 
 
 @pytest.mark.parametrize(("modality", "words"), [("audio", "Recordings"), ("video", "Videos"), ("image", "Pictures")])

@@ -11,6 +11,7 @@ from engine.protocol import EngineError, FailureCode
 from engine.recipes.forecast import bands, classical, figures
 from engine.recipes.forecast.model import Linear, Shape, Sums
 from engine.recipes.forecast.series import Step, find_step
+from engine.rowfiles import rows_of
 from tests.recipes.sheets import failure, predictor, trained
 
 NAME = "forecast"
@@ -43,6 +44,7 @@ def test_a_week_is_found_learned_and_continued(tmp_path):
     model = predictor(given)
     (own, shorter) = model.predict([None, []], {"horizon": 7})
     assert own == shorter and [entry["time"] for entry in own["forecast"]][:2] == ["2025-02-04", "2025-02-05"]
+    assert model.predict([rows_of(b"[]"), rows_of(b"")]) == [own, own]  # as nothing comes through API and page
     truth = weekly(410, noise=0)[400:407]
     for entry, value in zip(own["forecast"], truth, strict=True):
         assert entry["low_95"] <= entry["low_80"] < entry["value"] < entry["high_80"] <= entry["high_95"]
