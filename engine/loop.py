@@ -204,12 +204,19 @@ class Loop:
         command = self.team.order.command
         if command is None:
             return None
+        if command is not Command.CHECKPOINT:
+            return self.end_by(command)
+        self.control.drop(command)
+        self.save()
+        self.later.wait()
+        return None
+
+    def end_by(self, command: Command) -> Exit:
+        """End the run as a command says, which must be one that ends it."""
         self.control.drop(command)
         if command is not Command.CANCEL:
             self.save()
             self.later.wait()
-        if command is Command.CHECKPOINT:
-            return None
         return leave(command, self.done, self.sink)
 
     def finish(self) -> Exit:
@@ -227,9 +234,13 @@ class Loop:
         if self.team.rank:
             return Exit.COMPLETED  # the result is the business of rank 0
         metrics = _finite_only({**self.latest, **self.best})
-        files = self.task.artifact(metrics)
-        if blocks := self.task.report():
-            files[REPORT] = pack(blocks)
+        try:
+            files = self.task.artifact(metrics)
+            if blocks := self.task.report():
+                files[REPORT] = pack(blocks)
+        except Interrupted:
+            # Nothing of the result is written yet. The other processes have left: there is nobody to agree with.
+            return self.end_by(self.wish().command or Command.STOP)
         listing = write_artifact(self.artifact, files)
         self.sink.emit(Event.COMPLETED, step=self.done, metrics=metrics, artifact=listing)
         return Exit.COMPLETED

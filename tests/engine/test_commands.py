@@ -12,7 +12,10 @@ import pytest
 
 from engine.control import Control, Interrupted
 from engine.protocol import Command, Event, Exit
-from tests.engine.cast import Process, carry_out, image_spec, simulate_spec, text_spec
+from engine.recipes.simulate.trainer import SimulateTask
+from engine.run import run
+from engine.team import Order, Solo
+from tests.engine.cast import Process, Watcher, carry_out, image_spec, simulate_spec, text_spec
 
 
 def test_pause_saves_a_checkpoint_and_leaves(tmp_path: Path) -> None:
@@ -74,6 +77,36 @@ def test_a_long_step_is_given_up_for_a_command(tmp_path: Path) -> None:
 def test_a_command_during_preparation_ends_the_run_before_it_trains(tmp_path: Path, make) -> None:
     code, sink = carry_out(make(tmp_path), {Event.STARTED: Command.CANCEL})
     assert code is Exit.CANCELLED and sink.of(Event.STEP) == []
+
+
+class Led(Solo):
+    """The leader of several processes: what was settled at the last safe point knows nothing of a later command."""
+
+    order = Order()  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("team", [Solo, Led])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [(Command.PAUSE, Exit.PAUSED), (Command.STOP, Exit.STOPPED), (Command.CANCEL, Exit.CANCELLED)],
+)
+@pytest.mark.parametrize("work", ["artifact", "report"])
+def test_a_command_ends_a_run_that_makes_its_result(tmp_path: Path, monkeypatch, team, command, code, work) -> None:
+    spec, control = simulate_spec(tmp_path, steps=3), Control()
+    sink = Watcher(control, {})
+
+    def long_work(task: SimulateTask, *_: object) -> None:
+        control.request(command)
+        task.context.breathe()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SimulateTask, work, long_work)
+        patch.setattr("engine.run.Solo", team)
+        assert run(spec, sink, control) is code
+    assert sink.events[-1]["event"] == code.name.lower() and sink.events[-1]["step"] == 3
+    assert not (spec.work_dir / "artifact").exists() and control.pending is None
+    again, rest = carry_out(spec)
+    assert again is Exit.COMPLETED and rest.of(Event.STEP) == [], "nothing is trained twice"
 
 
 def test_cancel_is_not_undone_by_a_later_pause() -> None:
