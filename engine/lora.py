@@ -38,7 +38,10 @@ def settings_for(
                 f"No linear layer is called '{', '.join(unknown) or targets}'.",
                 f"LoRA targets of this network are: {known}; or write auto.",
             )
-    return {"rank": rank, "alpha": alpha, "dropout": dropout, "targets": ends}
+    settings = {"rank": rank, "alpha": alpha, "dropout": dropout, "targets": ends}
+    # Layers that are left alone may share the end of their name with others: the dense layers of RoBERTa and its head.
+    alone = [name for name in _matrix_layers(model) if name not in layers and name.rpartition(".")[2] in ends]
+    return settings | ({"exclude": alone} if alone else {})
 
 
 def attach(model: nn.Module, settings: dict[str, Any]) -> None:
@@ -51,6 +54,7 @@ def attach(model: nn.Module, settings: dict[str, Any]) -> None:
         lora_alpha=settings["alpha"],
         lora_dropout=settings["dropout"],
         target_modules=settings["targets"],
+        exclude_modules=settings.get("exclude"),
     )
     inject_adapter_in_model(config, model, NAME)
 
@@ -67,6 +71,7 @@ def files(
         "lora_alpha": settings["alpha"],
         "lora_dropout": settings["dropout"],
         "target_modules": settings["targets"],
+        "exclude_modules": settings.get("exclude"),
         "bias": "none",
         "fan_in_fan_out": any(type(module).__name__ == "Conv1D" for module in model.modules()),
         "inference_mode": True,
@@ -107,11 +112,15 @@ def merge(model: nn.Module) -> None:
 def _linear_layers(model: nn.Module) -> list[str]:
     """Names of the layers that multiply by a matrix, the output layer left out."""
     output = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    return [
-        name
+    return [name for name, module in _matrix_layers(model).items() if module is not output]
+
+
+def _matrix_layers(model: nn.Module) -> dict[str, nn.Module]:
+    return {
+        name: module
         for name, module in model.named_modules()
-        if module is not output and (isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D")
-    ]
+        if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+    }
 
 
 def _matrices(model: nn.Module) -> list[tuple[str, nn.Parameter]]:

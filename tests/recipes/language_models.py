@@ -44,6 +44,19 @@ def make_gpt2(folder: Path, texts: Iterable[str] = SENTENCES, **sizes: Any) -> P
     return folder
 
 
+def make_roberta(folder: Path, texts: Iterable[str] = SENTENCES) -> Path:
+    """A RoBERTa of one layer, whose head has a layer that is called as those of the body are: dense."""
+    transformers = hugging_face.library()
+    size = make_tokenizer(folder, texts, False)
+    config = transformers.RobertaConfig(
+        vocab_size=size, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=130, pad_token_id=0, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    torch.manual_seed(1)
+    transformers.RobertaForMaskedLM(config).save_pretrained(folder)
+    return folder
+
+
 def make_tokenizer(folder: Path, texts: Iterable[str], template: bool) -> int:
     """A byte-level BPE vocabulary of these texts; its size."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers

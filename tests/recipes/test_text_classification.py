@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from engine import report
 from engine.merge import merged
@@ -14,6 +15,7 @@ from engine.protocol import EngineError, Exit
 from engine.recipes.text_classification.features import count, learn, weigh
 from engine.recipes.text_classification.predictor import TextClassificationPredictor
 from tests.engine.cast import carry_out
+from tests.recipes.language_models import make_roberta
 from tests.recipes.rows import rows_data
 from tests.recipes.specs import text_classification, text_encoder
 
@@ -80,6 +82,24 @@ def test_a_base_model_is_tuned_merged_and_tuned_again(tmp_path):
     assert "other classes" in refusal(
         again.model_copy(update={"base": out, "data": other, "work_dir": tmp_path / "other"})
     )
+
+
+def test_the_head_of_a_roberta_is_trained_in_whole_beside_an_adapter_of_its_body(tmp_path):
+    spec = text_encoder.spec(tmp_path, epochs=1)
+    spec = spec.model_copy(update={"base": make_roberta(tmp_path / "roberta")})
+    run(spec)
+    artifact = spec.work_dir / "artifact"
+    with safe_open(artifact / "adapter_model.safetensors", "pt") as file:
+        names = list(file.keys())
+    assert any("intermediate.dense" in name for name in names) and not any("classifier" in name for name in names)
+    with safe_open(artifact / "head.safetensors", "pt") as file:
+        assert sorted(file.keys()) == [f"classifier.{n}.{w}" for n in ("dense", "out_proj") for w in ("bias", "weight")]
+    said = TextClassificationPredictor.load(artifact).predict(["a ripe cherry"])[0]["probabilities"]
+    (tmp_path / "merged").mkdir()
+    for name, data in merged(artifact).items():
+        (tmp_path / "merged" / name).write_bytes(data)
+    (alone,) = TextClassificationPredictor.load(tmp_path / "merged").predict(["a ripe cherry"])
+    assert alone["probabilities"] == pytest.approx(said, abs=1e-4)
 
 
 def test_a_version_of_words_is_no_base(tmp_path):
