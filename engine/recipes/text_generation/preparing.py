@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import nn
 
-from engine import bases, lora
+from engine import bases, lora, weights
 from engine.data import Dataset
 from engine.device import Device
 from engine.protocol import EngineError, FailureCode
@@ -58,19 +59,33 @@ def begin(
     """`texts` None: the items are examples. EngineError BAD_CONFIG for settings that don't go together."""
     if context.spec.base is None:
         return _from_scratch(context, config, dataset, items, texts)
-    method = _method(config, device)
-    dtype = torch.bfloat16 if method == "lora" and device.dtype is torch.bfloat16 else torch.float32
-    found = language.from_base(context.spec.base, dtype, quantised=method == "qlora")
-    if method == "auto":
-        method = "full" if sum(p.numel() for p in found.model.parameters()) < SMALL and not found.adapter else "lora"
+    found, chosen = _load(context.spec.base, _method(config, device), device)
     _check_tokens(config, found)
-    chosen: Chosen = "full" if method == "full" else "qlora" if method == "qlora" else "lora"
     _prepare(context, config, found, chosen)
     layout = choose_layout(config.layout, items.train, found.tokenizer, found.layout) if texts is None else None
     block = _block(config, found, dataset, items, layout)
     what = "all weights" if chosen == "full" else f"matrices of rank {(found.adapter or {}).get('rank')}"
     context.log(f"Starts from '{context.spec.base.name}': {what} are trained on {block:,} tokens of context.")
     return Beginning(found, chosen, block, layout)
+
+
+def _load(base: Path, method: str, device: Device) -> tuple[Language, Chosen]:
+    """The base, in the number format that suits the method, and the method, which 'auto' leaves to be chosen."""
+    if method != "auto":
+        chosen: Chosen = "full" if method == "full" else "qlora" if method == "qlora" else "lora"
+        dtype = torch.bfloat16 if chosen == "lora" and device.dtype is torch.bfloat16 else torch.float32
+        return language.from_base(base, dtype, quantised=chosen == "qlora"), chosen
+    # Headers count at most what is loaded: with them a large base is never held in twice the memory that it needs.
+    known = weights.held(base)
+    if known is not None and known.numbers >= SMALL:
+        return _load(base, "lora", device)
+    found, _ = _load(base, "full", device)
+    if found.adapter is None and sum(p.numel() for p in found.model.parameters()) < SMALL:
+        return found, "full"
+    if found.own or found.adapter is not None or device.dtype is not torch.bfloat16:
+        return found, "lora"
+    del found  # before it is loaded in half the memory
+    return _load(base, "lora", device)
 
 
 def _from_scratch(
