@@ -132,6 +132,15 @@ def tokenizer(folder: Path) -> tuple[Any, dict[str, bytes]]:
         return found, {path.name: path.read_bytes() for path in paths if path.exists()}
 
 
+def ends_of(folder: Path) -> set[int]:
+    """The tokens that end what a model writes, by its generation_config.json; none where it says nothing of them."""
+    try:
+        said = json.loads((folder / "generation_config.json").read_bytes())["eos_token_id"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {token for token in (said if isinstance(said, list) else [said]) if isinstance(token, int)}
+
+
 def check_vocabulary(folder: Path, tokens: int, model: nn.Module) -> None:
     """EngineError BAD_CONFIG when a tokenizer has tokens that the network does not know."""
     rows = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]

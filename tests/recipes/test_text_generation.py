@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,11 +15,12 @@ from engine.data import open_dataset
 from engine.merge import merged
 from engine.pairs import IGNORE
 from engine.protocol import EngineError, Event, Exit
+from engine.recipes.text_generation import preparing
 from engine.recipes.text_generation.examples import Example, laid_out, pack, tokens_of
 from engine.recipes.text_generation.language import from_artifact, from_base, places
 from engine.recipes.text_generation.predictor import TextGenerationPredictor
 from engine.recipes.text_generation.tokens import Bytes, Characters, Pieces
-from tests.engine.cast import carry_out, text_spec
+from tests.engine.cast import carry_out, outcome, text_spec
 from tests.recipes.language_models import SENTENCES, make_gpt2, make_llama
 from tests.recipes.rows import rows_data
 from tests.recipes.specs import text_fine_tuning
@@ -186,6 +188,81 @@ def test_a_chat_template_decides_how_answers_are_asked_for(chatty, tmp_path):
     run(spec)
     assert json.loads((spec.work_dir / "artifact" / "config.json").read_bytes())["layout"] == "template"
     assert TextGenerationPredictor.load(spec.work_dir / "artifact").predict(["Anna has 3"], COLD)
+
+
+def says(language, monkeypatch, *tokens):
+    """A language that wants to write these tokens, the last one again and again; what it is asked about."""
+    asked = []
+
+    def forward(input_ids, **_):
+        asked.append(input_ids[0].tolist())
+        logits = torch.zeros(1, 1, language.tokenizer.size)
+        logits[..., tokens[min(len(asked), len(tokens)) - 1]] = 1
+        return SimpleNamespace(logits=logits, past_key_values=None)
+
+    monkeypatch.setattr(language.model, "forward", forward)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("prompt", "count", "kept", "written"),
+    [
+        (10, 300, 10, 118),
+        (100, 300, 100, 28),
+        (112, 300, 112, 16),
+        (128, 300, 112, 16),
+        (500, 300, 112, 16),
+        (120, 5, 120, 5),
+        (128, 5, 123, 5),
+    ],
+)
+def test_a_prompt_is_read_as_far_as_it_fits_and_the_answer_is_shortened(
+    tmp_path, monkeypatch, prompt, count, kept, written
+):
+    language = from_base(make_gpt2(tmp_path / "gpt2"))
+    asked = says(language, monkeypatch, 50)
+    tokens = [number % 100 for number in range(prompt)]
+    made = language.continue_tokens(tokens, count, torch.Generator(), 0.0)
+    assert asked[0] == tokens[-kept:] and len(made) == written
+
+
+@pytest.mark.parametrize("method", [None, "full", "lora"])
+def test_answers_end_at_the_marks_of_the_base_too(tmp_path, monkeypatch, method):
+    folder = make_llama(tmp_path / "base", template=True)
+    config = json.loads((folder / "tokenizer_config.json").read_text()) | {"eos_token": "<|endoftext|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [0, 3, 60, 10**6]}))
+    language = from_base(folder)
+    if method:
+        spec = tuned(tmp_path / "run", folder, {"steps": 1, "method": method})
+        run(spec)
+        language = TextGenerationPredictor.load(spec.work_dir / "artifact").language
+    said = language.tokenizer.inner.convert_ids_to_tokens(sorted(language.ends))
+    assert said == ["<|endoftext|>", "<|stop|>", "<|assistant|>"], "60 is a text, and a million is nothing"
+    says(language, monkeypatch, 60, 61, 1, 62)
+    assert language.continue_tokens([5], 9, torch.Generator(), 0.0) == [60, 61]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_base_whose_method_is_chosen_is_kept_as_one_whose_method_is_said(llama, tmp_path, monkeypatch, counted):
+    dtypes = []
+
+    def from_base(*given, **more):
+        dtypes.append(given[1])
+        return load(*given, **more)
+
+    load = preparing.language.from_base
+    monkeypatch.setattr(preparing.language, "from_base", from_base)
+    monkeypatch.setattr(preparing, "SMALL", 1000)
+    if not counted:
+        monkeypatch.setattr(preparing.weights, "held", lambda folder: None)
+    settings = {"steps": 2, "precision": "bfloat16"}
+    chosen = tuned(tmp_path / "auto", llama, settings | {"method": "auto"})
+    run(chosen)
+    assert dtypes == ([] if counted else [torch.float32]) + [torch.bfloat16]
+    told = tuned(tmp_path / "lora", llama, settings | {"method": "lora"})
+    run(told)
+    assert outcome(chosen)["artifact/adapter_model.safetensors"] == outcome(told)["artifact/adapter_model.safetensors"]
 
 
 @pytest.mark.parametrize("make", [make_llama, make_gpt2])

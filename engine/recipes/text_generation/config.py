@@ -39,6 +39,10 @@ class TextGenerationConfig(RecipeConfig):
     baseline: the untuned base model, or the frequencies of the tokens when training starts from scratch. Losses of
     different tokens (characters, bytes, pieces) can't be compared with each other. From scratch expect the style of the
     texts, not knowledge; use a base model where answers have to make sense.
+
+    A fine-tuned model reads the whole prompt as far as its context holds it, and answers in what is left of that, at
+    least an eighth; of a longer prompt the beginning is left out. One from scratch writes on beyond its context, and
+    forgets what lies further back.
     """
 
     base_model: str = base_model_setting()

@@ -19,6 +19,7 @@ from engine.recipes.text_generation.tokens import PIECES, Borrowed, Tokenizer, d
 RECIPE = "text-generation"
 KIND = "AutoModelForCausalLM"
 OWN, HUGGING_FACE = "gpt", "hugging-face"
+ROOM = 8  # the part of a context that a prompt leaves to the answer is at least one in so many
 
 
 @dataclass
@@ -37,6 +38,12 @@ class Language:
     def own(self) -> bool:
         """Whether the network is this recipe's."""
         return self.network["family"] == OWN
+
+    @property
+    def ends(self) -> set[int]:
+        """The tokens that end an answer: chat models often have a mark for it beside their end of text."""
+        closing = self.tokenizer.closing if isinstance(self.tokenizer, Borrowed) else None
+        return {self.tokenizer.end, *self.network.get("ends", ()), *([] if closing is None else [closing])}
 
     def logits(self, tokens: torch.Tensor, segments: torch.Tensor | None = None) -> torch.Tensor:
         """`segments` (batch, length) numbers the examples that share a row from 1 on; 0 is padding."""
@@ -58,11 +65,13 @@ class Language:
         top_k: int | None = None,
     ) -> list[int]:
         """At most `count` tokens that follow `tokens` (at least one), up to an end token, which is left out.
-        Temperature 0 always takes the likeliest."""
+        Temperature 0 always takes the likeliest. A network in Hugging Face format writes only what its context has
+        room for behind `tokens`, of which the beginning is left out where less than an eighth would be left."""
         made: list[int] = []
+        ends = self.ends
         for logits in self._next(tokens, made, count):
             token = _choose(logits, generator, temperature, top_k)
-            if token == self.tokenizer.end:
+            if token in ends:
                 break
             made.append(token)
         return made
@@ -80,7 +89,8 @@ class Language:
                 logits = self.model(torch.tensor([new], device=device), past=past if fits else None)
                 yield logits[0, -1].float().cpu()
             return
-        known = tokens[-max(1, self.limit - count) :]
+        # The prompt matters more than the length of the answer, for which some room is kept.
+        known = tokens[-max(1, self.limit - min(count, max(1, self.limit // ROOM))) :]
         given, past = torch.tensor([known], device=device), None
         for _ in range(min(count, self.limit - len(known))):
             answer = self.model(input_ids=given, past_key_values=past, use_cache=True)
@@ -158,7 +168,9 @@ def _from_hugging_face(folder: Path, dtype: torch.dtype, quantised: bool) -> Lan
         )
     model = hugging_face.load(KIND, folder, **options)
     hugging_face.check_vocabulary(folder, tokenizer.size, model)
-    network = {"family": HUGGING_FACE, "config": hugging_face.described(model)}
+    network: dict[str, Any] = {"family": HUGGING_FACE, "config": hugging_face.described(model)}
+    if ends := sorted(tokenizer.marks & hugging_face.ends_of(folder)):
+        network["ends"] = ends
     return Language(model, tokenizer, hugging_face.limit(model), network)
 
 

@@ -23,7 +23,7 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    max_new_tokens: int = Field(200, ge=1, le=1000)
+    max_new_tokens: int = Field(200, ge=1, le=1000)  # fewer where the prompt leaves less room in the model's context
     temperature: float = Field(0.8, ge=0, le=5)  # 0: always the likeliest token
     top_k: int | None = Field(None, ge=1, le=100_000)  # None: any token may come
     seed: int | None = Field(None, ge=0, lt=2**63)  # None: another continuation each time

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -179,6 +180,24 @@ class Borrowed:
     def template(self) -> bool:
         """Whether it prescribes how chats are written."""
         return bool(self.inner.chat_template)
+
+    @cached_property
+    def marks(self) -> frozenset[int]:
+        """Tokens that no text is split into: they only mark something."""
+        return frozenset(token for token, said in self.inner.added_tokens_decoder.items() if said.special)
+
+    @cached_property
+    def closing(self) -> int | None:
+        """The mark by which the chat template ends an answer; None when it has none that can be found out."""
+        if not self.template:
+            return None
+        turns = [{"role": "user", "content": "Question"}, {"role": "assistant", "content": "Answer"}]
+        try:
+            _, found, rest = self.inner.apply_chat_template(turns, tokenize=False).rpartition("Answer")
+        except Exception:  # a template is a program of somebody else, and may refuse anything in any way
+            return None
+        after = self.spans(rest.lstrip(), marks=True)[0] if found else []
+        return after[0] if after and after[0] in self.marks else None
 
     @property
     def start(self) -> list[int]:
