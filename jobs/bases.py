@@ -62,10 +62,14 @@ def check_one(recipe: str, config: Mapping[str, Any], version: ModelVersion | No
 def folder(job: Job) -> Path | None:
     """The folder on this machine that the run starts from; None: from scratch. Raises a ProblemError when it is not
     there, or a file of it is damaged."""
-    kind = catalogue.recipe(job.recipe)
-    if kind.bases and job.base_version is not None:
-        return with_bases(job.base_version)
-    name = job.config.get(SETTING)
+    return folder_of(job.recipe, job.config, job.base_version)
+
+
+def folder_of(recipe: str, config: Mapping[str, Any], version: ModelVersion | None) -> Path | None:
+    """The same for a run that is not made yet."""
+    if catalogue.recipe(recipe).bases and version is not None:
+        return with_bases(version)
+    name = config.get(SETTING)
     return bases.find(name).folder if name else None
 
 

@@ -102,7 +102,8 @@ def create_job(
     room.check(recipe, checked, needs, base_version=base_version, version=version)
     needed = _needed(owner, waits_for, after_failure)
     subject = subject or (version.dataset.subject if version and alone else None)
-    expected = estimates.estimate(recipe, checked, version, resources=needs.stored())
+    base = base_version.pk if base_version else None
+    expected = estimates.estimate(recipe, checked, version, resources=needs.stored(), base_version=base)
     try:
         with transaction.atomic():
             limits.check_room(owner, subject)

@@ -135,7 +135,10 @@ class Past:
                 memory.setdefault((work.size, kind, number), int(peak))
         return cls(recipe, rates, tuple(kinds), memory)
 
-    def estimate(self, config: Mapping[str, Any], examples: int | None, needs: Needs, kinds: set[str]) -> Estimate:
+    def estimate(
+        self, config: Mapping[str, Any], examples: int | None, needs: Needs, kinds: set[str],
+        base_version: int | None = None,
+    ) -> Estimate:  # fmt: skip
         """For a run of these settings on `examples` training examples; `kinds` are the devices that the hub has."""
         work = work_of(config, examples)
         device = self._device(needs, kinds)
@@ -143,14 +146,14 @@ class Past:
         bare = {"device": device, "devices": needs.devices, "price": price, "currency": currency}
         rates = self.rates.get((work.size, device, needs.devices))
         if not rates:
-            return self._by_trial(work, bare)
+            return self._by_trial(work, bare, measurements.beginning(config, base_version))
         seconds, low, high = (work.units * math.exp(rate) for rate in interval(rates))
         memory = self.memory.get((work.size, device, needs.devices))
         return Estimate(seconds, low, high, len(rates), **bare, memory=memory)
 
-    def _by_trial(self, work: Work, bare: dict[str, Any]) -> Estimate:
+    def _by_trial(self, work: Work, bare: dict[str, Any], base: str) -> Estimate:
         """By a trial of such a run, where there was one."""
-        found = measurements.find(self.recipe, work.size, bare["device"], bare["devices"])
+        found = measurements.find(self.recipe, work.size, bare["device"], bare["devices"], base)
         if found is None:
             return Estimate(**bare)
         seconds = work.units * found.rate
@@ -167,11 +170,11 @@ class Past:
 
 def estimate(
     recipe: str, config: Mapping[str, Any], version: DatasetVersion | None = None, examples: int | None = None,
-    resources: Mapping[str, Any] | None = None,
+    resources: Mapping[str, Any] | None = None, base_version: int | None = None,
 ) -> Estimate:  # fmt: skip
     """For one run; two queries. `config` is complete; `examples` are those to train on, where `version` is None."""
     known = version.counts.get("train") if version else examples
-    return Past.of(recipe).estimate(config, known, Needs.read(dict(resources or {})), device_kinds())
+    return Past.of(recipe).estimate(config, known, Needs.read(dict(resources or {})), device_kinds(), base_version)
 
 
 def device_kinds() -> set[str]:

@@ -12,7 +12,7 @@ from common.pages import clean, number_in
 from datasets.gating import gates
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
-from jobs import estimates, forms, placing
+from jobs import estimates, forms, new_fields, placing
 from jobs.creation import check_config
 
 
@@ -26,7 +26,10 @@ def expected(request: HttpRequest) -> HttpResponse:
         try:
             config = check_config(recipe, forms.read(recipe, typed))
             resources = {"device": placing.device(typed), "devices": placing.devices(typed)}
-            guess = estimates.estimate(recipe, config, examples=examples(request, typed), resources=resources)
+            base = new_fields.row(typed, "base_version", request.user)
+            about = {"examples": examples(request, typed), "resources": resources}
+            about["base_version"] = base.pk if base else None
+            guess = estimates.estimate(recipe, config, **about)
             told = f"It takes {guess}." if guess.seconds is not None else f"How long it takes: {guess.reason}."
         except ProblemError:
             pass  # the form says so when it is sent

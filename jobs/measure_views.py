@@ -10,7 +10,7 @@ from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
-from jobs import estimates, expected_views, forms, measuring, new_fields, placing
+from jobs import bases, estimates, expected_views, forms, measuring, new_fields, placing
 from jobs.creation import check_config, check_data
 from jobs.estimates import Estimate
 
@@ -34,10 +34,13 @@ def _measured(request: HttpRequest, typed: dict[str, str]) -> dict[str, object]:
     key = number_in(typed.get("dataset"))
     dataset = visible(Dataset.objects.all(), request.user).filter(pk=key).first() if key else None
     check_data(request.user, recipe, dataset if RECIPES[recipe].modality else None, None)
+    base = new_fields.row(typed, "base_version", request.user)
+    bases.check_version(recipe, base)
+    bases.check_one(recipe, config, base)
     found = measuring.measure(
         recipe, config, dataset=dataset if RECIPES[recipe].modality else None,
         examples=expected_views.examples(request, typed), seed=new_fields.seed(typed),
-        resources={"device": placing.device(typed), "devices": placing.devices(typed)},
+        resources={"device": placing.device(typed), "devices": placing.devices(typed)}, base_version=base,
     )  # fmt: skip
     guess = Estimate(**{name: value for name, value in found.estimate.items() if name in FIELDS})
     return {"found": found, "guess": guess, "about": estimates.about(guess.seconds) if guess.seconds else ""}

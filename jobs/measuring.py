@@ -28,10 +28,11 @@ from datasets.models import Dataset, DatasetVersion
 from engine import catalogue, memory
 from engine.launch import Trainer, ping, start_trainer
 from engine.protocol import DataSpec, Event, FailureCode, Spec, decode
-from jobs import estimates, measurements
+from jobs import bases, estimates, measurements
 from jobs.measurements import Found
 from jobs.needs import Needs
 from jobs.retries import HINTS
+from registry.models import ModelVersion
 
 SECONDS = 8.0  # of steps
 LONGEST = 60.0  # of the whole, loading included
@@ -70,8 +71,10 @@ def measure(
     examples: int | None = None,
     resources: Mapping[str, Any] | None = None,
     seed: int = 0,
+    base_version: ModelVersion | None = None,
 ) -> Measured:
-    """Take a few steps with a complete configuration. `examples` are those that the run would be trained on.
+    """Take a few steps with a complete configuration. `examples` are those that the run would be trained on. It starts
+    from what the run would start from.
 
     ConflictError while something else is measured, UnavailableError where no node runs on this machine."""
     if ping(warm_socket()) is None:
@@ -80,9 +83,10 @@ def measure(
         )
     needs = Needs.read(dict(resources or {}))
     with _alone(), _scratch() as folder:
+        base = bases.folder_of(recipe, config, base_version)
         data, items = _data(folder, dataset, version, catalogue.recipe(recipe).labelled)
         spec = Spec(
-            job="trial", recipe=recipe, config=dict(config), seed=seed, data=data, work_dir=folder / "work",
+            job="trial", recipe=recipe, config=dict(config), seed=seed, data=data, base=base, work_dir=folder / "work",
             device="auto" if needs.device == "cuda" else "cpu", trial_seconds=SECONDS,
         )  # fmt: skip
         path = folder / "spec.json"
@@ -91,7 +95,7 @@ def measure(
     known = version.counts.get("train") if version else examples
     if last.get("event") != Event.MEASURED:
         return _failed(recipe, config, last)
-    return _measured(recipe, config, last, items, known, needs, version.dataset if version else dataset)
+    return _measured(recipe, config, last, items, known, needs, version.dataset if version else dataset, base_version)
 
 
 def _measured(
@@ -102,6 +106,7 @@ def _measured(
     examples: int | None,
     needs: Needs,
     dataset: Dataset | None,
+    base_version: ModelVersion | None,
 ) -> Measured:
     """The whole run by its steps, evaluations and loading."""
     trained, seen = max(1, found["train_items"]), max(1, examples or found["train_items"])
@@ -114,11 +119,13 @@ def _measured(
     device = "cuda" if found["device_memory_bytes"] is not None else "cpu"
     taken = found["device_memory_bytes"] or found["memory_bytes"]
     work = estimates.work_of(config, examples)
+    start = base_version.pk if base_version else None
+    base = measurements.beginning(config, start)
     for size in (work.size, measurements.exact(config, dataset.pk) if dataset else ""):
         if size:
-            measurements.keep(recipe, size, device, needs.devices, Found(seconds / work.units, taken))
+            measurements.keep(recipe, size, device, needs.devices, Found(seconds / work.units, taken), base)
     asked = {"device": device, "devices": needs.devices}
-    guess = estimates.estimate(recipe, config, examples=examples, resources=asked)
+    guess = estimates.estimate(recipe, config, examples=examples, resources=asked, base_version=start)
     room = _room(device, found["device_memory_total"])
     fits = room is None or taken <= room
     problem = {} if fits else _too_large(recipe, config, taken, room or 0)

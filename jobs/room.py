@@ -135,9 +135,10 @@ def _measured(
     base_version: ModelVersion | None,
 ) -> Taken | None:
     """What a trial on some of the same data took, where it was one of these very settings."""
-    if dataset is None or base_version is not None:
+    if dataset is None:
         return None
-    found = measurements.find(recipe, measurements.exact(config, dataset.pk), kind, needs.devices)
+    base = measurements.beginning(config, base_version.pk if base_version else None)
+    found = measurements.find(recipe, measurements.exact(config, dataset.pk), kind, needs.devices, base)
     return Taken(found.memory, True, memory.CURES) if found else None
 
 

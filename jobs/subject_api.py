@@ -16,7 +16,7 @@ from common.errors import NotFoundError
 from datasets.freezing import versions
 from datasets.models import Dataset, DatasetVersion, EligibilityPolicy, Subject
 from datasets.subjects import eligibility
-from jobs import estimates, measuring, starting
+from jobs import bases, estimates, measuring, starting
 from jobs.api import IDEMPOTENCY_KEY, idempotency_key
 from jobs.candidates import Candidate, candidates
 from jobs.creation import check_config, check_data
@@ -34,6 +34,7 @@ from jobs.subject_inputs import (
     estimate_json,
     summed,
 )
+from registry.models import ModelVersion
 
 TAGS = ["training subjects"]
 
@@ -148,18 +149,30 @@ class EstimateView(APIView):
             return Response(summed(found))
         version, examples = self._data(request, given)
         checked = check_config(recipe, config or {})
-        measured = self._measure(request, given, checked, version, examples) if given["measure"] else {}
-        guess = estimates.estimate(recipe, checked, version, examples=examples, resources=resources)
+        base = self._base(request, recipe, given.get("base_version"))
+        measured = self._measure(request, given, checked, version, examples, base) if given["measure"] else {}
+        about = {"examples": examples, "resources": resources, "base_version": base.pk if base else None}
+        guess = estimates.estimate(recipe, checked, version, **about)
         return Response(estimate_json(guess) | measured)
 
     def _measure(
         self, request: Request, given: dict[str, Any], config: dict[str, Any], version: DatasetVersion | None,
-        examples: int | None,
+        examples: int | None, base: ModelVersion | None,
     ) -> dict[str, Any]:  # fmt: skip
+        bases.check_one(given["recipe"], config, base)
         key = given.get("dataset") if version is None else None
         dataset = get_visible(Dataset.objects.all(), request.user, pk=key) if key is not None else None
         data = {"dataset": dataset, "version": version, "examples": examples, "resources": given.get("resources")}
+        data["base_version"] = base
         return {"trial": MeasuredSerializer(measuring.measure(given["recipe"], config, **data)).data}
+
+    def _base(self, request: Request, recipe: str, key: int | None) -> ModelVersion | None:
+        if key is None:
+            return None
+        rows = ModelVersion.objects.select_related("model")
+        base: ModelVersion = get_visible(rows, request.user, "model__owner", pk=key)
+        bases.check_version(recipe, base)
+        return base
 
     def _data(self, request: Request, given: dict[str, Any]) -> tuple[DatasetVersion | None, int | None]:
         """The version, or how many examples there would be to train on."""

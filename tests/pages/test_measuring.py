@@ -2,14 +2,16 @@
 
 import pytest
 
+from datasets.models import Dataset
 from engine.config import RecipeConfig, setting
 from engine.protocol import Event
 from engine.recipes.image_classification.config import ImageClassificationConfig
-from jobs import measuring, recommending
+from jobs import measurements, measuring, recommending
+from jobs.creation import check_config
 from tests.api.conftest import Api
 from tests.jobs.test_labels import pictures
 from tests.pages.conftest import HTMX
-from tests.world import make_dataset
+from tests.world import make_dataset, make_version
 
 FOUND = {
     "event": Event.MEASURED, "steps": 10, "seconds_per_step": 0.1, "examples_per_step": 8, "evaluation_seconds": 1.0,
@@ -56,6 +58,40 @@ def test_the_api_measures_when_asked_to(owner, trial):
     assert answer["measured"] and answer["memory"] == 3 << 30 and answer["seconds"] > 200
     assert answer["trial"]["fits"] and answer["trial"]["checkpoint_bytes"] == 5 << 20
     assert "trial" not in Api(owner).post_json("training/estimate", given | {"measure": False}).json()
+
+
+def test_a_run_is_measured_from_where_it_would_start(page, owner, trial, settings, tmp_path):
+    settings.TRAINHUB_MODEL_FOLDERS = [str(tmp_path / "models")]
+    folder = tmp_path / "models" / "llama"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}')
+    for name in ("model.safetensors", "tokenizer.json"):
+        (folder / name).write_bytes(b"{}")
+    version = make_version(owner)
+    given = {"recipe": "text-generation", "dataset": make_dataset(owner).pk}
+    page.post("/jobs/new/measure", given | {"config.base_model": "llama"}, headers=HTMX)
+    assert trial["spec"].base == folder
+    page.post("/jobs/new/measure", given | {"base_version": version.pk}, headers=HTMX)
+    assert trial["spec"].base.name == str(version.pk)
+
+    # What one of them took says nothing of a run that starts from scratch, or from another version.
+    def expected(**more):
+        return page.get("/jobs/new/expected", given | more).content.decode()
+
+    assert "by a trial" in expected(base_version=version.pk)
+    assert "by a trial" not in expected() and "by a trial" not in expected(base_version=make_version(owner, "B").pk)
+    html = page.post("/jobs/new/measure", given | {"config.method": "lora"}, headers=HTMX).content.decode()
+    assert "The method lora adds to a model that is there." in html
+
+    asked = {**given, "base_version": version.pk, "measure": True}
+    del trial["spec"]
+    answer = Api(owner).post_json("training/estimate", asked).json()
+    assert answer["measured"] and trial["spec"].base.name == str(version.pk)
+    dataset = Dataset.objects.get(pk=given["dataset"])
+    config = check_config("text-generation", {})
+    exact = measurements.exact(config, dataset.pk)
+    assert measurements.find("text-generation", exact, "cpu", 1) is None
+    assert measurements.find("text-generation", exact, "cpu", 1, measurements.beginning(config, version.pk))
 
 
 def test_what_does_not_fit_is_told_with_what_to_change(page, owner, trial, monkeypatch):
