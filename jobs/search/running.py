@@ -22,11 +22,11 @@ from common.numbers import finite
 from common.references import remove_unreferenced
 from engine import catalogue
 from jobs import control, creation
-from jobs.models import Job, MetricSeries, ProgressRow, Search, Trial
+from jobs.models import Job, JobEvent, MetricSeries, ProgressRow, Search, Trial
 from jobs.outbox import ADVANCE
 from jobs.search import sampling
-from jobs.search.verbs import end, locked, promote
-from jobs.states import TERMINAL, Status
+from jobs.search.verbs import CANCELLED, end, locked, promote, settle
+from jobs.states import ACTIVE, TERMINAL, Status
 
 HOPELESS = 5  # trials that fail in a row before any has completed: the search ends
 SWEEP_SECONDS = 3
@@ -77,7 +77,8 @@ def keep(job: Job, files: list[dict[str, Any]], metrics: dict[str, Any]) -> bool
 
 def sweep() -> None:
     """Knock for each search at work, now and then: trials that fall behind are seen, and lost knocks made good."""
-    running = Search.objects.filter(status=Search.Status.RUNNING)
+    left = Search.objects.filter(status=Search.Status.CANCELLED, trials__state=Trial.State.RUNNING).values("pk")
+    running = Search.objects.filter(Q(status=Search.Status.RUNNING) | Q(pk__in=left))
     fresh = Now() - timedelta(seconds=SWEEP_SECONDS)
     waiting = OrmQ.objects.filter(key=QUEUE)
     due = running.filter(Q(looked_at__isnull=True) | Q(looked_at__lt=fresh))
@@ -102,12 +103,16 @@ def _look(search_id: int) -> Search | None:
     """Write down what became of the trials and end those behind; the search when it may go on."""
     with transaction.atomic():
         search = locked(search_id)
-        if search.status != Search.Status.RUNNING:
+        cancelled = search.status == Search.Status.CANCELLED
+        if search.status != Search.Status.RUNNING and not cancelled:
             return None
         trials = list(search.trials.select_related("job"))
         _settle(trials)
-        hopeless = _hopeless(search, trials)
-        behind = [] if hopeless else _behind(search, trials)
+        hopeless = not cancelled and _hopeless(search, trials)
+        behind = [] if hopeless or cancelled else [*_left_running(trials), *_behind(search, trials)]
+    if cancelled:
+        settle(search, search.owner)  # whoever cancelled it may have died before its jobs were
+        return None
     for job in behind:
         _end_early(job, search)
     return None if hopeless else search
@@ -121,17 +126,18 @@ def _settle(trials: Sequence[Trial]) -> None:
         if trial.job.status == Status.FAILED:
             _close(trial, Trial.State.FAILED, reason=trial.job.failure_message or "It failed.")
         elif trial.job.status == Status.CANCELLED:
-            _close(trial, Trial.State.FAILED, reason="It was cancelled.")
+            _close(trial, Trial.State.FAILED, reason=CANCELLED)
 
 
 def _hopeless(search: Search, trials: Sequence[Trial]) -> bool:
     """Whether no trial is made because the first ones all failed: the settings, or the data, are wrong. The search ends
     when those that still run have failed too."""
-    failed = [trial for trial in trials if trial.state == Trial.State.FAILED]
+    tried = [trial for trial in trials if trial.reason != CANCELLED]  # such a trial says nothing of the settings
+    failed = [trial for trial in tried if trial.state == Trial.State.FAILED]
     well = any(trial.state in (Trial.State.COMPLETED, Trial.State.PRUNED) for trial in trials)
     if well or len(failed) < min(HOPELESS, search.wanted):
         return False
-    if len(failed) == len(trials):
+    if len(failed) == len(tried):
         reason = f"The first {len(failed)} trials failed. The last one: {failed[-1].reason}"
         end(search, Search.Status.FAILED, None, reason)
     return True
@@ -212,6 +218,13 @@ def _behind(search: Search, trials: Sequence[Trial]) -> list[Job]:
             _close(trial, Trial.State.PRUNED, reason="It fell behind the median of the others.")
             found.append(trial.job)
     return found
+
+
+def _left_running(trials: Sequence[Trial]) -> list[Job]:
+    """Jobs of trials that were ended early by a process that died before it said so to them."""
+    active = [t.job for t in trials if t.state == Trial.State.PRUNED and t.job and t.job.status in ACTIVE]
+    told = set(JobEvent.objects.filter(job__in=active, kind__startswith="cancel").values_list("job_id", flat=True))
+    return [job for job in active if job.pk not in told]
 
 
 def _curves(metric: str, trials: Sequence[Trial]) -> dict[int, list[tuple[int, float]]]:

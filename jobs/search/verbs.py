@@ -14,7 +14,7 @@ from common.revision import revision
 from datasets.models import Dataset, DatasetVersion
 from engine import catalogue
 from jobs import bases, blueprints, control, creation, room
-from jobs.models import Job, Search, SearchEvent
+from jobs.models import Job, Search, SearchEvent, Trial
 from jobs.needs import Needs
 from jobs.outbox import ADVANCE
 from jobs.search import space as spaces
@@ -24,6 +24,7 @@ from registry.models import ModelVersion
 
 MOST_TRIALS = 1000
 MOST_AT_ONCE = 64
+CANCELLED = "It was cancelled."  # why such a trial has none: its settings are not to blame
 
 
 def create(
@@ -97,16 +98,25 @@ def cancel(search: Search, by: AbstractBaseUser) -> Search:
     """End a search: no further trial is made, and those that wait or run are cancelled. Twice changes nothing."""
     with transaction.atomic():
         row = locked(search.pk)
-        if row.status != Search.Status.RUNNING:
+        if row.status == Search.Status.RUNNING:
+            end(row, Search.Status.CANCELLED, by)
+        elif row.status != Search.Status.CANCELLED or not row.trials.filter(state=Trial.State.RUNNING).exists():
             return row
-        end(row, Search.Status.CANCELLED, by)
-        jobs = list(Job.objects.filter(trial__search=row, status__in=ACTIVE))
-    for job in jobs:
+    settle(row, by)
+    return row
+
+
+def settle(search: Search, by: AbstractBaseUser) -> None:
+    """Cancel what still runs of a search that was cancelled, and write its trials down as ended. Asked again after a
+    death in between, it does the rest."""
+    for job in list(Job.objects.filter(trial__search=search, status__in=ACTIVE)):
         try:
-            control.cancel(job, by, f"Its search '{row.name}' was cancelled."[:200])
+            control.cancel(job, by, f"Its search '{search.name}' was cancelled."[:200])
         except ConflictError:
             continue  # it has just ended by itself
-    return row
+    with transaction.atomic():
+        if locked(search.pk).status == Search.Status.CANCELLED:
+            search.trials.filter(state=Trial.State.RUNNING).update(state=Trial.State.FAILED, reason=CANCELLED)
 
 
 @transaction.atomic
@@ -120,8 +130,9 @@ def extend(search: Search, by: AbstractBaseUser, trials: int) -> Search:
         message = f"Ask for 1 to {max(1, MOST_TRIALS - made):,} more trials."
         raise InvalidInputError(message, "A search has at most 1,000 trials.", fields={"trials": [message]})
     row.wanted = (made if row.status != Search.Status.RUNNING else row.wanted) + trials
+    row.at_once = min(row.at_once, row.wanted)  # one that was cancelled early has made fewer than it was to run at once
     row.status, row.ended_at, row.reason = Search.Status.RUNNING, None, ""
-    row.save(update_fields=["wanted", "status", "ended_at", "reason"])
+    row.save(update_fields=["wanted", "at_once", "status", "ended_at", "reason"])
     note(row, "extended", by, f"{trials} more trials.")
     enqueue(ADVANCE, row.pk)
     return row

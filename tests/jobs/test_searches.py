@@ -6,8 +6,9 @@ import hashlib
 import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.files import store
@@ -149,6 +150,39 @@ def test_cancelling_ends_the_search_and_its_jobs(search, owner, finish):
     search.refresh_from_db()
     assert search.status == "cancelled" and search.events.filter(kind="cancelled").count() == 1
     assert set(Job.objects.filter(trial__search=search).values_list("status", flat=True)) == {"cancelled"}
+
+
+def test_a_search_cancelled_early_goes_on_with_fewer_at_once(owner):
+    search = verbs.create(owner, recipe="simulate", space=SPACE, trials=60, at_once=40)
+    running.advance(search.pk)
+    Trial.objects.filter(search=search, number__gt=12).delete()
+    verbs.cancel(search, owner)
+    assert states(search) == ["failed"] * 12  # none is said to run
+    search = verbs.extend(search, owner, 1)
+    running.advance(search.pk)
+    search.refresh_from_db()
+    # What was cancelled tells nothing of the settings.
+    assert (search.status, search.wanted, search.at_once) == ("running", 13, 13)
+    assert states(search) == ["failed"] * 12 + ["running"]
+
+
+def test_what_a_dead_process_left_running_is_cancelled_at_the_next_look(search, owner, finish, slot, myself):
+    running.advance(search.pk)
+    attempt = claim(slot, myself)
+    pruned = search.trials.get(job=attempt.job)
+    Trial.objects.filter(pk=pruned.pk).update(state="pruned", value=5.0, reason="It fell behind.")
+    running.advance(search.pk)
+    assert Job.objects.get(pk=attempt.job_id).request == "cancel"
+
+    with transaction.atomic():
+        verbs.end(verbs.locked(search.pk), Search.Status.CANCELLED, owner)
+    waiting = Job.objects.filter(trial__search=search, status=Status.QUEUED)
+    assert waiting.exists()
+    OrmQ.objects.all().delete()
+    running.sweep()
+    assert OrmQ.objects.count() == 1
+    running.advance(search.pk)
+    assert not waiting.exists() and "running" not in states(search)
 
 
 def test_more_trials_go_on_with_what_is_known(search, owner, finish):
