@@ -85,9 +85,19 @@ def check_shares(validation: float, test: float) -> None:
         )
 
 
-def setting(default: Any, title: str, description: str, group: str = "Training", **rules: Any) -> Any:
-    """A field with what a form needs: title, a description for people, and the group it stands in."""
-    return Field(default, title=title, description=description, json_schema_extra={"group": group}, **rules)
+def setting(
+    default: Any,
+    title: str,
+    description: str,
+    group: str = "Training",
+    *,
+    lines: bool = False,
+    **rules: Any,
+) -> Any:
+    """A field with what a form needs: title, a description for people, and the group it stands in. `lines`: its text
+    may have several."""
+    more: dict[str, Any] = {"group": group} | ({"lines": True} if lines else {})
+    return Field(default, title=title, description=description, json_schema_extra=more, **rules)
 
 
 def adds_to_a_base(method: str) -> str:

@@ -53,7 +53,7 @@ class Setting:
     title: str
     description: str
     group: str
-    kind: str  # choice, base, number, checkbox, text
+    kind: str  # choice, base, number, checkbox, text, lines
     value: str  # as the form shows it; for a checkbox 'on' or ''
     default: str
     choices: list[str] = field(default_factory=list)
@@ -119,7 +119,7 @@ def read(recipe: str, typed: Mapping[str, str]) -> dict[str, Any]:
             if text.strip():
                 config[name] = number_or_text(text.strip())
         elif text or ("string" in kinds and schema.get("default") == ""):
-            config[name] = text
+            config[name] = text.replace("\r\n", "\n")  # as browsers send the end of a line
     return config
 
 
@@ -206,6 +206,8 @@ def _setting(name: str, schema: dict[str, Any], config: Mapping[str, Any], typed
         kind = "text" if choices else "number"  # 'auto' or a number
     elif choices:
         kind = "choice"
+    elif schema.get("lines"):
+        kind = "lines"
     if typed is None:
         value = _shown(config.get(name, schema.get("default")))
     else:

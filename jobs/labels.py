@@ -27,9 +27,8 @@ def check_classes(recipe: str, dataset: Dataset, classes: int, unlabelled: int) 
     if unlabelled:
         verb = "item of '{}' has" if unlabelled == 1 else "items of '{}' have"
         message = f"{unlabelled:,} {verb.format(dataset.name)} no class, and {recipe} needs one for each."
-        hint = (
-            f"Choose {'it' if unlabelled == 1 else 'them'} on the dataset's page (class: none) and give a class, set "
-        )
+        them = "it" if unlabelled == 1 else "them"
+        hint = f"Choose {them} on the dataset's page (class: none) and give {them} a class, "
         hint += f"set aside what has none, or upload the {nouns} again in one folder per class, such as {example}."
     elif classes < 2:
         found = "one class only" if classes else "no classes"

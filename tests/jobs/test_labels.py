@@ -32,7 +32,7 @@ def test_items_without_a_class_are_counted_and_nothing_is_frozen(owner):
     assert answer.json()["errors"]["dataset"] == [
         "3 items of 'Zoo' have no class, and image-classification needs one for each."
     ]
-    assert "give a class" in answer.json()["hint"]
+    assert "give them a class, set aside what has none" in answer.json()["hint"]
     assert not DatasetVersion.objects.exists()
 
 

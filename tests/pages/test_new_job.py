@@ -35,6 +35,16 @@ def test_several_values_are_one_field_with_commas():
     assert forms.read("table-baseline", {"config.exclude": fields["exclude"].value})["exclude"] == read["exclude"]
 
 
+def test_a_setting_of_several_lines_keeps_them(page, owner):
+    typed = {"recipe": "image-generation", "config.sample_prompts": "a <cat>\r\na dog"}
+    read = forms.read("image-generation", typed)
+    assert read["sample_prompts"] == "a <cat>\na dog"
+    assert {s.name: s.kind for s in forms.groups("image-generation", read)["Progress"]}["sample_prompts"] == "lines"
+    address = f"/jobs/new?dataset={make_dataset(owner).pk}&recipe=text-generation&settings_of=text-generation"
+    html = page.get(f"{address}&config.sample_prompt=a+cat%0Aa+dog", headers=HTMX).content.decode()
+    assert re.search(r'<textarea [^>]*name="config.sample_prompt"[^>]*>a cat\na dog</textarea>', html)
+
+
 def test_a_real_job_is_started_on_a_dataset(page, owner):
     dataset = make_dataset(owner)
     html = page.get(f"/jobs/new?dataset={dataset.pk}").content.decode()

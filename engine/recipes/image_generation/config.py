@@ -106,6 +106,7 @@ class ImageGenerationConfig(RecipeConfig):
         "Sample prompts",
         "What the samples show, a prompt a line, at most 4. Empty: the caption of the first picture.",
         "Progress",
+        lines=True,
         max_length=2000,
     )
     sample_every: int = setting(

@@ -186,7 +186,7 @@ class TextGenerationConfig(RecipeConfig):
         ge=0, le=1_000_000,
     )  # fmt: skip
     sample_prompt: str = setting(
-        "", "Sample prompt", "What the samples begin with; may be empty.", "Progress", max_length=2000
+        "", "Sample prompt", "What the samples begin with; may be empty.", "Progress", lines=True, max_length=2000
     )
     sample_length: int = setting(200, "Sample length", "Tokens per sample.", "Progress", ge=1, le=2000)
     minimum_learning_rate_ratio: float = final_rate_setting(0.01)

@@ -51,7 +51,8 @@ class Command(BaseCommand):
         files = [path for source in sources for path in ([source, *source.rglob("*")] if source.is_dir() else [source])]
         newest = max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
         if not manifest.exists() or manifest.stat().st_mtime < newest:
-            call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+            # Old files stay: names carry a hash of the content, and a hub that runs here still serves its own.
+            call_command("collectstatic", interactive=False, verbosity=0)
 
     def _administrator(self) -> None:
         users = get_user_model()
