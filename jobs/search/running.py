@@ -25,10 +25,12 @@ from jobs import control, creation
 from jobs.models import Job, JobEvent, MetricSeries, ProgressRow, Search, Trial
 from jobs.outbox import ADVANCE
 from jobs.search import sampling
-from jobs.search.verbs import CANCELLED, end, locked, promote, settle
+from jobs.search.sampling import CANCELLED
+from jobs.search.verbs import end, locked, promote, settle
 from jobs.states import ACTIVE, TERMINAL, Status
 
 HOPELESS = 5  # trials that fail in a row before any has completed: the search ends
+NO_METRIC = "It reported no "  # a trial that ran well without the search's metric: the others would not have it either
 SWEEP_SECONDS = 3
 POINTS = 2000
 
@@ -60,7 +62,7 @@ def keep(job: Job, files: list[dict[str, Any]], metrics: dict[str, Any]) -> bool
     value = finite(metrics.get(search.metric))
     if not isinstance(value, int | float):
         known = ", ".join(sorted(metrics)) or "none"
-        _close(trial, Trial.State.FAILED, reason=f"It reported no '{search.metric}'. It reported: {known}.")
+        _close(trial, Trial.State.FAILED, reason=f"{NO_METRIC}'{search.metric}'. It reported: {known}.")
         return True
     trial.value = float(value)
     _close(trial, Trial.State.COMPLETED)
@@ -135,10 +137,13 @@ def _hopeless(search: Search, trials: Sequence[Trial]) -> bool:
     tried = [trial for trial in trials if trial.reason != CANCELLED]  # such a trial says nothing of the settings
     failed = [trial for trial in tried if trial.state == Trial.State.FAILED]
     well = any(trial.state in (Trial.State.COMPLETED, Trial.State.PRUNED) for trial in trials)
-    if well or len(failed) < min(HOPELESS, search.wanted):
+    unknown = next((trial for trial in failed if trial.reason.startswith(NO_METRIC)), None)
+    if well or (len(failed) < min(HOPELESS, search.wanted) and unknown is None):
         return False
     if len(failed) == len(tried):
-        reason = f"The first {len(failed)} trials failed. The last one: {failed[-1].reason}"
+        reason = (
+            unknown.reason if unknown else f"The first {len(failed)} trials failed. The last one: {failed[-1].reason}"
+        )
         end(search, Search.Status.FAILED, None, reason)
     return True
 

@@ -14,13 +14,15 @@ from jobs.models import Search, Trial
 
 BINS = 10  # stretches of a run at whose ends trials are compared
 COMPARED_FROM = 4  # trials that must have ended before any is called behind
+CANCELLED = "It was cancelled."  # why such a trial has no value: its settings are not to blame
 WARM_BINS = 2  # a run is left alone for its first fifth
 
 Curve = Sequence[tuple[int, float]]  # (step, value), by step
 
 
 def suggest(search: Search, trials: Sequence[Trial], number: int) -> dict[str, Any]:
-    """Settings for trial `number`; those that still run count as poor ones, so that no two look in one place."""
+    """Settings for trial `number`; those that still run count as poor ones, so that no two look in one place, and so do
+    those that failed."""
     study = _study(search, trials, number)
     asked = study.ask(_distributions(search))
     return {name: asked.params[name] for name in search.space}
@@ -95,7 +97,8 @@ def _study(search: Search, trials: Sequence[Trial], number: int) -> Any:
     distributions = _distributions(search)
     for trial in trials:
         value = trial.value if trial.value is not None else poor
-        if trial.state in (Trial.State.COMPLETED, Trial.State.PRUNED) or (trial.state == Trial.State.RUNNING and known):
+        ended = trial.state in (Trial.State.COMPLETED, Trial.State.PRUNED)
+        if ended or (known and trial.reason != CANCELLED):  # nobody knows what a cancelled one would have come to
             study.add_trial(
                 optuna.trial.create_trial(params=trial.params, distributions=distributions, value=float(value))
             )

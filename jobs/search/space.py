@@ -15,7 +15,16 @@ from engine.catalogue import config_class
 
 MOST_SETTINGS = 12
 MOST_VALUES = 50
-NEVER = ("base_model", "deterministic", "precision", "compile")  # what decides how, not how well
+# Not offered: what decides how a run goes and not how well, what only reports, and what moves the yardstick, so that
+# trials could not be compared.
+NEVER = frozenset({
+    "base_model", "deterministic", "precision", "compile", "accumulate", "gradient_checkpointing", "evaluate_every",
+    "evaluation_batches", "sample_every", "sample_length", "sample_steps", "guidance", "validation_fraction",
+    "test_fraction", "horizon", "false_alarm_rate", "quiet_rows", "tokenizer", "vocabulary_size", "task", "threshold",
+    "failure", "fail_attempts", "memory",
+})  # fmt: skip
+# Where to look for a number whose default depends on the data; one that is not here is not offered.
+USUAL = {"learning_rate": (1e-5, 1e-2, True), "lora_alpha": (4.0, 128.0, True), "alpha": (1.0, 64.0, True)}
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,8 @@ def offered(recipe: str) -> dict[str, Range | list[Any]]:
         if number and isinstance(default, int | float) and not isinstance(default, bool):
             found[name] = _around(default, number)
         elif number and choices:
-            found[name] = _usual(number)
+            if name in USUAL:
+                found[name] = _usual(number, *USUAL[name])
         elif len(choices) > 1:
             found[name] = choices
         elif schema.get("type") == "boolean":
@@ -127,13 +137,10 @@ def _allowed(recipe: str, name: str, value: Any) -> None:
         raise ValueError(f"{value!r} can't be used: {said}.") from None
 
 
-def _usual(number: dict[str, Any]) -> Range:
-    """For a number whose default depends on the data: sizes from 8 to 64, rates from a hundred-thousandth up."""
-    lowest, highest = number.get("minimum", number.get("exclusiveMinimum", 0)), number.get("maximum", 1)
-    if number["type"] == "integer":
-        low = min(max(int(lowest), 8), int(highest) - 1)
-        return Range(low, min(int(highest), max(64, 4 * low)), log=False, whole=True)
-    return Range(max(lowest, 1e-5), min(highest, 1e-2), log=True, whole=False)
+def _usual(number: dict[str, Any], low: float, high: float, log: bool) -> Range:
+    """A declared range, as far as the recipe allows it."""
+    low, high = max(low, number.get("minimum", low)), min(high, number.get("maximum", high))
+    return Range(low, high, log, whole=number["type"] == "integer")
 
 
 def _around(default: float, number: dict[str, Any]) -> Range:

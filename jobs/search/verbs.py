@@ -18,13 +18,13 @@ from jobs.models import Job, Search, SearchEvent, Trial
 from jobs.needs import Needs
 from jobs.outbox import ADVANCE
 from jobs.search import space as spaces
+from jobs.search.sampling import CANCELLED
 from jobs.states import ACTIVE, MAX_PRIORITY
 from registry import versions
 from registry.models import ModelVersion
 
 MOST_TRIALS = 1000
 MOST_AT_ONCE = 64
-CANCELLED = "It was cancelled."  # why such a trial has none: its settings are not to blame
 
 
 def create(

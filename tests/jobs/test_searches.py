@@ -13,6 +13,7 @@ from django_q.models import OrmQ
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.files import store
 from common.references import remove_unreferenced
+from engine.catalogue import RECIPES
 from engine.protocol import Exit
 from jobs import conclusion, control
 from jobs.conclusion import Ending
@@ -140,6 +141,12 @@ def test_a_metric_that_nobody_reports_is_named(search, finish):
     finish({"validation/accuracy": 1.0})
     trial = search.trials.first()
     assert trial.state == "failed" and "no 'validation/loss'. It reported: validation/accuracy" in trial.reason
+    running.advance(search.pk)  # no more are made; the one beside it is waited for
+    assert search.trials.count() == 2
+    finish({"validation/accuracy": 1.0})
+    running.advance(search.pk)
+    search.refresh_from_db()
+    assert search.status == "failed" and search.reason.startswith("It reported no 'validation/loss'. It reported:")
 
 
 def test_cancelling_ends_the_search_and_its_jobs(search, owner, finish):
@@ -315,6 +322,25 @@ def test_what_a_form_offers_is_a_space_that_is_taken():
             if isinstance(where, list) and len(where) < 2:
                 continue
             assert name in space.read(recipe, {name: asked}), name
+
+
+def test_what_moves_the_yardstick_or_has_no_sensible_range_is_not_offered():
+    never = {"validation_fraction", "test_fraction", "horizon", "tokenizer", "accumulate", "sample_every"}
+    never |= {"seconds", "season", "deterministic", "precision", "false_alarm_rate"}
+    for recipe in RECIPES:
+        assert not set(space.offered(recipe)) & never
+    offered = space.offered("text-generation")
+    assert "steps" not in offered and offered["lora_alpha"].low >= 1 and "learning_rate" in offered
+
+
+def test_a_trial_that_failed_is_a_poor_place_to_look_again():
+    search = Search(space=BOWL, seed=3)
+    done = tried(search, 4)
+    bad = {"x": -4.0, "y": "c"}
+    failed = Trial(number=5, params=bad, state="failed", reason="It broke.")
+    cancelled = Trial(number=6, params=bad, state="failed", reason="It was cancelled.")
+    told = sampling._study(search, [*done, failed, cancelled], 7).trials
+    assert [trial.value for trial in told] == [trial.value for trial in done] + [max(trial.value for trial in done)]
 
 
 def test_wrong_counts_and_others_data_are_refused(owner, stranger):
