@@ -18,13 +18,12 @@ def pytest_configure(config) -> None:
     post_migrate.connect(_put_back)
 
 
-# What measures time or memory, or strikes at processes: one at a time, after all that share the machine.
+# What measures time or memory: one at a time, after all that share the machine.
 ALONE = (
-    "tests/faults/test_smoke.py", "tests/hub/test_doors.py", "tests/hub/test_faults.py",
-    "tests/hub/test_several_devices.py", "tests/engine/test_ahead.py", "tests/engine/test_commands.py",
-    "tests/engine/test_events.py", "tests/engine/test_launch.py", "tests/engine/test_predict.py",
-    "tests/engine/test_results.py", "tests/engine/test_several_processes.py", "tests/engine/test_telemetry.py",
-    "tests/engine/test_warm.py",
+    "tests/faults/test_smoke.py", "tests/hub/test_doors.py", "tests/engine/test_ahead.py",
+    "tests/engine/test_commands.py", "tests/engine/test_events.py", "tests/engine/test_launch.py",
+    "tests/engine/test_predict.py", "tests/engine/test_results.py", "tests/engine/test_several_processes.py",
+    "tests/engine/test_telemetry.py", "tests/engine/test_warm.py",
 )  # fmt: skip
 # Of these folders one process runs all, with one hub; of the others it runs a module as a whole.
 TOGETHER = ("tests/e2e", "tests/hub")
