@@ -58,7 +58,7 @@ def test_a_merge_whose_worker_is_killed_is_ended_by_another_and_answers_as_the_a
     version = hub.get(f"/versions/{made}")
     assert (version["status"], version["merge"]["status"], version["base_version"]) == ("ready", "completed", adapter)
     assert "model.safetensors" in {file["name"] for file in version["files"]}
-    assert hub.sql("SELECT attempt FROM registry_merge WHERE id = %s", row) == [(2,)]
+    assert hub.sql("SELECT attempt FROM registry_merge WHERE id = %s", row)[0][0] >= 2
     hub.until(lambda: not list((hub.home / "merges").iterdir()), 30, "what the killed one left to be removed")
     (hub.home / "models" / "llama").rename(hub.home / "models" / "away")
     assert hub.post(f"/versions/{made}/predict", PROMPTS)["outputs"] == said, "without the base"
