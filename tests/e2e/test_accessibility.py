@@ -14,6 +14,9 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # Wide and narrow, in light and in dark colours; that nothing is wider than a window of 320 px, too.
 LOOKS = [("light", 1280), ("dark", 360)]
 NARROWEST = 320
+BEYOND = """() => [...document.querySelectorAll('body *')]
+    .filter((part) => part.getBoundingClientRect().right > document.documentElement.clientWidth)
+    .filter((part) => !part.closest('.table-frame, pre, svg')).slice(-3).map((part) => part.outerHTML.slice(0, 200))"""
 LISTS = ["/", "/monitor", "/queue", "/jobs", "/datasets", "/models", "/history", "/performance", "/schedules",
          "/templates", "/subjects"]  # fmt: skip
 FORMS = ["/jobs/new", "/datasets/new", "/schedules/new", "/settings", "/subjects/new"]
@@ -102,7 +105,8 @@ def too_wide(page, widths):
         page.set_viewport_size({"width": width, "height": 900})
         wide = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if wide > 0:
-            found.append(f"{page.url}: {wide} px wider than the window of {width} px")
+            parts = page.evaluate(BEYOND)
+            found.append(f"{page.url}: {wide} px wider than the window of {width} px: {parts}")
     return found
 
 

@@ -191,9 +191,11 @@ def test_a_database_that_goes_away_during_a_copy_is_told_as_such(writer, running
     series = MetricSeries.objects.create(job=running.job, name="train/loss").pk
     rows = [(series, number, 1.0, time.time()) for number in range(200_000)]
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL statement_timeout = 1")
+        cursor.execute("SET LOCAL statement_timeout = 20")
     with pytest.raises(OperationalError):
         writer._write_rows(rows)
+    with connection.cursor() as cursor:  # what ends the test may take its time
+        cursor.execute("SET LOCAL statement_timeout = 0")
 
 
 def test_a_sample_with_bytes_that_no_text_column_holds_is_kept(writer, running):
