@@ -4,6 +4,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import TimeoutError
 
 from tests.hub.harness import digits, manual_text
 
@@ -14,6 +15,7 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # Wide and narrow, in light and in dark colours; that nothing is wider than a window of 320 px, too.
 LOOKS = [("light", 1280), ("dark", 360)]
 NARROWEST = 320
+WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 BEYOND = """() => [...document.querySelectorAll('body *')]
     .filter((part) => part.getBoundingClientRect().right > document.documentElement.clientWidth)
     .filter((part) => !part.closest('.table-frame, pre, svg')).slice(-3).map((part) => part.outerHTML.slice(0, 200))"""
@@ -99,13 +101,14 @@ def faults(page):
 
 
 def too_wide(page, widths):
-    """What makes a page scroll sideways in windows of these widths."""
+    """What makes a page scroll sideways in windows of these widths, once charts have followed the change."""
     found = []
     for width in widths:
         page.set_viewport_size({"width": width, "height": 900})
-        wide = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if wide > 0:
-            parts = page.evaluate(BEYOND)
+        try:
+            page.wait_for_function(f"() => ({WIDER})() <= 0", timeout=3000)
+        except TimeoutError:
+            wide, parts = page.evaluate(WIDER), page.evaluate(BEYOND)
             found.append(f"{page.url}: {wide} px wider than the window of {width} px: {parts}")
     return found
 
