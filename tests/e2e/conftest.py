@@ -6,7 +6,7 @@ from playwright.sync_api import expect, sync_playwright
 from tests.browser import launch_arguments
 from tests.hub.harness import PASSWORD, running
 
-expect.set_options(timeout=20_000)  # on a busy machine; what holds is seen at once
+expect.set_options(timeout=60_000)  # on a busy machine; what holds is seen at once
 
 
 @pytest.fixture(scope="package")
@@ -28,7 +28,7 @@ def chromium():
 def page(chromium, newcomers_hub):
     """A fresh browser window; an error on a page fails the test that saw it."""
     context = chromium.new_context(base_url=newcomers_hub.url, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     page = context.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -90,7 +90,7 @@ def test_gates_are_set_on_their_page(signed_in, gated, newcomers_hub):
     page.get_by_label("Licence").fill("CC0")
     page.get_by_test_id("set-gates").click()
     page.get_by_text("The gates of 'Gated digits' are set").first.wait_for()
-    page.get_by_test_id("gates-passed").get_by_text("Refused by a rule").wait_for(state="detached")
+    page.get_by_test_id("gates-passed").get_by_text("Refused by a rule", exact=True).wait_for(state="detached")
     assert newcomers_hub.get(f"/datasets/{gated}/gates")["metadata"] == {"licence": "CC0"}
 
 
