@@ -98,6 +98,8 @@ class ClassificationTask(TorchTask):
             train_items=self.count,
             validation_items=len(parts.validation),
             evaluate_every=self.steps_per_epoch * math.ceil(epochs / EVALUATIONS),
+            keep_best=getattr(config, "keep", "last") == "best",
+            patience=getattr(config, "patience", 0),
         )
         super().__init__(context, device, device.arrange(model), plan, config.weight_decay, config.gradient_clip)
         self.warmup = int(config.warmup_ratio * steps)

@@ -15,6 +15,7 @@ COPIES = 4  # of a trained number, in whatever format: these four
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Sampling = Literal["natural", "balanced"]
 Compile = Literal["auto", "off", "on"]
+Keep = Literal["last", "best"]
 MOST_HELD_OUT = 0.9  # of a table's rows
 
 
@@ -219,6 +220,28 @@ def compile_setting() -> Any:
         "spent on it; where it can't, the run goes on without. Auto: on a GPU, for long runs of large networks that "
         "need not be deterministic. Compiled and other steps differ in their last digits.",
         "Advanced",
+    )
+
+
+def keep_setting(default: Keep) -> Any:
+    """Which weights the result has, the same choice in all recipes that look at a validation loss on their way."""
+    return setting(
+        default,
+        "Weights to keep",
+        "Last: those of the last step, where the learning rate has come down. Best: those that had the lowest "
+        "validation loss; for small data that are learned by heart in a long run. A checkpoint then holds both.",
+    )
+
+
+def patience_setting() -> Any:
+    """When a run that gets no better ends, the same choice in all recipes that look at a validation loss."""
+    return setting(
+        0,
+        "Stop early after",
+        "Evaluations in a row without a lower validation loss after which the run ends; 0: it never ends early. With "
+        "few evaluations chance alone may end it: 5 or more are safe.",
+        ge=0,
+        le=1000,
     )
 
 

@@ -97,6 +97,13 @@ class Ranks:
         dist.all_gather(parts, mine)
         return [bytes(part[: int(n)].numpy()) for part, n in zip(parts, lengths, strict=True)]
 
+    def spread(self, data: bytes) -> bytes:
+        message = torch.empty(self.from_leader(len(data)), dtype=torch.uint8)
+        if self.rank == 0:
+            message = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        dist.broadcast(message, src=0)
+        return bytes(message.numpy())
+
     def from_leader(self, number: int) -> int:
         """The number that rank 0 gave."""
         message = torch.tensor([number])

@@ -191,9 +191,9 @@ class Trained:
         return dict(self._parameters)
 
     @torch.no_grad()
-    def load_state_dict(self, weights: dict[str, torch.Tensor]) -> None:
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> None:
         for name, parameter in self._parameters.items():
-            parameter.copy_(weights[name])
+            parameter.copy_(state_dict[name])
 
 
 def _damaged(reason: str) -> EngineError:

@@ -6,10 +6,12 @@ have their place. What a step does is the task's business.
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
 
+from engine.best import LOSS, Best
 from engine.checkpoint import Checkpoint, Checkpoints
 from engine.control import Control, Interrupted
 from engine.events import Sink, finite
@@ -65,7 +67,8 @@ class Loop:
         self.saved: int | None = None  # the step of the last checkpoint
         self.observed = 0  # the step after which evaluation and sample were last looked after
         self.latest: dict[str, float] = {}  # newest value of each metric
-        self.best: dict[str, float] = {}  # lowest validation loss so far, and its step
+        self.best = Best(task, self.team)
+        self.named: set[str] = set()  # metrics of the evaluation after `observed`, if there was one
         self.seconds_per_example = 0.0
         self.begun = 0  # steps that were taken in this process
         self.trained_seconds = 0.0  # spent on steps since the last look at the share of waiting
@@ -87,7 +90,7 @@ class Loop:
             self.save_when_due()
             if (ending := self.obey()) is not None:
                 return ending
-            if self.done >= self.plan.total_steps:
+            if self.over:
                 break
             self.train_one_step()
         return self.finish()
@@ -98,7 +101,8 @@ class Loop:
             self.done = self.saved = checkpoint.step
             self.observed = checkpoint.progress["observed"]
             self.latest = checkpoint.progress["latest"]
-            self.best = checkpoint.progress["best"]
+            self.named = set(checkpoint.progress.get("named", ()))
+            self.best.restore(checkpoint.progress["best"], checkpoint.files)
         self.saved_at = self.stepped_at = time.monotonic()
 
     def announce(self) -> None:
@@ -112,6 +116,11 @@ class Loop:
             validation_items=plan.validation_items,
         )
         self.sink.emit(Event.PHASE, phase="training")
+
+    @property
+    def over(self) -> bool:
+        """Whether the plan is done, or its patience is at an end."""
+        return self.done >= self.plan.total_steps or (self.observed == self.done and self.best.long_ago(self.done))
 
     def train_one_step(self) -> None:
         try:
@@ -136,23 +145,43 @@ class Loop:
         """Evaluate and sample, once per step even when the run is interrupted right after."""
         if self.observed == self.done or self.done == 0:
             return
+        named: set[str] = set()
         try:
-            # The end of the run has an evaluation of its own.
-            if _due(self.done, self.plan.evaluate_every) and self.done < self.plan.total_steps:
-                self.evaluate(final=False)
+            if self.looks_now():
+                named = self.evaluate()
             if _due(self.done, self.plan.sample_every):
                 self.sample()
         except Interrupted:
             self.team.settle(anew=True)
             return  # not observed: done again after the resume
-        self.observed = self.done
+        self.observed, self.named = self.done, named
 
-    def evaluate(self, final: bool) -> None:
-        metrics = self.task.evaluate(final)
+    def looks_now(self) -> bool:
+        """Whether an evaluation is due. The end of the run has one of its own; where the best weights are kept it
+        needs one before, of the last."""
+        if self.done >= self.plan.total_steps:
+            return self.plan.keep_best
+        return _due(self.done, self.plan.evaluate_every)
+
+    def evaluate(self) -> set[str]:
+        """On the way; the names of its metrics."""
+        metrics = self.task.evaluate(False)
         self.latest.update(metrics)
-        loss = metrics.get("validation/loss")
-        if loss is not None and loss < self.best.get("best/validation/loss", float("inf")):
-            self.best = {"best/validation/loss": loss, "best/step": self.done}
+        self.best.take(self.done, metrics)
+        self.tell(metrics)
+        return set(metrics)
+
+    def evaluate_result(self) -> None:
+        """At the end, of the weights that are kept. Metrics of a step are told once: where the last weights were
+        evaluated already, those stand in the curves, and of the result what is new."""
+        metrics = self.task.evaluate(True)
+        self.latest.update(metrics)
+        if not self.plan.keep_best:
+            self.best.take(self.done, metrics)
+        if new := {name: value for name, value in metrics.items() if name not in self.named}:
+            self.tell(new)
+
+    def tell(self, metrics: dict[str, float]) -> None:
         shown = {name: finite(value) for name, value in (metrics | self.waiting()).items()}
         self.sink.emit(Event.EVALUATION, step=self.done, time=time.time(), metrics=shown)
         self.stepped_at = time.monotonic()  # throughput is that of training
@@ -174,8 +203,7 @@ class Loop:
 
     def save_when_due(self) -> None:
         """By wall time, and at the end, so that nothing is trained twice when the finish is cut short."""
-        ended = self.done >= self.plan.total_steps
-        if ended or (self.done and self.team.order.save):
+        if self.over or (self.done and self.team.order.save):
             self.save()
         self.later.look()
 
@@ -191,9 +219,10 @@ class Loop:
         progress = {
             "observed": self.observed,
             "latest": _finite_only(self.latest),
-            "best": _finite_only(self.best),
+            "best": self.best.kept(),
+            "named": sorted(self.named),
         }
-        files = self.task.state()
+        files = self.task.state() | self.best.files()
         if self.team.rank == 0:
             self.later.save(self.done, progress, files)
         self.saved = self.done
@@ -219,11 +248,21 @@ class Loop:
             self.later.wait()
         return leave(command, self.done, self.sink)
 
+    def choose_weights(self) -> None:
+        """Have the task take the weights that the result shall have, and say so. No checkpoint follows."""
+        said = self.best.put_back(self.done, self.latest.get(LOSS, math.nan))
+        if self.done < self.plan.total_steps:
+            early = f"Ended early: {self.plan.patience} evaluations in a row brought no lower validation loss."
+            said = f"{early} {said}".strip()
+        if said:
+            self.sink.emit(Event.LOG, level="info", message=said)
+
     def finish(self) -> Exit:
         """The last evaluation and the result; a command that ends the run still counts until it is there."""
         try:
             self.sink.emit(Event.PHASE, phase="evaluating")
-            self.evaluate(final=True)
+            self.choose_weights()
+            self.evaluate_result()
             self.sink.emit(Event.PHASE, phase="saving")
         except Interrupted:
             pass
@@ -233,7 +272,7 @@ class Loop:
             return ending
         if self.team.rank:
             return Exit.COMPLETED  # the result is the business of rank 0
-        metrics = _finite_only({**self.latest, **self.best})
+        metrics = _finite_only({**self.latest, **self.best.metrics})
         try:
             files = self.task.artifact(metrics)
             if blocks := self.task.report():

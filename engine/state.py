@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import nn
 
 from engine.task import json_bytes
 
-__all__ = ["MODEL", "SafetensorError", "load", "pack", "save", "unpack", "weights"]
+__all__ = ["MODEL", "SafetensorError", "Weighted", "load", "pack", "save", "unpack", "weights"]
 
 MODEL = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 RANDOM = "random.safetensors"
 OTHER = "state.json"
+
+
+class Weighted(Protocol):
+    """A model, or as much of one as changes."""
+
+    def state_dict(self) -> dict[str, torch.Tensor]: ...
+
+    def load_state_dict(self, state_dict: dict[str, torch.Tensor]) -> Any: ...
 
 
 def pack_random() -> bytes:
@@ -28,7 +35,7 @@ def pack_random() -> bytes:
 
 
 def pack(
-    model: nn.Module,
+    model: Weighted,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     random_states: list[bytes],
@@ -55,7 +62,7 @@ def pack(
 
 def unpack(
     files: dict[str, bytes],
-    model: nn.Module,
+    model: Weighted,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     rank: int = 0,
@@ -75,7 +82,7 @@ def unpack(
     return other.get("parts", {})
 
 
-def weights(model: nn.Module) -> bytes:
+def weights(model: Weighted) -> bytes:
     """The model's tensors as a safetensors file; the same weights give the same bytes."""
     return save({name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()})
 

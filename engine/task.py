@@ -42,6 +42,8 @@ class Plan:
     validation_items: int
     evaluate_every: int  # steps between two evaluations; 0: only the last one
     sample_every: int = 0  # steps between two samples; 0: none
+    keep_best: bool = False  # the result has the weights of the lowest validation loss, else those of the last step
+    patience: int = 0  # evaluations without a lower validation loss that end the run; 0: none do
 
 
 class Task(Protocol):
@@ -77,6 +79,18 @@ class Task(Protocol):
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
         """The files of the result, by name. Asked in rank 0 only."""
+        ...
+
+
+class KeepingTask(Task, Protocol):
+    """A task whose plan may keep the best weights."""
+
+    def weights(self) -> bytes:
+        """As much of the model as changes. Asked in rank 0 only."""
+        ...
+
+    def put_back(self, weights: bytes) -> None:
+        """Take what `weights` gave, in every process; no step follows."""
         ...
 
 

@@ -82,6 +82,10 @@ class Team(Protocol):
         """What each process gave, by rank."""
         ...
 
+    def spread(self, data: bytes) -> bytes:
+        """What rank 0 gave; what the others give is not looked at."""
+        ...
+
 
 class Solo:
     """A team of one."""
@@ -119,3 +123,6 @@ class Solo:
 
     def collect(self, data: bytes) -> list[bytes]:
         return [data]
+
+    def spread(self, data: bytes) -> bytes:
+        return data

@@ -104,22 +104,25 @@ class TorchTask(ABC):
         metrics["train/learning_rate"] = rate
         return metrics, examples
 
+    def trained(self) -> state.Weighted:
+        """As much of the model as changes."""
+        return self.model
+
     def state(self) -> dict[str, bytes]:
-        return self.packed(self.model)
-
-    def restore(self, files: dict[str, bytes]) -> None:
-        self.unpacked(files, self.model)
-
-    def packed(self, model: nn.Module) -> dict[str, bytes]:
-        """The state with as much of the model as changes; {} where it is not for this process to keep."""
+        """{} where it is not for this process to keep."""
         states = self.team.collect(state.pack_random())
         if self.team.rank:
             return {}
-        return state.pack(model, self.optimizer, self.scaler, states, self.fitting.kept())
+        return state.pack(self.trained(), self.optimizer, self.scaler, states, self.fitting.kept())
 
-    def unpacked(self, files: dict[str, bytes], model: nn.Module) -> None:
-        """Put back what `packed` gave."""
-        self.fitting.take(state.unpack(files, model, self.optimizer, self.scaler, self.team.rank))
+    def restore(self, files: dict[str, bytes]) -> None:
+        self.fitting.take(state.unpack(files, self.trained(), self.optimizer, self.scaler, self.team.rank))
+
+    def weights(self) -> bytes:
+        return state.weights(self.trained())
+
+    def put_back(self, weights: bytes) -> None:
+        self.trained().load_state_dict(state.load(weights))
 
     def sample(self, index: int) -> tuple[str, str] | None:
         return None

@@ -247,6 +247,7 @@ def _complete(job_id: int, number: int, ending: Ending) -> None:
                 "metrics": ending.event["metrics"],
                 "model_version": version,
                 "current_step": ending.event["step"],
+                "validation_loss": ending.event["metrics"].get("validation/loss"),
                 "environment": ending.environment,
             },
         )
@@ -265,7 +266,7 @@ def _register(job: Job, files: list[dict[str, Any]], ending: Ending) -> Any:
     """The model version of a finished job; None for a simulated one, which trains nothing, and for a trial of a search,
     of which the best becomes one.
 
-    Its figures are those of its weights, which are the last ones; the best on the way stay with the job.
+    Its figures are those of its weights, which are the last or the best ones; the best on the way stay with the job.
     """
     if running.keep(job, files, ending.event["metrics"]) or catalogue.recipe(job.recipe).simulator:
         return None

@@ -29,7 +29,7 @@ class Search(models.Model):
     config = models.JSONField(default=dict, help_text="The settings that all trials share.")
     # Setting → {"low", "high", "log", "whole"} or {"values"}, see jobs.search.space.
     space = models.JSONField(help_text="The settings that are searched, and where.")
-    metric = models.CharField(max_length=100, help_text="What tells a good trial, by its last weights.")
+    metric = models.CharField(max_length=100, help_text="What tells a good trial, by the weights it kept.")
     higher_is_better = models.BooleanField(default=False)
     wanted = models.PositiveIntegerField(help_text="How many trials it makes.")
     at_once = models.PositiveSmallIntegerField(help_text="How many run at a time, at most.")
@@ -92,7 +92,7 @@ class Trial(models.Model):
     params = models.JSONField(default=dict, help_text="The searched settings of this trial.")
     job = models.OneToOneField("jobs.Job", models.PROTECT, null=True, blank=True, related_name="trial")
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
-    value = models.FloatField(null=True, blank=True, help_text="The metric, by the last weights.")
+    value = models.FloatField(null=True, blank=True, help_text="The metric, by the weights that were kept.")
     # [{"name", "sha256", "bytes"}] of the best trial so far; others keep no files.
     artifact = models.JSONField(default=list, blank=True)
     reason = models.CharField(max_length=500, blank=True)

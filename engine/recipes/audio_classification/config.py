@@ -9,6 +9,7 @@ from pydantic import Field
 from engine.config import (
     Accumulate,
     Auto,
+    Keep,
     Precision,
     RecipeConfig,
     Sampling,
@@ -16,8 +17,10 @@ from engine.config import (
     deterministic_setting,
     final_rate_setting,
     gradient_clip_setting,
+    keep_setting,
     label_smoothing_setting,
     last_dropout_setting,
+    patience_setting,
     precision_setting,
     sampling_setting,
     setting,
@@ -60,6 +63,8 @@ class AudioClassificationConfig(RecipeConfig):
     )
     sampling: Sampling = sampling_setting()
     label_smoothing: float = label_smoothing_setting(0.1)
+    keep: Keep = keep_setting("last")
+    patience: int = patience_setting()
     seconds: Auto | Annotated[float, Field(ge=0.05, le=60)] = setting(
         "auto",
         "Length (seconds)",

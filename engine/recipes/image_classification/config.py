@@ -13,6 +13,7 @@ from engine.config import (
     Auto,
     Compile,
     Facts,
+    Keep,
     Precision,
     RecipeConfig,
     Sampling,
@@ -22,8 +23,10 @@ from engine.config import (
     deterministic_setting,
     final_rate_setting,
     gradient_clip_setting,
+    keep_setting,
     label_smoothing_setting,
     last_dropout_setting,
+    patience_setting,
     precision_setting,
     sampling_setting,
     setting,
@@ -80,6 +83,8 @@ class ImageClassificationConfig(RecipeConfig):
     )
     sampling: Sampling = sampling_setting()
     label_smoothing: float = label_smoothing_setting(0.05)
+    keep: Keep = keep_setting("last")
+    patience: int = patience_setting()
     image_size: Auto | Annotated[int, Field(ge=8, le=512)] = setting(
         "auto",
         "Image size",

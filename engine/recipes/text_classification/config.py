@@ -11,6 +11,7 @@ from engine.config import (
     Accumulate,
     Auto,
     Facts,
+    Keep,
     Precision,
     RecipeConfig,
     accumulation_setting,
@@ -19,6 +20,8 @@ from engine.config import (
     deterministic_setting,
     final_rate_setting,
     gradient_clip_setting,
+    keep_setting,
+    patience_setting,
     precision_setting,
     setting,
     warmup_setting,
@@ -77,6 +80,8 @@ class TextClassificationConfig(RecipeConfig):
         ge=0,
         lt=0.5,
     )
+    keep: Keep = keep_setting("last")
+    patience: int = patience_setting()
     words: int = setting(
         2,
         "Words in a row",

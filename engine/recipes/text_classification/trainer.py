@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
 from engine import artifact, hugging_face, state
 from engine.classifier import ClassificationTask, Part, Parts, choose_epochs, label_tensor
@@ -128,19 +127,13 @@ class FineTuningTask(ClassificationTask):
     def logits(self, batch: Any) -> torch.Tensor:
         return self.encoder.logits(batch)
 
-    def state(self) -> dict[str, bytes]:
-        return self.packed(self._trained())
-
-    def restore(self, files: dict[str, bytes]) -> None:
-        self.unpacked(files, self._trained())
+    def trained(self) -> state.Weighted:
+        return hugging_face.Trained(self.model)
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
         about = {"classes": self.names, "parameters": self.plan.parameters, "longest": self.longest}
         about |= self.encoder.facts()
         return self.encoder.files() | artifact.describe(self.context, about, self.dataset, metrics)
-
-    def _trained(self) -> nn.Module:
-        return hugging_face.Trained(self.model)  # type: ignore[return-value]
 
     def _longest(self, config: TextClassificationConfig, texts: list[str]) -> int:
         limit = self.encoder.limit

@@ -12,6 +12,7 @@ from engine.config import (
     Auto,
     Compile,
     Facts,
+    Keep,
     Precision,
     RecipeConfig,
     accumulation_setting,
@@ -21,6 +22,8 @@ from engine.config import (
     deterministic_setting,
     final_rate_setting,
     gradient_clip_setting,
+    keep_setting,
+    patience_setting,
     precision_setting,
     setting,
     weight_decay_setting,
@@ -173,6 +176,8 @@ class TextGenerationConfig(RecipeConfig):
         ge=1,
         le=1_000_000,
     )
+    keep: Keep = keep_setting("best")
+    patience: int = patience_setting()
     evaluation_batches: int = setting(
         20,
         "Evaluation batches",

@@ -90,6 +90,8 @@ class LanguageTask(TorchTask):
             validation_items=len(dataset.part("validation")),
             evaluate_every=config.evaluate_every,
             sample_every=config.sample_every,
+            keep_best=config.keep == "best",
+            patience=config.patience,
         )
         # What is trained is kept in float32; a frozen base may be in a smaller format.
         for parameter in self.language.model.parameters():
@@ -143,12 +145,15 @@ class LanguageTask(TorchTask):
         made = self._continued(self._prompt(), config.sample_length, generator, SAMPLE_TEMPERATURE)
         return "text", config.sample_prompt + self.tokenizer.decode(made)
 
+    def trained(self) -> state.Weighted:
+        return Trained(self.model)
+
     def state(self) -> dict[str, bytes]:
-        kept = self.packed(Trained(self.model))  # type: ignore[arg-type]
+        kept = super().state()
         return kept | {BASELINE: json_bytes(self.untuned)} if kept else {}
 
     def restore(self, files: dict[str, bytes]) -> None:
-        self.unpacked(files, Trained(self.model))  # type: ignore[arg-type]
+        super().restore(files)
         self.untuned = json.loads(files[BASELINE])
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:

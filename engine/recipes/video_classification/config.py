@@ -9,6 +9,7 @@ from pydantic import Field
 from engine.config import (
     Accumulate,
     Auto,
+    Keep,
     Precision,
     RecipeConfig,
     Sampling,
@@ -16,8 +17,10 @@ from engine.config import (
     deterministic_setting,
     final_rate_setting,
     gradient_clip_setting,
+    keep_setting,
     label_smoothing_setting,
     last_dropout_setting,
+    patience_setting,
     precision_setting,
     sampling_setting,
     setting,
@@ -66,6 +69,8 @@ class VideoClassificationConfig(RecipeConfig):
     )
     sampling: Sampling = sampling_setting()
     label_smoothing: float = label_smoothing_setting(0.05)
+    keep: Keep = keep_setting("last")
+    patience: int = patience_setting()
     frames: int = setting(
         8,
         "Frames",
