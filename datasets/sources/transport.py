@@ -1,52 +1,31 @@
-"""HTTP over guarded connections: urllib3 with the connection made by `guard.connect`, and with every answer bounded."""
+"""HTTP over guarded connections, with every answer bounded."""
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from common.errors import UnavailableError
 from datasets import limits
 from datasets.sources import guard
+from engine import guarded
 
 TIMEOUT = urllib3.Timeout(connect=10, read=30)
 MAX_ANSWER = 8 << 20  # of what is read whole: listings and errors
 CHUNK = 1 << 18
 
 
-class _Plain(HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        return guard.connect(self._dns_host, self.port, 10)
-
-
-class _Secure(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        return guard.connect(self._dns_host, self.port, 10)
-
-
-class _PlainPool(HTTPConnectionPool):
-    ConnectionCls = _Plain
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _Secure
-
-
-class GuardedManager(urllib3.PoolManager):
-    """Asks no address inside, follows no redirect, trusts no variable about proxies, and ends in time.
+class GuardedManager(guarded.Manager):
+    """Asks no address that `guard` doesn't allow, and ends in time.
 
     `beat` is called before each request, since a server can make a client ask again and again.
     """
 
     def __init__(self, beat: Callable[[], None]) -> None:
-        super().__init__(num_pools=4, timeout=TIMEOUT, retries=False, cert_reqs="CERT_REQUIRED")
-        self.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
+        super().__init__(guard.allowance(), guard.PORTS, num_pools=4, timeout=TIMEOUT)
         self.beat = beat
         self.ends = time.monotonic() + limits.MAX_SOURCE_SECONDS
 
@@ -54,7 +33,8 @@ class GuardedManager(urllib3.PoolManager):
         """As urllib3's; an answer that is read whole, or is no success, has at most `MAX_ANSWER` bytes."""
         self.check_time()
         whole = given.pop("preload_content", True)
-        answer = super().urlopen(method, url, redirect=False, preload_content=False, **given)
+        with guard.told():
+            answer = super().urlopen(method, url, preload_content=False, **given)
         if not whole and answer.status in {200, 206}:
             return answer
         try:
