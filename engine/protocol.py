@@ -44,6 +44,7 @@ class Event(StrEnum):
     STEP = "step"
     EVALUATION = "evaluation"
     SAMPLE = "sample"
+    EXAMPLE = "example"
     CHECKPOINT = "checkpoint"
     CHECKPOINT_SKIPPED = "checkpoint_skipped"
     LOG = "log"
@@ -67,6 +68,8 @@ EVENT_FIELDS: dict[Event, tuple[str, ...]] = {
     Event.STEP: ("step", "epoch", "time", "metrics", "rate"),
     Event.EVALUATION: ("step", "time", "metrics"),  # names such as validation/loss
     Event.SAMPLE: ("step", "kind", "text"),  # what the model makes at this step
+    # What a run that generates made in this step: each candidate with its score, and the best when it is kept.
+    Event.EXAMPLE: ("step", "genre", "prompt", "kept", "winner", "reason", "candidates"),
     Event.CHECKPOINT: ("step", "name", "bytes", "seconds"),
     Event.CHECKPOINT_SKIPPED: ("name", "reason"),
     Event.LOG: ("level", "message"),
@@ -108,6 +111,7 @@ class FailureCode(StrEnum):
     BAD_DATA = "BAD_DATA"
     BAD_CONFIG = "BAD_CONFIG"
     CORRUPT_CHECKPOINTS = "CORRUPT_CHECKPOINTS"
+    UNAVAILABLE = "UNAVAILABLE"  # what the run asks over the network gave no answer
     SIMULATED = "SIMULATED"
     CODE_ERROR = "CODE_ERROR"
     # Said by the supervisor, not by the engine:
@@ -128,6 +132,24 @@ class DataSpec(BaseModel):
     store: Path  # content-addressed files: <store>/<sha256[:2]>/<sha256>
 
 
+class Source(BaseModel):
+    """A model that a run asks: a version on this machine, or an endpoint that speaks as OpenAI's do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str  # what people call it
+    # A version: the folder of its artifact, and the recipe that made it.
+    artifact: Path | None = None
+    recipe: str = ""
+    # An endpoint: its address up to and with /v1, and the model's name there.
+    url: str = ""
+    model: str = ""
+    key_file: Path | None = None  # holds the key, and is read once: a spec lies open in the job's folder
+    timeout_seconds: float = Field(60.0, gt=0, le=3600)
+    retries: int = Field(3, ge=0, le=10)
+    requests_per_minute: int = Field(0, ge=0, le=1_000_000)  # 0: as many as it takes
+
+
 class Spec(BaseModel):
     """Everything a trainer needs to know about one attempt."""
 
@@ -142,6 +164,8 @@ class Spec(BaseModel):
     data: DataSpec | None = None
     # A folder that training starts from: a model in Hugging Face format, or the artifact of a version. None: scratch.
     base: Path | None = None
+    sources: dict[str, Source] = Field(default_factory=dict)  # by the names that the settings have for them
+    allow_internal: list[str] = Field(default_factory=list)  # hosts and networks inside that endpoints may have
     work_dir: Path
     device: str = "auto"  # auto, cpu, cuda, cuda:0 …
     threads: int | None = None  # torch threads; None leaves torch's own choice

@@ -10,7 +10,15 @@ from engine.protocol import FailureCode
 
 # The cause may be gone the next time; everything else (bad data, an error in the code, a loss that is not
 # finite, too little memory, a limit that was set) would only end the same way once more.
-WORTH_IT = frozenset({FailureCode.KILLED, FailureCode.CRASHED, FailureCode.WORKER_LOST, FailureCode.DISK_FULL})
+WORTH_IT = frozenset(
+    {
+        FailureCode.KILLED,
+        FailureCode.CRASHED,
+        FailureCode.WORKER_LOST,
+        FailureCode.DISK_FULL,
+        FailureCode.UNAVAILABLE,
+    }
+)
 
 HINTS = {
     FailureCode.OUT_OF_MEMORY: "Choose a smaller batch size or model, or a device with more memory, then retry.",
@@ -27,8 +35,9 @@ def can_help(code: str) -> bool:
 def delay(wasted: int, code: str) -> timedelta:
     """How long to wait after the `wasted`-th attempt in a row that got nowhere: at once, then longer and longer.
 
-    A full disk is not freed within a moment, so that wait begins with the second one.
+    A full disk is not freed within a moment, nor does an endpoint come back within one, so that wait begins with the
+    second one.
     """
     steps = settings.RETRY_DELAYS
-    place = max(0, wasted - 1) + (1 if code == FailureCode.DISK_FULL else 0)
+    place = max(0, wasted - 1) + (1 if code in (FailureCode.DISK_FULL, FailureCode.UNAVAILABLE) else 0)
     return timedelta(seconds=steps[min(place, len(steps) - 1)])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch.nn import functional as F
 
 from engine.artifact import read_artifact
 from engine.catalogue import explain
@@ -62,6 +64,20 @@ class TextGenerationPredictor:
         else:
             generator.manual_seed(chosen.seed)
         return [self._continue(prompt, chosen, generator) for prompt in inputs]
+
+    @torch.no_grad()
+    def loss(self, text: str) -> float:
+        """The mean loss of a text's tokens, each after those before it, in pieces of the model's context; not a number
+        when there are fewer than two tokens. EngineError BAD_DATA for characters that the model never saw."""
+        tokens = self.tokenizer.encode(text).long()
+        device = next(self.language.model.parameters()).device
+        total, count = 0.0, 0
+        for start in range(0, len(tokens) - 1, self.language.limit):
+            piece = tokens[start : start + self.language.limit + 1].to(device)
+            logits = self.language.logits(piece[None, :-1])[0].float()
+            total += F.cross_entropy(logits, piece[1:], reduction="sum").item()
+            count += len(piece) - 1
+        return total / count if count else math.nan
 
     def _continue(self, prompt: Any, chosen: Parameters, generator: torch.Generator) -> dict[str, Any]:
         if not isinstance(prompt, str) or len(prompt) > MAX_PROMPT:
