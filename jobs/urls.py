@@ -11,6 +11,7 @@ from jobs import (
     subject_views,
     views,
 )
+from jobs.endpoints import views as endpoint_views
 from jobs.search import views as search_views
 
 urlpatterns = [
@@ -50,6 +51,10 @@ urlpatterns = [
     path("schedules/<int:pk>", schedule_views.schedule, name="schedule"),
     path("schedules/<int:pk>/edit", schedule_views.edit, name="schedule-edit"),
     path("schedules/<int:pk>/<slug:verb>", schedule_views.action, name="schedule-action"),
+    path("endpoints", endpoint_views.endpoints, name="endpoints"),
+    path("endpoints/<int:pk>", endpoint_views.endpoint, name="endpoint"),
+    path("endpoints/<int:pk>/try", endpoint_views.try_out, name="endpoint-try"),
+    path("endpoints/<int:pk>/delete", endpoint_views.delete, name="endpoint-delete"),
     path("templates", schedule_views.templates, name="templates"),
     path("templates/new", schedule_views.new_template, name="template-new"),
     path("templates/<int:pk>/edit", schedule_views.edit_template, name="template-edit"),

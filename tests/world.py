@@ -26,6 +26,7 @@ from history.models import Session
 from history.recording import record_reported
 from jobs import blueprints, schedules
 from jobs.creation import create_job
+from jobs.endpoints import verbs as endpoints
 from jobs.models import Attempt, Checkpoint, Job, JobSample, LogLine, MetricSeries, Node, ProgressRow, Slot
 from jobs.queue import Owner, claim
 from jobs.search import verbs as searches
@@ -141,6 +142,7 @@ class World:
     edit: Any
     sheet: Any
     rendering: Any
+    endpoint: Any
 
     def parameters(self) -> dict[str, Any]:
         """What each placeholder of an address stands for."""
@@ -167,6 +169,7 @@ class World:
             "node_name": self.node.name,
             "sheet_template_id": self.rendering.template_id,
             "rendering_id": self.rendering.pk,
+            "endpoint_id": self.endpoint.pk,
         }
 
 
@@ -218,4 +221,7 @@ def make_world(owner) -> World:
         edit=edit_items(dataset, owner, dataset.items.all(), field="caption", value=f"{marker} caption"),
         sheet=sheet,
         rendering=make_rendering(sheet, f"{marker} pairs"),
+        endpoint=endpoints.make(
+            owner, name=f"{marker}-endpoint", url="https://93.184.216.34/v1", model=f"{marker} tiny", key="hidden-key"
+        ),
     )

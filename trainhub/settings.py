@@ -252,6 +252,9 @@ TRAINHUB_MODEL_FOLDERS = [
 TRAINHUB_ALLOW_INTERNAL_SOURCES = [
     entry.strip() for entry in os.environ.get("TRAINHUB_ALLOW_INTERNAL_SOURCES", "").split(",") if entry.strip()
 ]
+TRAINHUB_ALLOW_INTERNAL_ENDPOINTS = [
+    entry.strip() for entry in os.environ.get("TRAINHUB_ALLOW_INTERNAL_ENDPOINTS", "").split(",") if entry.strip()
+]
 FILE_UPLOAD_TEMP_DIR = str(TRAINHUB_HOME / "uploads")
 FILE_UPLOAD_HANDLERS = ["datasets.intake.uploads.FolderUploadHandler"]
 FILE_UPLOAD_PERMISSIONS = 0o640

@@ -1,5 +1,6 @@
 """What runs: jobs and their attempts, the nodes and slots that run them, what they report, and what makes them."""
 
+from jobs.models.endpoints import Endpoint
 from jobs.models.job import AfterFailure, Attempt, Dependency, Job, JobEvent, Limit, OutboxMessage
 from jobs.models.nodes import Node, NodeEvent, SharedHome, Slot
 from jobs.models.progress import Checkpoint, JobSample, LogLine, MetricSeries, ProgressRow, ProgressSummary
@@ -11,6 +12,7 @@ __all__ = [
     "Attempt",
     "Checkpoint",
     "Dependency",
+    "Endpoint",
     "Job",
     "JobEvent",
     "JobSample",

@@ -21,7 +21,7 @@ BEYOND = """() => [...document.querySelectorAll('body *')]
     .filter((part) => !part.closest('.table-frame, pre, svg')).slice(-3).map((part) => part.outerHTML.slice(0, 200))"""
 LISTS = ["/", "/monitor", "/queue", "/jobs", "/datasets", "/models", "/history", "/performance", "/schedules",
          "/templates", "/subjects"]  # fmt: skip
-FORMS = ["/jobs/new", "/datasets/new", "/schedules/new", "/settings", "/subjects/new"]
+FORMS = ["/jobs/new", "/datasets/new", "/schedules/new", "/settings", "/subjects/new", "/endpoints"]
 
 
 @pytest.fixture(scope="module")

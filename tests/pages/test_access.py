@@ -37,13 +37,14 @@ POST_ONLY = {
     "dataset-review-vote",
     "dataset-review-undo",
     "version-try",
+    "endpoint-try",
 }
 FOR_ALL = {
     "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split",
     "job-new-expected", "datasets", "dataset-new",
     "reviews", "models", "history", "performance", "settings", "schedules", "schedule-new", "schedule-preview",
     "searches", "search-new",
-    "templates",
+    "templates", "endpoints",
     "subjects", "subject-new",
 }  # fmt: skip
 FOR_ADMINISTRATORS = {"node-action"}

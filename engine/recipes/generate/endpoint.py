@@ -29,7 +29,8 @@ class NoAnswerError(Exception):
 class Endpoint:
     """Safe to use from several threads. `breathe` is called while it waits between attempts, and may raise."""
 
-    def __init__(self, source: Source, allowed: Allowance, breathe: Callable[[], None]) -> None:
+    def __init__(self, source: Source, allowed: Allowance, breathe: Callable[[], None], key: str = "") -> None:
+        """`key` is for whoever has it at hand; a run reads it from the source's file."""
         self.title = source.title
         self.model = source.model
         self.url = source.url.rstrip("/") + "/chat/completions"
@@ -37,7 +38,7 @@ class Endpoint:
         self.breathe = breathe
         self.pace = Pace(source.requests_per_minute)
         self.headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "TrainHub"}
-        self._secret = _key(source) if source.key_file is not None else ""
+        self._secret = _key(source) if source.key_file is not None else key
         if self._secret:
             self.headers["Authorization"] = f"Bearer {self._secret}"
         self.http = Manager(
