@@ -31,6 +31,7 @@ BUILT_IN = (
     "table_baseline",
     "forecast",
     "anomaly",
+    "generate",
     "simulate",
 )
 ENTRY_POINTS = "trainhub.recipes"

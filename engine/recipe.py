@@ -37,6 +37,7 @@ class Recipe:
     base_holds: BaseHolds | None = None  # what a folder must hold that it starts from
     merger: str | None = None  # dotted path of `merge(folder, facts) -> files`, which joins an adapter with its base
     libraries: tuple[str, ...] = ()  # installed packages that its results depend on: their versions are noted
+    makes: Literal["model", "examples"] = "model"  # what a run leaves: a version, or rows that it told of
     processes: bool = True  # several processes can share one run
     goal: str = "validation/loss"  # the metric that tells a good run; what a search improves
     higher_is_better: bool = False  # of `goal`

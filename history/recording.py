@@ -19,6 +19,8 @@ from django.utils import timezone
 from common.errors import ConflictError
 from common.numbers import finite
 from common.push import publish
+from engine import catalogue
+from history.generations import generated
 from history.models import Session
 from jobs.models import Attempt, Job, JobEvent, OutboxMessage
 from jobs.states import TERMINAL, Status
@@ -84,11 +86,15 @@ def record_run(job: Job, attempt_number: int) -> Session | None:
     # The job may have been retried meanwhile, so the outcome comes from the event, not from the row.
     outcome = ended.to_status
     started_at = attempts[0].started_at
+    session_id = session_id_of(job.pk, attempt_number)
+    if known := Session.objects.filter(session_id=session_id).first():
+        return known
+    generates = catalogue.recipe(job.recipe).makes == "examples"
     session, created = Session.objects.get_or_create(
-        session_id=session_id_of(job.pk, attempt_number),
+        session_id=session_id,
         defaults={
             "user_id": job.owner_id,
-            "kind": Session.Kind.TRAINING,
+            "kind": Session.Kind.GENERATION if generates else Session.Kind.TRAINING,
             "name": job.name,
             "recipe": job.recipe,
             "outcome": outcome,
@@ -97,8 +103,7 @@ def record_run(job: Job, attempt_number: int) -> Session | None:
             "completed_at": max(ended.at, started_at),
             "total_seconds": _seconds(attempts, ended.at),
             "fine_tuning_triggered": job.base_version_id is not None,
-            **_data(job, outcome),
-            **_result(job, outcome),
+            **(generated(job, str(session_id)) if generates else _data(job, outcome) | _result(job, outcome)),
         },
     )
     if created:

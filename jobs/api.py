@@ -57,6 +57,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "subject": (Subject.objects, "owner"),
     "model": (Model.objects, "owner"),
     "base_version": (ModelVersion.objects, "model__owner"),
+    "save_to": (Dataset.objects, "owner"),
 }
 
 

@@ -16,6 +16,7 @@ from datasets.freezing import versions
 from datasets.freezing.splits import CONTENT, KEY
 from datasets.models import Dataset, DatasetVersion, Subject
 from jobs import bases, creation, limits, room
+from jobs.generation import sources
 from jobs.models import Job, JobTemplate
 from jobs.needs import Needs
 from jobs.priorities import read_priority
@@ -28,6 +29,7 @@ ROWS: dict[str, tuple[Any, str]] = {
     "subject": (Subject.objects, "owner"),
     "model": (Model.objects, "owner"),
     "base_version": (ModelVersion.objects, "model__owner"),
+    "save_to": (Dataset.objects, "owner"),
 }
 VALUES = (
     "recipe", "name", "config", "validation_fraction", "test_fraction", "split_by", "split_key", "seed",
@@ -61,6 +63,8 @@ def check(owner: AbstractBaseUser, given: dict[str, Any]) -> dict[str, Any]:
     creation.check_data(owner, recipe, rows.get("dataset"), rows.get("dataset_version"))
     creation.check_parts(owner, recipe, rows.get("subject"), rows.get("model"), rows.get("base_version"))
     bases.check_one(recipe, kept["config"], rows.get("base_version"))
+    sources.check(owner, recipe, kept["config"])
+    creation.check_target(owner, recipe, rows.get("save_to"))
     room.check(
         recipe, kept["config"], Needs.read(kept["resources"]), base_version=rows.get("base_version"),
         dataset=rows.get("dataset"), version=rows.get("dataset_version"),
@@ -92,7 +96,7 @@ def altered(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 def of_job(job: Job, *, newest: bool = True) -> dict[str, Any]:
     """The request that a job was made by. With `newest` it takes the data as they are each time that it is used."""
     found: dict[str, Any] = {key: getattr(job, key) for key in VALUES if hasattr(job, key)}
-    found |= {key: getattr(job, f"{key}_id") for key in ("subject", "base_version")}
+    found |= {key: getattr(job, f"{key}_id") for key in ("subject", "base_version", "save_to")}
     found["model"] = job.model_id or (job.model_version.model_id if job.model_version else None)
     frozen = job.dataset_version
     if frozen and newest:

@@ -257,18 +257,24 @@ def _complete(job_id: int, number: int, ending: Ending) -> None:
 
 
 def _kept(job_id: int, ending: Ending) -> list[dict[str, Any]]:
-    """The files of the result; none of a simulated one, since no version will name them."""
-    simulated = catalogue.recipe(Job.objects.values_list("recipe", flat=True).get(pk=job_id)).simulator
-    return [] if simulated else ending.event["artifact"]
+    """The files of the result; none where no version will name them."""
+    recipe = Job.objects.values_list("recipe", flat=True).get(pk=job_id)
+    return ending.event["artifact"] if _makes_version(recipe) else []
+
+
+def _makes_version(recipe: str) -> bool:
+    """A simulated run trains nothing, and one that generates leaves examples."""
+    kind = catalogue.recipe(recipe)
+    return not kind.simulator and kind.makes == "model"
 
 
 def _register(job: Job, files: list[dict[str, Any]], ending: Ending) -> Any:
-    """The model version of a finished job; None for a simulated one, which trains nothing, and for a trial of a search,
-    of which the best becomes one.
+    """The model version of a finished job; None for one that makes none, and for a trial of a search, of which the best
+    becomes one.
 
     Its figures are those of its weights, which are the last or the best ones; the best on the way stay with the job.
     """
-    if running.keep(job, files, ending.event["metrics"]) or catalogue.recipe(job.recipe).simulator:
+    if running.keep(job, files, ending.event["metrics"]) or not _makes_version(job.recipe):
         return None
     metrics = {name: value for name, value in ending.event["metrics"].items() if not name.startswith("best/")}
     return versions.register(

@@ -21,6 +21,7 @@ from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue
 from engine.protocol import EngineError
 from jobs import bases, conflicts, estimates, labels, limits, room
+from jobs.generation import saving, sources
 from jobs.lifecycle import record
 from jobs.models import AfterFailure, Dependency, Job
 from jobs.needs import Needs
@@ -52,6 +53,7 @@ def create_job(
     subject: Subject | None = None,
     model: Model | None = None,
     base_version: ModelVersion | None = None,
+    save_to: Dataset | None = None,
     resources: dict[str, Any] | None = None,
     preemptible: bool = False,
     not_before: datetime | None = None,
@@ -89,7 +91,8 @@ def create_job(
         )
     request = (recipe, dataset, dataset_version, name, config, validation_fraction, test_fraction, seed, priority)
     waits_for = sorted({job.pk for job in after})
-    keys = [split_key] if split_key else []  # without one, the digests of requests from before there were keys hold
+    # What is not given is left out, so that the digests of requests from before there was such a thing hold.
+    keys = [*([split_key] if split_key else []), *([{"save_to": save_to.pk}] if save_to else [])]
     digest = _digest(*request, subject, model, base_version, needs.stored(), timing, waits_for, split_by, *keys)
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
         return earlier, False
@@ -99,6 +102,8 @@ def create_job(
     version = freeze(owner, recipe, dataset, dataset_version, split, seed)
     check_parts(owner, recipe, subject, model, base_version)
     bases.check_one(recipe, checked, base_version)
+    sources.check(owner, recipe, checked)
+    check_target(owner, recipe, save_to)
     room.check(recipe, checked, needs, base_version=base_version, version=version)
     needed = _needed(owner, waits_for, after_failure)
     subject = subject or (version.dataset.subject if version and alone else None)
@@ -121,6 +126,7 @@ def create_job(
                 subject=subject,
                 model=model,
                 base_version=base_version,
+                save_to=save_to,
                 resources=needs.stored(),
                 lane=needs.lane,
                 priority=priority,
@@ -303,6 +309,13 @@ def check_parts(
                 "Choose another model, or leave it out to start a new one.",
                 fields={"model": ["made by another recipe"]},
             )
+
+
+def check_target(owner: AbstractBaseUser, recipe: str, target: Dataset | None) -> None:
+    """NotFoundError for a dataset of someone else, InvalidInputError for one that can't take what the recipe makes."""
+    if target is not None:
+        get_visible(Dataset.objects.all(), owner, pk=target.pk)
+        saving.check_target(recipe, target)
 
 
 def _earlier(owner: AbstractBaseUser, key: str, digest: str) -> Job | None:

@@ -73,6 +73,9 @@ class NewJobInput(Input):
     subject = IdField(required=False, allow_null=True)
     model = IdField(required=False, allow_null=True, help_text="The line that the version goes to; empty: a new one.")
     base_version = IdField(required=False, allow_null=True)
+    save_to = IdField(
+        required=False, allow_null=True, help_text="The dataset that takes the examples of a run which generates."
+    )
     resources = ResourcesField(required=False, help_text="What it needs of a node; any device when left out.")
     preemptible = serializers.BooleanField(
         required=False, default=False, help_text="Gives way, at a checkpoint, to a higher priority."

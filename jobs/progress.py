@@ -23,8 +23,9 @@ from common.push import publish
 from common.wording import storable
 from jobs import samples
 from jobs.estimates import PEAK
+from jobs.generation import examples
 from jobs.lifecycle import StaleAttemptError
-from jobs.models import Attempt, Checkpoint, Job, JobSample, LogLine, MetricSeries, ProgressRow
+from jobs.models import Attempt, Checkpoint, GeneratedExample, Job, JobSample, LogLine, MetricSeries, ProgressRow
 from jobs.states import Status
 
 BUCKET = 512
@@ -45,10 +46,11 @@ class Batch:
     lines: list[tuple[float, str, str]] = field(default_factory=list)  # Unix time, level, text
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
+    examples: list[dict[str, Any]] = field(default_factory=list)
     columns: dict[str, Any] = field(default_factory=dict)  # of the job
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.lines or self.checkpoints or self.samples or self.columns)
+        return bool(self.rows or self.lines or self.checkpoints or self.samples or self.examples or self.columns)
 
 
 class ProgressWriter:
@@ -101,6 +103,10 @@ class ProgressWriter:
         made = samples.read(event)
         self.batch.samples.append(made)
         self.batch.columns["sample"] = samples.in_words(made)
+
+    def example(self, event: dict[str, Any]) -> None:
+        """Take what a step that generates has made; it is written with that step."""
+        self.batch.examples.append(examples.read(event, time.time()))
 
     def log(self, text: str, level: str = "info", at: float | None = None) -> None:
         """Take output, line by line; beyond 100,000 lines of a job the rest is left out, and a line says so."""
@@ -160,6 +166,7 @@ class ProgressWriter:
             cursor.execute(_SUMMARISE, [series, bucket * BUCKET])
         Checkpoint.objects.filter(job_id=self.job_id, step__gt=step).delete()
         JobSample.objects.filter(job_id=self.job_id, step__gt=step).delete()
+        GeneratedExample.objects.filter(job_id=self.job_id, step__gt=step).delete()
         publish(f"job.{self.job_id}")
 
     def _rows(self, step: int, at: float, metrics: dict[str, Any]) -> None:
@@ -199,6 +206,7 @@ class ProgressWriter:
             batch.lines + self.batch.lines,
             batch.checkpoints + self.batch.checkpoints,
             batch.samples + self.batch.samples,
+            batch.examples + self.batch.examples,
             batch.columns | self.batch.columns,
         )
 
@@ -229,6 +237,7 @@ class ProgressWriter:
         self._write_lines(batch.lines)
         self._write_checkpoints(batch.checkpoints)
         samples.write(self.job_id, batch.samples)
+        examples.write(self.job_id, batch.examples)
         publish(f"job.{self.job_id}", f"jobs.{self.owner_id}", "jobs.all")
         return counted[0]
 

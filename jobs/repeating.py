@@ -78,7 +78,8 @@ def again(job: Job, user: AbstractBaseUser) -> Job:
     with transaction.atomic():
         made, _ = creation.create_job(
             user, recipe=job.recipe, config=job.config, seed=job.seed, dataset_version=job.dataset_version,
-            base_version=job.base_version, subject=job.subject, model=_model(job), resources=job.resources,
+            base_version=job.base_version, save_to=job.save_to, subject=job.subject, model=_model(job),
+            resources=job.resources,
             name=job.name, max_seconds=job.max_seconds, phase_seconds=job.phase_seconds,
             stall_seconds=job.stall_seconds, preemptible=job.preemptible,
         )  # fmt: skip

@@ -86,6 +86,7 @@ class JobSerializer(serializers.ModelSerializer):
     subject = serializers.IntegerField(source="subject_id", allow_null=True)
     model = serializers.IntegerField(source="model_id", allow_null=True)
     base_version = serializers.IntegerField(source="base_version_id", allow_null=True)
+    save_to = serializers.IntegerField(source="save_to_id", allow_null=True)
     schedule = serializers.IntegerField(source="schedule_id", allow_null=True, help_text="That made it.")
     waiting_for = serializers.SerializerMethodField(help_text="Why it waits, in a sentence; empty when it does not.")
     request = serializers.CharField(
@@ -114,7 +115,8 @@ class JobSerializer(serializers.ModelSerializer):
             "id", "name", "recipe", "status", "phase", "progress", "current_step", "total_steps", "current_epoch",
             "total_epochs", "current_loss", "validation_loss", "rate", "elapsed_seconds", "remaining_seconds",
             "waiting_for", "request", "attempt", "failure", "metrics", "model_version", "owner", "dataset",
-            "dataset_version", "left_out", "subject", "model", "base_version", "schedule", "config", "seed", "priority",
+            "dataset_version", "left_out", "subject", "model", "base_version", "save_to", "schedule", "config", "seed",
+            "priority",
             "preemptible", "resources", "devices", "node", "after", "after_failure", "not_before", "next_try_at",
             "max_seconds", "phase_seconds", "stall_seconds", "figures", "sample", "environment", "estimate",
             "created_at", "queued_at", "started_at", "completed_at",

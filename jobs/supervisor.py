@@ -26,6 +26,7 @@ from engine.protocol import Command, DataSpec, Event, FailureCode, Spec, decode
 from engine.telemetry import Sampler, devices
 from jobs import bases, conclusion, outbox, requests
 from jobs.folders import work_folder
+from jobs.generation import sources
 from jobs.lifecycle import StaleAttemptError
 from jobs.models import Attempt, Node, Slot
 from jobs.progress import ProgressWriter, renew_lease
@@ -101,6 +102,7 @@ class Supervisor:
             ended = self._follow(trainer)
         finally:
             trainer.close()
+            sources.forget_keys(self.job.pk)
         if not self.stale:
             self._conclude(ended)
 
@@ -149,6 +151,8 @@ class Supervisor:
             seed=job.seed,
             data=_data(job.dataset_version),
             base=bases.folder(job),
+            sources=sources.of(job),
+            allow_internal=sources.allowed(job),
             work_dir=work_folder(job.pk),
             device="cpu" if self.slot.device == "cpu" or job.resources.get("device") == "cpu" else "auto",
             checkpoint_seconds=settings.CHECKPOINT_SECONDS,
@@ -218,6 +222,9 @@ class Supervisor:
                 return  # nobody waits for it: what follows at once is written with it
             case Event.SAMPLE:
                 self._sampled(event)
+            case Event.EXAMPLE:
+                writer.example(event)
+                return  # its step follows
             case Event.CHECKPOINT:
                 writer.checkpoint(event)
                 writer.log(f"Step {event['step']:,}: checkpoint of {event['bytes'] / 2**20:.1f} MiB saved.")
@@ -237,6 +244,7 @@ class Supervisor:
             self.writer.log(f"Step {event['step']:,}: {error.message} {error.hint}", "warning")
 
     def _plan(self, event: dict[str, Any]) -> None:
+        sources.forget_keys(self.job.pk)  # whoever needs one has read it
         per_epoch = event.get("steps_per_epoch")
         total = event["total_steps"]
         self.writer.set(total_steps=total, total_epochs=total / per_epoch if per_epoch else None)

@@ -1,6 +1,7 @@
 """What runs: jobs and their attempts, the nodes and slots that run them, what they report, and what makes them."""
 
 from jobs.models.endpoints import Endpoint
+from jobs.models.examples import GeneratedExample
 from jobs.models.job import AfterFailure, Attempt, Dependency, Job, JobEvent, Limit, OutboxMessage
 from jobs.models.nodes import Node, NodeEvent, SharedHome, Slot
 from jobs.models.progress import Checkpoint, JobSample, LogLine, MetricSeries, ProgressRow, ProgressSummary
@@ -13,6 +14,7 @@ __all__ = [
     "Checkpoint",
     "Dependency",
     "Endpoint",
+    "GeneratedExample",
     "Job",
     "JobEvent",
     "JobSample",

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from datasets.models import DatasetVersion, Subject
+from datasets.models import Dataset, DatasetVersion, Subject
 from jobs.models.nodes import Slot
 from jobs.states import ACTIVE, TERMINAL, Phase, Request, Status
 from registry.models import Model, ModelVersion
@@ -35,6 +35,10 @@ class Job(models.Model):
     subject = models.ForeignKey(Subject, models.PROTECT, null=True, blank=True, related_name="jobs")
     model = models.ForeignKey(Model, models.PROTECT, null=True, blank=True, related_name="jobs")
     base_version = models.ForeignKey(ModelVersion, models.PROTECT, null=True, blank=True, related_name="+")
+    save_to = models.ForeignKey(
+        Dataset, models.SET_NULL, null=True, blank=True, related_name="filled_by",
+        help_text="Takes the examples that a run which generates keeps.",
+    )  # fmt: skip
     resources = models.JSONField(default=dict, blank=True, help_text="What it needs of a node, see jobs.needs.")
     lane = models.CharField(
         max_length=300, default="any 1 0 ", help_text="`resources` as a key: jobs of a lane fit the same slots."

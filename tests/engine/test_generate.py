@@ -13,9 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from engine import report
-from engine.catalogue import RECIPES
 from engine.protocol import Command, Event, Exit, FailureCode, Source, Spec
-from engine.recipes.generate import RECIPE
 from engine.recipes.generate.config import GenerateConfig, filled
 from engine.recipes.generate.judging import read_score
 from engine.recipes.generate.measures import length, repetition, score, variety, words_of
@@ -28,11 +26,6 @@ GOOD = (
     "wrote their names into a book that nobody else was allowed to read."
 )
 POOR = "no no no no no no no no no no no no"
-
-
-@pytest.fixture(autouse=True)
-def known(monkeypatch):
-    monkeypatch.setitem(RECIPES, "generate", RECIPE)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ RECIPE = Recipe(
     trainer="engine.recipes.generate.trainer.build",
     predictor=None,
     output=None,
+    makes="examples",
     processes=False,
     goal="generate/quality",
     higher_is_better=True,

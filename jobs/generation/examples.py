@@ -1,0 +1,112 @@
+"""Examples of a run as they are kept, and the figures that they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from django.db.models import Avg, Count, Max, Min, QuerySet
+
+from common.wording import storable
+from jobs.models import GeneratedExample, Job
+
+REASON = 500
+
+
+def read(event: dict[str, Any], at: float) -> dict[str, Any]:
+    """The columns of an example, from its event."""
+    candidates = [_candidate(one) for one in event["candidates"]]
+    best = next((one for one in candidates if one["generator"] == event["winner"]), None)
+    score = None if best is None or best["score"] is None else Decimal(str(round(best["score"], 1)))
+    return {
+        "step": int(event["step"]), "genre": storable(event["genre"])[:100], "prompt": storable(event["prompt"]),
+        "kept": bool(event["kept"]), "winner": best["generator"][:200] if best else "", "score": score,
+        "text": best["text"] if best else "", "reason": storable(event["reason"])[:REASON],
+        "candidates": candidates, "at": datetime.fromtimestamp(at, UTC),
+    }  # fmt: skip
+
+
+def write(job_id: int, rows: Iterable[dict[str, Any]]) -> None:
+    """Keep these. A step that is told once more, after a rewind, takes the place of what was there."""
+    latest = {row["step"]: row for row in rows}
+    if latest:
+        GeneratedExample.objects.bulk_create(
+            [GeneratedExample(job_id=job_id, **row) for row in latest.values()],
+            update_conflicts=True,
+            unique_fields=["job", "step"],
+            update_fields=[name for name in next(iter(latest.values())) if name != "step"],
+            batch_size=500,
+        )
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the examples of a run add up to. `generators`: {name: (wins, mean quality of all its candidates)}."""
+
+    made: int
+    kept: int
+    quality: float | None
+    least: float | None
+    most: float | None
+    genres: dict[str, int]
+    generators: dict[str, tuple[int, float | None]]
+
+    @property
+    def failed(self) -> int:
+        return self.made - self.kept
+
+
+def figures(job: Job, names: Iterable[str]) -> Figures:
+    """Counted from the rows, for the generators of these names and whoever else has written."""
+    rows = GeneratedExample.objects.filter(job=job)
+    kept = rows.filter(kept=True)
+    total = kept.aggregate(count=Count("pk"), mean=Avg("score"), least=Min("score"), most=Max("score"))
+    wins = dict(kept.values_list("winner").annotate(count=Count("pk")).order_by())
+    means = _means(rows)
+    return Figures(
+        made=rows.count(), kept=total["count"], quality=_float(total["mean"]), least=_float(total["least"]),
+        most=_float(total["most"]),
+        genres=dict(kept.values_list("genre").annotate(count=Count("pk")).order_by("-count", "genre")),
+        generators={
+            name: (wins.get(name, 0), means.get(name)) for name in dict.fromkeys([*names, *sorted({*wins, *means})])
+        },
+    )  # fmt: skip
+
+
+def _means(rows: QuerySet[GeneratedExample]) -> dict[str, float]:
+    """The mean score of each generator's candidates."""
+    sql, parameters = rows.order_by().values("candidates").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT one->>'generator', avg((one->>'score')::float8) FROM"
+            f" ({sql}) AS made, jsonb_array_elements(made.candidates) AS one"
+            " WHERE jsonb_typeof(one->'score') = 'number' GROUP BY 1",
+            parameters,
+        )
+        return dict(cursor.fetchall())
+
+
+def latest_kept(job: Job, count: int) -> QuerySet[GeneratedExample]:
+    """The newest examples that were kept."""
+    return GeneratedExample.objects.filter(job=job, kept=True).order_by("-step")[:count]
+
+
+def unsaved(job: Job) -> QuerySet[GeneratedExample]:
+    """What was kept and is no item yet, in order."""
+    return GeneratedExample.objects.filter(job=job, kept=True, item__isnull=True).order_by("step")
+
+
+def _candidate(one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "generator": storable(str(one["generator"])), "text": storable(str(one["text"])), "score": one["score"],
+        "reasons": [storable(str(reason)) for reason in one["reasons"]], "error": storable(str(one["error"])),
+        "seconds": one["seconds"],
+    }  # fmt: skip
+
+
+def _float(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,59 @@
+"""What a run kept becomes items of its dataset: once, whenever and however often it is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+
+from common.errors import InvalidInputError
+from datasets.items import generated
+from datasets.models import Dataset, Modality
+from engine import catalogue
+from jobs.generation import examples
+from jobs.generation.sources import VERSION
+from jobs.models import GeneratedExample, Job
+
+
+def check_target(recipe: str, target: Dataset | None) -> None:
+    """InvalidInputError for a dataset that can't take what a run of this recipe makes."""
+    if target is None:
+        return
+    if catalogue.recipe(recipe).makes != "examples":
+        raise _refused(f"The recipe {recipe} makes no examples to save.")
+    if target.modality != Modality.TEXT:
+        raise _refused(f"'{target.name}' can't take texts: it holds {target.get_modality_display().lower()}.")
+
+
+@transaction.atomic
+def save(job: Job, session: str) -> int:
+    """Put what the run kept, and is no item yet, into the job's dataset; how many of its examples are items there now.
+
+    `session` is noted with each. 0 where the job names no dataset, or it was deleted meanwhile.
+    """
+    held = Job.objects.select_for_update(of=("self",)).get(pk=job.pk)
+    if held.save_to_id is None:
+        return 0
+    waiting = list(examples.unsaved(held))
+    written = [_written(held, one, session) for one in waiting]
+    places = generated.add(held.save_to_id, written) if written else {}
+    for one in waiting:
+        one.item_id = places[one.pk]
+    GeneratedExample.objects.bulk_update(waiting, ["item"], batch_size=500)
+    return GeneratedExample.objects.filter(job=held, kept=True, item__isnull=False).count()
+
+
+def _written(job: Job, one: GeneratedExample, session: str) -> generated.Written:
+    facts: dict[str, Any] = {
+        "generator": one.winner, "prompt": one.prompt, "genre": one.genre, "judge": job.config["judge"],
+        "score": float(one.score or 0), "session": session, "job": job.pk,
+    }  # fmt: skip
+    if one.winner.startswith(VERSION):
+        facts["model_version"] = int(one.winner.removeprefix(VERSION))
+    name = f"example {one.step} of {job.name}"
+    return generated.Written(one.pk, name, one.prompt, one.text, one.genre, facts)
+
+
+def _refused(message: str) -> InvalidInputError:
+    hint = "Choose a dataset of texts, or none: then the examples stay with the run."
+    return InvalidInputError(message, hint, fields={"save_to": [f"{message} {hint}"]})

@@ -1,0 +1,43 @@
+"""What a run that generates has made."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from datasets.models import Item
+from jobs.models.job import Job
+
+
+class GeneratedExample(models.Model):
+    """One example of a run: what each generator wrote, what the judge said, and which was kept."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="examples", db_index=False)
+    step = models.BigIntegerField()
+    genre = models.CharField(max_length=100)
+    prompt = models.TextField()
+    kept = models.BooleanField()
+    winner = models.CharField(max_length=200, blank=True, help_text="As the settings name the generator.")
+    score = models.DecimalField(max_digits=3, decimal_places=1, null=True, help_text="Of the winner, 0.0 to 10.0.")
+    text = models.TextField(blank=True, help_text="What the winner wrote.")
+    reason = models.CharField(max_length=500, blank=True, help_text="Why it was not kept.")
+    # [{"generator", "text", "score", "reasons", "error", "seconds"}, …]
+    candidates = models.JSONField(default=list)
+    item = models.ForeignKey(Item, models.SET_NULL, null=True, blank=True, related_name="examples")
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["job", "step"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "step"], name="example_step_once"),
+            models.CheckConstraint(
+                condition=Q(kept=False) | (Q(score__isnull=False) & ~Q(winner="")), name="example_kept_has_a_winner"
+            ),
+            models.CheckConstraint(
+                condition=Q(score__isnull=True) | Q(score__gte=0, score__lte=10), name="example_score_in_range"
+            ),
+            models.CheckConstraint(condition=Q(step__gt=0), name="example_step_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Example {self.step} of job {self.job_id}"
