@@ -8,7 +8,7 @@ import torch
 
 from engine import report
 from engine.protocol import EngineError, FailureCode
-from engine.recipes.forecast import bands, classical, figures
+from engine.recipes.forecast import bands, classical, figures, rolling
 from engine.recipes.forecast.model import Linear, Shape, Sums
 from engine.recipes.forecast.series import Step, find_step
 from engine.rowfiles import rows_of
@@ -201,3 +201,44 @@ def test_latest_errors_are_of_forecasts_whose_truth_is_known():
     found = bands.latest_errors(errors, np.arange(200, 300), np.array([205, 209, 260]))
     assert np.isnan(found[0]), "one forecast alone says little"
     assert found[1] == np.mean(range(5)) and found[2] == np.mean(range(41, 56))
+
+
+@pytest.mark.parametrize(("name", "season"), [("ets", 7), ("ets", 1), ("arima", 7), ("arima", 30)])
+def test_a_fit_that_takes_in_further_values_forecasts_nearly_as_a_new_one_does(name, season):
+    noise = np.random.default_rng(2).normal(0, 0.2, 400)
+    values = weekly(400) if season < 30 else noise + np.sin(np.arange(400) * 2 * np.pi / 30) * 5
+    origins = np.array([300, 311, 350])
+    made = classical.rolled(name, values, origins, 7, season)
+    anew = [classical.METHODS[name](values[:origin], 7, season) for origin in origins]
+    assert np.array_equal(made[0], anew[0])
+    assert np.allclose(made, anew, atol=1.5 if season == 1 else 0.6)
+    stale = classical.METHODS[name](values[:300], 57, season)[50:]
+    assert season == 1 or not np.allclose(made[2], stale, atol=1e-6), "the later values are taken in"
+
+
+def test_candidates_are_compared_on_the_same_many_forecasts_by_few_fits(tmp_path, monkeypatch):
+    fits: list[str] = []
+    kept = {name: fit for name, (fit, _) in classical._FITS.items()}
+
+    def counted(name):
+        def fit(*given):
+            fits.append(name)
+            return kept[name](*given)
+
+        return fit
+
+    monkeypatch.setattr(classical, "_FITS", {name: (counted(name), 12) for name in kept})
+    config = {"candidates": ["naive", "ets", "arima", "linear"], "horizon": 7}
+    given, _, _ = trained(tmp_path, NAME, config, {"day": days(400), "sold": weekly(400)})
+    blocks = report.read((given.work_dir / "artifact" / report.REPORT).read_bytes())
+    table = next(block for block in blocks if block.kind == "table")
+    assert [row[3] for row in table.rows] == [24] * 4, "on the same forecasts"
+    assert "The same 24 rolling forecasts by each" in table.note
+    assert fits.count("ets") == fits.count("arima") == 2 * rolling.FITS, "on validation and on the test"
+
+
+def test_a_short_stretch_gives_as_many_forecasts_as_there_are():
+    assert [list(some) for some in rolling.chunks(np.arange(50, 53))] == [[50], [51], [52]]
+    assert rolling.chunks(np.arange(0)) == []
+    many = rolling.chunks(np.arange(1000))
+    assert len(many) == rolling.FITS and sum(map(len, many)) == rolling.WINDOWS and many[-1][-1] == 999

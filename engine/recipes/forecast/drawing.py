@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.recipes.forecast import figures
+from engine.recipes.forecast import figures, rolling
 from engine.report import MAX_ROWS, AnyBlock, Band, Figure, Figures, Line, Lines, Table, thin
 
 if TYPE_CHECKING:
@@ -56,9 +56,16 @@ def _figures(task: ForecastTask, part: str, found: dict[str, float]) -> Figures:
 
 def _candidates(task: ForecastTask) -> Table:
     rows = sorted(task.table, key=lambda row: float(row[1] or 0))
+    count = rows[0][3] if rows else 0
+    note = f"The same {count:,} rolling forecasts by each; the lowest mean absolute error is used."
+    if len(task.back_test):
+        note += (
+            f" Up to {rolling.WINDOWS} of each series; exponential smoothing and ARIMA are fitted up to {rolling.FITS} "
+            "times for them, and take in the values between."
+        )
     return Table(
         title="Candidates, validation stretch",
-        note="The same rolling forecasts by each; the lowest mean absolute error is used.",
+        note=note,
         columns=["Candidate", "Mean absolute error", "Mean squared error", "Forecasts"],
         rows=rows,
     )

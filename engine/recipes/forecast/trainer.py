@@ -17,7 +17,7 @@ from engine.data import Dataset, bad_data, open_dataset
 from engine.device import Device, choose
 from engine.protocol import EngineError, FailureCode
 from engine.randomness import Dice
-from engine.recipes.forecast import bands, classical, drawing, figures
+from engine.recipes.forecast import bands, classical, drawing, figures, rolling
 from engine.recipes.forecast.config import ForecastConfig
 from engine.recipes.forecast.cutting import Cut, choose_history, choose_horizon, cut, long_enough
 from engine.recipes.forecast.model import CENTRES, Linear, Network, Shape, Sums
@@ -31,9 +31,6 @@ from engine.training import TorchTask
 MOST_WINDOWS = 200_000  # that the linear model is fitted to
 EVALUATION = 4096  # windows at once
 CHECKS = 20  # evaluations of the network on the way
-ROLLS = 6  # forecasts of each series on validation, and on test, that a classical method is judged by
-MOST_FITS = 240
-LONGEST = 6000  # values of a series, above which classical methods are not tried
 LEAST_WINDOWS = 50  # of training, below which nothing is learned
 
 
@@ -70,7 +67,7 @@ def build(context: Context) -> ForecastTask:
 
 class ForecastTask(TorchTask):
     """See `engine.task.Task`. Step 0 solves the linear model, the next ones train the network, and each one after them
-    is a rolling forecast of one series by a classical method."""
+    makes the rolling forecasts of one series that one fit of a classical method serves."""
 
     ahead_of_steps = True
     model: Network
@@ -104,12 +101,13 @@ class ForecastTask(TorchTask):
             context.log(f"Nothing is learned from {windows} windows; classical methods only.")
         self.learned = [name for name in ("linear", "network") if learns and name in config.candidates]
         self.network_steps = config.network_steps if "network" in self.learned else 0
-        self.rolls = self._rolls(context)
+        origins = {part: self._origins(part) for part in ("validation", "test")}
+        longest = max(one.whole for one in cuts)
+        self.back_test = rolling.plan(config.candidates, origins, longest, shape.horizon, context)
         self.linear = Linear(shape).to(device.torch)
-        self.fits = {part: np.full((len(self.rolls), shape.horizon), np.nan) for part in ("validation", "test")}
         self.best_loss = float("inf")
         plan = Plan(
-            total_steps=1 + self.network_steps + len(self.rolls),
+            total_steps=1 + self.network_steps + len(self.back_test),
             steps_per_epoch=max(1.0, windows / config.batch_size),
             parameters=shape.history * shape.horizon,
             train_items=windows,
@@ -125,7 +123,7 @@ class ForecastTask(TorchTask):
         self.table: list[list[float | str | None]] = []
         self.blocks: list[AnyBlock] = []
         self.bands = bands.Bands.unknown(len(series), shape.horizon)
-        if not self.learned and not self.rolls and "naive" not in config.candidates:
+        if not self.learned and not len(self.back_test) and "naive" not in config.candidates:
             raise EngineError(
                 FailureCode.BAD_CONFIG,
                 "None of the chosen candidates can be used on these series; the log says why.",
@@ -207,13 +205,11 @@ class ForecastTask(TorchTask):
         return sums / count if count else float("inf")
 
     def _roll(self, place: int) -> None:
-        """One rolling forecast on validation, and its like on the test, which is only looked at if it is chosen."""
-        name, number, origins = self.rolls[place]
-        for part, origin in origins.items():
-            self.context.breathe()
-            past = self.series[number].values[:origin]
-            made = classical.METHODS[name](past, self.shape.horizon, self.season)
-            self.fits[part][place] = (made - self.means[number]) / self.deviations[number]
+        """The rolling forecasts of one fit; those on the test are only looked at if their method is chosen."""
+        self.context.breathe()
+        number = self.back_test.rolls[place].series
+        values, mean, deviation = self.series[number].values, self.means[number], self.deviations[number]
+        self.back_test.forecast(place, values, mean, deviation, self.season)
 
     # Evaluation
 
@@ -233,7 +229,7 @@ class ForecastTask(TorchTask):
         shared = self._shared() if final else None
         names = [name for name in ("naive", *self.learned) if name in self.config.candidates or not self.learned]
         if final:
-            names += [name for name in ("ets", "arima") if any(roll[0] == name for roll in self.rolls)]
+            names += [name for name in rolling.FITTED if self.back_test.tried(name)]
         names = names or ["naive"]
         scores = {}
         self.table = []
@@ -252,10 +248,9 @@ class ForecastTask(TorchTask):
 
     def _shared(self) -> list[np.ndarray] | None:
         """The origins that classical methods forecast from, by series; None when they were not tried."""
-        if not self.rolls:
+        if not len(self.back_test):
             return None
-        found = [{roll[2]["validation"] for roll in self.rolls if roll[1] == n} for n in range(len(self.series))]
-        return [np.array(sorted(origins), dtype=int) for origins in found]
+        return [self.back_test.origins("validation", number) for number in range(len(self.series))]
 
     def said(self, part: str, name: str, chosen: list[np.ndarray] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(windows, horizon) forecasts of a candidate and the truth, in deviations, series by series."""
@@ -267,11 +262,8 @@ class ForecastTask(TorchTask):
         self, part: str, name: str, number: int, chosen: list[np.ndarray] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Forecasts of one series and the truth."""
-        if name in ("ets", "arima"):
-            places = [place for place, roll in enumerate(self.rolls) if roll[0] == name and roll[1] == number]
-            places = [place for place in places if part in self.rolls[place][2]]
-            origins = np.array([self.rolls[place][2][part] for place in places], dtype=int)
-            return self.fits[part][places], self._truth(number, origins)
+        if name in rolling.FITTED:
+            return self.back_test.of(part, name, number), self._truth(number, self.back_test.origins(part, number))
         origins = self._origins(part)[number] if chosen is None else chosen[number]
         truth = self._truth(number, origins)
         if name == "naive":
@@ -289,9 +281,8 @@ class ForecastTask(TorchTask):
 
     def origins_of(self, part: str, name: str, number: int) -> np.ndarray:
         """Where the forecasts of `said_of` begin."""
-        if name in ("ets", "arima"):
-            rolls = [roll for roll in self.rolls if roll[0] == name and roll[1] == number and part in roll[2]]
-            return np.array([roll[2][part] for roll in rolls], dtype=int)
+        if name in rolling.FITTED:
+            return self.back_test.origins(part, number)
         return self._origins(part)[number]
 
     def _figures(self, part: str, name: str, final: bool) -> dict[str, float]:
@@ -369,26 +360,6 @@ class ForecastTask(TorchTask):
             made.append(np.arange(first, after - self.shape.horizon + 1))
         return made
 
-    def _rolls(self, context: Context) -> list[tuple[str, int, dict[str, int]]]:
-        """(method, series, origin by part) of each classical forecast."""
-        names = [name for name in ("ets", "arima") if name in self.config.candidates]
-        fits = len(names) * len(self.series) * ROLLS
-        longest = max(one.whole for one in self.cuts)
-        if names and (fits > MOST_FITS or longest > LONGEST):
-            context.log(
-                f"Exponential smoothing and ARIMA are not tried: {len(self.series)} series of up to {longest:,} values "
-                "would take too long."
-            )
-            return []
-        made = []
-        for number in range(len(self.series)):
-            spread = {part: _spread(self._origins(part)[number]) for part in ("validation", "test")}
-            for place in range(max(len(origins) for origins in spread.values())):
-                its = {part: int(origins[place]) for part, origins in spread.items() if place < len(origins)}
-                if "validation" in its:
-                    made += [(name, number, its) for name in names]
-        return made
-
     def _naive(self, number: int, origins: np.ndarray) -> np.ndarray:
         values, horizon = self.even[number], self.shape.horizon
         if not len(origins):
@@ -420,11 +391,13 @@ class ForecastTask(TorchTask):
     # What is kept
 
     def state(self) -> dict[str, bytes]:
-        fits = {part: torch.from_numpy(values) for part, values in self.fits.items()}
+        rolled = torch.from_numpy(self.back_test.said)
         return super().state() | {
             "linear.safetensors": state.weights(self.linear),
             "best.safetensors": state.weights(self.best),
-            "fits.safetensors": state.save(fits | {"best_loss": torch.tensor(self.best_loss, dtype=torch.float64)}),
+            "fits.safetensors": state.save(
+                {"rolled": rolled, "best_loss": torch.tensor(self.best_loss, dtype=torch.float64)}
+            ),
         }
 
     def restore(self, files: dict[str, bytes]) -> None:
@@ -432,8 +405,8 @@ class ForecastTask(TorchTask):
         self.linear.load_state_dict(state.load(files["linear.safetensors"]))
         self.best.load_state_dict(state.load(files["best.safetensors"]))
         kept = state.load(files["fits.safetensors"])
-        self.best_loss = kept.pop("best_loss").item()
-        self.fits = {part: values.numpy() for part, values in kept.items()}
+        self.best_loss = kept["best_loss"].item()
+        self.back_test.said = kept["rolled"].numpy()
 
     def report(self) -> list[AnyBlock]:
         return self.blocks
@@ -482,13 +455,6 @@ class ForecastTask(TorchTask):
                     f"'{one.name}' never changes in the stretch that is learned from.",
                     "Choose another target, or leave this series out.",
                 )
-
-
-def _spread(origins: np.ndarray) -> np.ndarray:
-    """At most ROLLS origins, evenly spread, the last among them."""
-    if not len(origins):
-        return origins
-    return np.unique(origins[np.linspace(0, len(origins) - 1, min(ROLLS, len(origins))).round().astype(int)])
 
 
 def _every_step(errors: list[np.ndarray], begins: list[np.ndarray]) -> np.ndarray:
