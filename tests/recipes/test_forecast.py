@@ -112,7 +112,7 @@ def test_rows_without_times_follow_each_other(tmp_path):
     [
         ({}, {"y": [1.0, 2.0, 3.0]}, "too short"),
         ({}, {"day": days(50), "name": ["a"] * 50}, "no column of numbers"),
-        ({}, {"day": days(90), "y": [4.0] * 90}, "never changes"),
+        ({}, {"day": days(90), "y": [0.1] * 80 + list(range(10))}, "never changes in the stretch"),
         ({}, {"day": days(90), "y": [None] * 80 + [1.0] * 10}, "More than half of 'y' is missing"),
         ({"target": "z"}, {"day": days(50), "y": weekly(50)}, "no column 'z'"),
         ({"time": "y"}, {"day": days(50), "y": weekly(50)}, "holds no dates"),
@@ -242,3 +242,48 @@ def test_a_short_stretch_gives_as_many_forecasts_as_there_are():
     assert rolling.chunks(np.arange(0)) == []
     many = rolling.chunks(np.arange(1000))
     assert len(many) == rolling.FITS and sum(map(len, many)) == rolling.WINDOWS and many[-1][-1] == 999
+
+
+@pytest.mark.parametrize("candidates", [["naive", "ets", "arima", "linear", "network"], ["linear"], ["ets"]])
+def test_a_series_that_never_changes_is_continued_exactly(tmp_path, candidates):
+    config = {"candidates": candidates, "network_steps": 20}
+    given, metrics, log = trained(tmp_path, NAME, config, {"day": days(200), "y": [0.1] * 200})
+    assert "One series never changes, and is continued with its value: 'y'." in log and "season none" in log
+    assert metrics["test/mae"] == metrics["validation/mae"] == metrics["baseline/test_mae"] == 0
+    assert metrics["test/coverage_80"] == metrics["test/coverage_95"] == 1
+    assert "test/mase" not in metrics, "there is no change to compare an error with"
+    assert "Season repeated is used" in log or "naive" not in candidates
+    model = predictor(given)
+    (answer,) = model.predict([None])
+    assert {entry[key] for entry in answer["forecast"] for key in entry if key != "time"} == {0.1}
+    row = {"day": "2025-01-01", "y": 0.1}
+    assert model.predict([[row]])[0]["forecast"][0]["time"] == "2025-01-02"
+    with pytest.raises(EngineError, match=r"was always 0\.1 while the model learned") as error:
+        model.predict([[row | {"y": 0.2}]])
+    assert error.value.code is FailureCode.BAD_DATA
+
+
+def test_a_series_that_never_changes_leaves_the_others_as_they_are_without_it(tmp_path):
+    others = {"day": np.tile(days(200), 2), "shop": ["north"] * 200 + ["south"] * 200}
+    others["sold"] = np.concatenate([weekly(200), 1000 + 100 * weekly(200, seed=2)])
+    closed = {"day": np.tile(days(200), 3), "shop": ["closed"] * 200 + others["shop"]}
+    closed["sold"] = np.concatenate([np.full(200, 0.1), others["sold"]])
+    config = LEARNED | {"series": "shop", "horizon": 3}
+    without, figures_without, _ = trained(tmp_path / "without", NAME, config, others)
+    given, found, log = trained(tmp_path / "with", NAME, config, closed)
+    assert "One series never changes, and is continued with its value: 'closed'." in log
+    assert found == figures_without
+    (answer,) = predictor(given).predict([None])
+    (expected,) = predictor(without).predict([None])
+    assert answer["forecast"][:6] == expected["forecast"]
+    assert [entry["series"] for entry in answer["forecast"][6:]] == ["closed"] * 3
+    assert {entry[key] for entry in answer["forecast"][6:] for key in ("value", "low_95", "high_95")} == {0.1}
+
+
+def test_a_series_that_changes_late_is_left_out_beside_others(tmp_path):
+    table = {"day": np.tile(days(200), 2), "shop": ["late"] * 200 + ["north"] * 200}
+    late = np.concatenate([np.full(180, 0.1), np.arange(20.0)])
+    config = LEARNED | {"series": "shop", "horizon": 3}
+    given, _, log = trained(tmp_path, NAME, config, table | {"sold": np.concatenate([late, weekly(200)])})
+    assert "Series 'late' is left out: it never changes in the stretch that is learned from." in log
+    assert {entry.get("series", "north") for entry in predictor(given).predict([None])[0]["forecast"]} == {"north"}

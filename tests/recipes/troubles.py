@@ -284,7 +284,6 @@ def of_series() -> Iterator[Trouble]:
         for count in (1, 2, 5):
             yield case(recipe, f"{count} rows", {"t": days(count), "y": weeks(count)}, few)
         yield case(recipe, "no numeric column", {"t": days(80), "y": ["a"] * 80}, "no column of numbers")
-        yield case(recipe, "a constant series", {"t": days(80), "y": [4.0] * 80}, "changes")
         yield case(recipe, "the same time always", {"t": np.repeat(days(1), 80), "y": weeks(80)}, "different times")
         yield case(recipe, "unsorted times", {"t": days(80)[::-1].copy(), "y": weeks(80)})
         gone = np.where(np.arange(80) % 20 == 3, np.inf, weeks(80))
@@ -312,7 +311,12 @@ def of_series() -> Iterator[Trouble]:
     yield case(recipe, "series without a name", nameless, logged="60 rows without a name in 's'", series="s")
     lost = two | {"y": np.concatenate([weeks(60), np.full(60, np.nan)])}
     yield case(recipe, "an empty series of two", lost, logged="Series 'b' is left out: More than half", series="s")
-    yield case(recipe, "no series ever changes", two | {"y": [1.0] * 120}, "No series ever changes", series="s")
+    still = {"t": days(80), "y": [4.0] * 80}
+    yield case(recipe, "a constant series", still, logged="One series never changes, and is continued with its value")
+    yield case("anomaly", "a constant series", still, "changes")
+    yield case(recipe, "constant series", two | {"y": [1.0] * 120}, logged="2 series never change", series="s")
+    late = two | {"y": ([1.0] * 50 + list(range(10))) * 2}
+    yield case(recipe, "series that change too late", late, "No series ever changes in the stretch", series="s")
     yield case(recipe, "the series as target", two | {"y": weeks(120)}, "is continued too", series="y", target="y")
     marked = {"t": days(80), "y": weeks(80), "bad": [False] * 80}
     yield case("anomaly", "labels that mark nothing", marked, logged="marks no row", label="bad")

@@ -30,7 +30,8 @@ class ForecastConfig(RecipeConfig):
     Intervals come from the errors on the second stretch (split conformal), and widen and narrow with the errors of the
     latest forecasts, where there are enough of them; their coverage on the third is reported.
 
-    It knows no holidays and no outside influences, and sees one series at a time.
+    A series that never changes is continued with its value, and takes no part in the figures of the others. It knows
+    no holidays and no outside influences, and sees one series at a time.
     """
 
     target: str = setting(

@@ -29,6 +29,18 @@ def cut(count: int, config: ForecastConfig) -> Cut:
     return Cut(count - test - validation, count - test, count)
 
 
+def moving_and_still(series: list[Series], context: Context) -> tuple[list[Series], list[Series]]:
+    """The series to learn from, and beside them those that never change: these are continued as they are, and would
+    only dilute the figures and the intervals of the others. Where none changes, they are what there is."""
+    still = [one for one in series if one.still]
+    if still:
+        names = ", ".join(f"'{one.name:.60}'" for one in still[:10]) + (" …" if len(still) > 10 else "")
+        known = "One series never changes, and" if len(still) == 1 else f"{len(still):,} series never change, and each"
+        context.log(f"{known} is continued with its value: {names}.")
+    moving = [one for one in series if not one.still]
+    return (moving, still) if moving else (still, [])
+
+
 def choose_horizon(config: ForecastConfig, season: int, cuts: list[Cut]) -> int:
     """As configured, or one season, as far as several forecasts fit into the validation stretch."""
     if config.horizon != "auto":
@@ -46,14 +58,14 @@ def long_enough(
     kept: list[tuple[Series, Cut]] = []
     for one, its in zip(series, cuts, strict=True):
         test = its.whole - its.validation
-        if len(series) > 1 and np.ptp(one.values[: its.train]) == 0:
+        if len(series) > 1 and _begins_still(one, its):
             context.log(f"Series '{one.name:.60}' is left out: it never changes in the stretch that is learned from.")
         elif its.validation - its.train >= horizon and (test == 0 or test >= horizon) and its.train >= horizon + 4:
             kept.append((one, its))
         elif len(series) > 1:
             context.log(f"Series '{one.name:.60}' is left out: {its.whole:,} values are too few.")
     if not kept:
-        if len(series) > 1 and all(np.ptp(one.values[: its.train]) == 0 for one, its in zip(series, cuts, strict=True)):
+        if len(series) > 1 and all(_begins_still(one, its) for one, its in zip(series, cuts, strict=True)):
             raise bad_data("No series ever changes in the stretch that is learned from.", "Choose another target.")
         longest = max(cuts, key=lambda one: one.whole)
         raise bad_data(
@@ -80,3 +92,8 @@ def choose_history(config: ForecastConfig, season: int, horizon: int, step: Step
     weeks = [2 * one for one in step.seasons if season > 1 and one > season and 2 * one <= 700]
     wanted = max(2 * horizon, 4 * season, *weeks, 16)
     return max(1, min(wanted, longest // 4, longest - horizon))
+
+
+def _begins_still(one: Series, its: Cut) -> bool:
+    """Whether a series changes only after the stretch that is learned from."""
+    return float(np.ptp(one.values[: its.train])) == 0 and not one.still

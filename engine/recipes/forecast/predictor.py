@@ -105,11 +105,28 @@ class ForecastPredictor:
                     raise bad_rows(
                         number, f"the model knows no series '{one.name:.60}'", f"Known are: {', '.join(places)[:500]}."
                     )
-                self._check_length(one, number)
-                found.append((places.get(one.name, 0), one))
+                place = places.get(one.name, 0)
+                self._check_still(place, one, number)
+                self._check_length(place, one, number)
+                found.append((place, one))
         return found
 
-    def _check_length(self, one: Series, number: int) -> None:
+    def _check_still(self, place: int, one: Series, number: int) -> None:
+        """A series that never changed while the model learned is known by its only value."""
+        value = self.known[place]["mean"]
+        if self._still(place) and not (one.values == value).all():
+            raise bad_rows(
+                number,
+                f"'{one.name}' was always {value:g} while the model learned, and is not any more",
+                "Train again with these rows, or leave this series out of them.",
+            )
+
+    def _still(self, place: int) -> bool:
+        return not self.known[place]["deviation"]
+
+    def _check_length(self, place: int, one: Series, number: int) -> None:
+        if self._still(place):
+            return
         least = self.shape.history if self.chosen in ("linear", "network") else max(10, 2 * self.season + 5)
         if len(one.values) < least:
             raise bad_rows(
@@ -145,6 +162,8 @@ class ForecastPredictor:
     @torch.no_grad()
     def _values(self, place: int, past: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """(origins, horizon) what comes after the values before each origin."""
+        if self._still(place):
+            return np.full((len(origins), self.shape.horizon), self.known[place]["mean"])
         if self.chosen in classical.METHODS:
             method = classical.METHODS[self.chosen]
             return np.stack([method(past[:origin], self.shape.horizon, self.season) for origin in origins])

@@ -88,6 +88,11 @@ class Series:
     values: np.ndarray
     last: np.datetime64 | None
 
+    @property
+    def still(self) -> bool:
+        """Whether it never changes; a deviation would be made of rounding alone."""
+        return float(np.ptp(self.values)) == 0
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -302,7 +307,8 @@ def find_season(series: Sequence[Series], step: Step, ends: Sequence[int]) -> in
     be looked at of each."""
     # Series that are much shorter than the others would hide a season that these show.
     least = max(2, max(ends, default=0) // 4)
-    parts = [one.values[:end] for one, end in zip(series, ends, strict=True) if end >= least][:20]
+    pairs = [(one, end) for one, end in zip(series, ends, strict=True) if end >= least and not one.still]
+    parts = [one.values[:end] for one, end in pairs][:20]
     shortest = min((len(part) for part in parts), default=0)
     if not shortest:
         return 1

@@ -19,7 +19,7 @@ from engine.protocol import EngineError, FailureCode
 from engine.randomness import Dice
 from engine.recipes.forecast import bands, classical, drawing, figures, rolling
 from engine.recipes.forecast.config import ForecastConfig
-from engine.recipes.forecast.cutting import Cut, choose_history, choose_horizon, cut, long_enough
+from engine.recipes.forecast.cutting import Cut, choose_history, choose_horizon, cut, long_enough, moving_and_still
 from engine.recipes.forecast.model import CENTRES, Linear, Network, Shape, Sums
 from engine.recipes.forecast.series import Columns, Series, Step, as_json, choose_columns, find_season, series_of
 from engine.report import AnyBlock
@@ -45,6 +45,7 @@ def build(context: Context) -> ForecastTask:
     series, step = series_of(table, columns, context.log)
     if len({item.split for item in dataset.items}) > 1:
         context.log("Stretches of time are divided here; the version's split by files is not used.")
+    series, still = moving_and_still(series, context)
     cuts = [cut(len(one.values), config) for one in series]
     season = config.season
     if season == "auto":
@@ -62,7 +63,7 @@ def build(context: Context) -> ForecastTask:
         "for the test."
     )
     shape = Shape(history, horizon, config.width, config.dropout)
-    return ForecastTask(context, config, device, dataset, columns, series, cuts, step, season, shape)
+    return ForecastTask(context, config, device, dataset, columns, series, cuts, still, step, season, shape)
 
 
 class ForecastTask(TorchTask):
@@ -81,15 +82,15 @@ class ForecastTask(TorchTask):
         columns: Columns,
         series: list[Series],
         cuts: list[Cut],
+        still: list[Series],
         step: Step,
         season: int,
         shape: Shape,
     ) -> None:
         self.config, self.dataset, self.columns, self.series, self.cuts = config, dataset, columns, series, cuts
-        self.season_step, self.season, self.shape = step, season, shape
-        self.means = [float(one.values[: its.train].mean()) for one, its in zip(series, cuts, strict=True)]
-        self.deviations = [float(one.values[: its.train].std()) for one, its in zip(series, cuts, strict=True)]
-        self._check_spread()
+        self.still, self.season_step, self.season, self.shape = still, step, season, shape
+        self.means = [_mean(one, its) for one, its in zip(series, cuts, strict=True)]
+        self.deviations = [_deviation(one, its) for one, its in zip(series, cuts, strict=True)]
         scaled = zip(series, self.means, self.deviations, strict=True)
         self.even = [(one.values - mean) / deviation for one, mean, deviation in scaled]
         self.tensors = [torch.from_numpy(values).float().to(device.torch) for values in self.even]
@@ -419,20 +420,22 @@ class ForecastTask(TorchTask):
             "season": self.season,
             "shape": asdict(self.shape),
             "chosen": self.chosen,
-            "series": [
-                {
-                    "name": one.name,
-                    "mean": mean,
-                    "deviation": deviation,
-                    "usual_error": None if np.isnan(usual) else usual,
-                    "last": None if one.last is None else str(one.last),
-                }
-                for one, mean, deviation, usual in zip(
-                    self.series, self.means, self.deviations, self.bands.usual.tolist(), strict=True
-                )
-            ],
+            "series": [self._about(number) for number in range(len(self.series))]
+            + [_about_still(one) for one in self.still],
         }
         return make_artifact(self.context, self._result(), about, self.dataset, metrics)
+
+    def _about(self, number: int) -> dict[str, Any]:
+        one, usual = self.series[number], float(self.bands.usual[number])
+        if one.still:
+            return _about_still(one)
+        return {
+            "name": one.name,
+            "mean": self.means[number],
+            "deviation": self.deviations[number],
+            "usual_error": None if np.isnan(usual) else usual,
+            "last": None if one.last is None else str(one.last),
+        }
 
     def _kind(self, name: str) -> str:
         return "date" if name == self.columns.time else "text"
@@ -441,20 +444,37 @@ class ForecastTask(TorchTask):
         """All arrays of the artifact: models, intervals, and the end of each series."""
         result = nn.Module()
         result.linear, result.network = self.linear, self.best
-        result.register_buffer("bands", torch.from_numpy(self.bands.widths))
+        certain = np.zeros((len(self.still), *self.bands.widths.shape[1:]))
+        result.register_buffer("bands", torch.from_numpy(np.concatenate([self.bands.widths, certain])))
         looked_at = self.shape.history + (bands.LATEST + 1) * self.shape.horizon
         keep = max(looked_at, classical.RECENT, 6 * self.season)
-        for number, one in enumerate(self.series):
+        for number, one in enumerate([*self.series, *self.still]):
             result.register_buffer(f"end_{number}", torch.from_numpy(one.values[-keep:].copy()))
         return result
 
-    def _check_spread(self) -> None:
-        for one, deviation in zip(self.series, self.deviations, strict=True):
-            if not deviation > 0:
-                raise bad_data(
-                    f"'{one.name}' never changes in the stretch that is learned from.",
-                    "Choose another target, or leave this series out.",
-                )
+
+def _about_still(one: Series) -> dict[str, Any]:
+    """A deviation of 0 tells the predictor that there is nothing to calculate."""
+    last = None if one.last is None else str(one.last)
+    return {"name": one.name, "mean": float(one.values[-1]), "deviation": 0.0, "usual_error": None, "last": last}
+
+
+def _mean(one: Series, its: Cut) -> float:
+    """Of the training stretch; without the rounding of a mean where the series never changes."""
+    return float(one.values[0] if one.still else one.values[: its.train].mean())
+
+
+def _deviation(one: Series, its: Cut) -> float:
+    """Of the training stretch; 1 where the series never changes. EngineError BAD_DATA when it only does later."""
+    train = one.values[: its.train]
+    if one.still:
+        return 1.0
+    if not np.ptp(train):
+        raise bad_data(
+            f"'{one.name}' never changes in the stretch that is learned from.",
+            "Choose another target, or leave this series out.",
+        )
+    return float(train.std())
 
 
 def _every_step(errors: list[np.ndarray], begins: list[np.ndarray]) -> np.ndarray:
