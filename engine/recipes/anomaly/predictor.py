@@ -13,7 +13,7 @@ from engine.protocol import EngineError, FailureCode
 from engine.recipes.anomaly import scoring
 from engine.recipes.anomaly.model import Scorer, trees_of
 from engine.state import MODEL, load
-from engine.tables import bad_rows, check_names, columns_of
+from engine.tables import bad_rows, check_names, columns_of, time_text
 
 
 class AnomalyPredictor:
@@ -44,8 +44,9 @@ class AnomalyPredictor:
 
     def predict(self, inputs: list[Any], parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """For each table ([{column: value}, …]) {"rows": [{"score", "threshold", "is_anomaly", "alarm"}, …]} in the
-        order given; `alarm` is true where an event begins. Rows that are later than the training data are compared with
-        its end too. EngineError BAD_DATA says what can't be used."""
+        order given, with the "time" of each where the model goes by time; `alarm` is true where an event begins. Rows
+        that are later than the training data are compared with its end too. EngineError BAD_DATA says what can't be
+        used."""
         if parameters:
             raise EngineError(FailureCode.BAD_CONFIG, "Anomaly takes no parameters.", "Send none.")
         return [{"rows": self._rows(rows, number)} for number, rows in enumerate(inputs)]
@@ -60,8 +61,8 @@ class AnomalyPredictor:
         values = np.column_stack([columns[name] for name in self.columns])
         order = np.arange(len(rows))
         before = np.zeros((0, len(self.columns)))
+        times = columns[self.time] if self.time else np.zeros(0, dtype="datetime64[us]")
         if self.time:
-            times = columns[self.time]
             if np.isnat(times).any():
                 place = int(np.isnat(times).argmax()) + 1
                 raise bad_rows(number, f"row {place} has no time in '{self.time}'", "Give each row its time.")
@@ -73,7 +74,8 @@ class AnomalyPredictor:
         made: list[dict[str, Any]] = [{}] * len(rows)
         for place, row in enumerate(order):
             at = place + len(before)
-            made[row] = {
+            when = {"time": time_text(times[row])} if self.time else {}
+            made[row] = when | {
                 "score": float(scores[at]),
                 "threshold": self.threshold,
                 "is_anomaly": bool(above[at]),
