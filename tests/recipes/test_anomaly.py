@@ -46,6 +46,7 @@ def test_what_is_unusual_for_its_hour_is_found(tmp_path):
     found = np.array([row["is_anomaly"] for row in answer["rows"]])
     assert found[bad].mean() > 0.7 and found[~bad].mean() < 0.01
     assert sum(row["alarm"] for row in answer["rows"]) < found.sum()
+    assert [row["time"] for row in answer["rows"][:3]] == ["2024-01-01", "2024-01-01 01:00:00", "2024-01-01 02:00:00"]
     (backwards,) = model.predict([rows[::-1]])
     assert backwards["rows"][::-1] == answer["rows"]
     later = [{"at": str(hours(2003)[2000 + n]), "heat": heat} for n, heat in enumerate((21.0, None, 60.0))]
@@ -75,10 +76,38 @@ def test_new_rows_follow_the_file_that_ends_last_in_time(tmp_path):
     values = sensor(1000)
     early = {"at": hours(1000)[:400], "heat": values[:400]}
     late = {"at": hours(1000)[400:], "heat": values[400:]}
-    given, _, log = trained(tmp_path, NAME, QUICK, ("train", late), ("validation", early))
-    assert "0 for the test, by the version's split of files" in log
+    given, _, log = trained(tmp_path, NAME, QUICK | {"test_fraction": 0}, ("train", late), ("validation", early))
+    assert "0 for the test, by the version's split of files, which has no test." in log
     model = predictor(given)
     assert model.last == hours(1000)[-1] and model.tail[-1, 0] == values[-1]
+
+
+def halves() -> tuple[dict, dict]:
+    values = sensor(1000)
+    return (
+        {"at": hours(1000)[:600], "heat": values[:600]},
+        {"at": hours(1000)[600:], "heat": values[600:]},
+    )
+
+
+def test_a_version_whose_files_leave_no_test_gives_the_latest_share_of_each(tmp_path):
+    early, late = halves()
+    _, metrics, log = trained(tmp_path, NAME, QUICK | {"test_fraction": 0.1}, ("train", early), ("validation", late))
+    assert "540 rows to learn from, 360 for threshold and choice, 100 for the test" in log
+    assert "which has no test: the latest rows of each are it (0.1 of all)" in log
+    assert "test/alarms_per_1000" in metrics
+
+
+def test_files_that_the_version_keeps_for_the_test_are_never_learned_from(tmp_path):
+    early, late = halves()
+    config = QUICK | {"validation_fraction": 0.2, "test_fraction": 0.1}
+    _, _, log = trained(tmp_path / "two", NAME, config, ("train", early), ("test", late))
+    assert "480 rows to learn from, 120 for threshold and choice, 400 for the test" in log
+    assert "but for the files that the version keeps for the test" in log
+    parts = [(name, {key: values[some] for key, values in late.items()}) for name, some in
+             (("validation", slice(0, 100)), ("test", slice(100, 400)))]  # fmt: skip
+    _, _, log = trained(tmp_path / "three", NAME, config, ("train", early), *parts)
+    assert "600 rows to learn from, 100 for threshold and choice, 300 for the test" in log
 
 
 def test_rows_without_times_stand_for_themselves(tmp_path):
@@ -88,7 +117,9 @@ def test_rows_without_times_stand_for_themselves(tmp_path):
     given, _, log = trained(tmp_path, NAME, QUICK, table)
     assert "rows stand for themselves" in log and "'same' is left out" in log
     rows = [{"a": 0, "b": 100}, {"a": 9, "b": 100}, {"a": 0, "b": 80}]
-    assert [row["is_anomaly"] for row in predictor(given).predict([rows])[0]["rows"]] == [False, True, True]
+    (answer,) = predictor(given).predict([rows])
+    assert [row["is_anomaly"] for row in answer["rows"]] == [False, True, True]
+    assert "time" not in answer["rows"][0]
 
 
 def test_the_kept_forest_scores_as_scikit_learn():

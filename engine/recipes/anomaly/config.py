@@ -83,7 +83,13 @@ class AnomalyConfig(RecipeConfig):
         le=0.5,
     )
     test_fraction: float = setting(
-        0.25, "Test share", "The latest share of the rows, which is only looked at.", "Data", ge=0, le=0.5
+        0.25,
+        "Test share",
+        "The latest share of the rows, which is only looked at. Where the version keeps files for the test, these "
+        "are it.",
+        "Data",
+        ge=0,
+        le=0.5,
     )
 
     @model_validator(mode="after")

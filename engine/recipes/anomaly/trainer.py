@@ -109,16 +109,9 @@ def arranged(table: Table, time: str, label: str, columns: list[str], config: An
     times = table.columns[time] if time else None
     order = np.lexsort((times, table.source)) if times is not None else np.arange(len(table))
     table = table.taken(order)
-    given = np.array([item.split for item in table.items], dtype=object)[table.source]
     bounds = np.flatnonzero(np.diff(table.source, prepend=-1, append=-2))
     files = [slice(first, after) for first, after in pairwise(bounds)]
-    if {"train", "validation"} <= set(given):
-        part, how = given, "by the version's split of files, whatever the shares in the settings"
-    else:
-        how = "by time" if time else "at random"
-        part = np.empty(len(table), dtype=object)
-        for file in files if time else [slice(0, len(table))]:
-            part[file] = _parts(file.stop - file.start, bool(time), config, context.spec.seed)
+    part, how = _divided(table, files, bool(time), config, context.spec.seed)
     values = np.column_stack([table.columns[name] for name in columns])
     labels = table.columns[label] > 0 if label else None
     if labels is not None and (labels.all() or not labels.any()):
@@ -130,13 +123,33 @@ def arranged(table: Table, time: str, label: str, columns: list[str], config: An
     return Data(values, part, files, table.columns[time] if time else None, labels, how)
 
 
-def _parts(count: int, by_time: bool, config: AnomalyConfig, seed: int) -> np.ndarray:
-    place = (np.arange(count) + 0.5) / count if by_time else 1 - spread(seed, np.arange(count))
+def _divided(
+    table: Table, files: list[slice], by_time: bool, config: AnomalyConfig, seed: int
+) -> tuple[np.ndarray, str]:
+    """The part of each row, and in words how it was found: by the version's split of its files where it has one. What
+    that leaves open is divided by the shares in the settings, each file by itself where rows have times."""
+    part = np.array([item.split for item in table.items], dtype=object)[table.source]
+    given = set(part)
+    place = np.empty(len(table))
+    for rows in files if by_time else [slice(0, len(table))]:
+        count = rows.stop - rows.start
+        place[rows] = (np.arange(count) + 0.5) / count if by_time else 1 - spread(seed, np.arange(count))
+    by = "by time" if by_time else "at random"
+    if {"train", "validation", "test"} <= given:
+        return part, "by the version's split of files, whatever the shares in the settings"
     test = config.test_fraction
+    if {"train", "validation"} <= given:
+        if not test:
+            return part, "by the version's split of files, which has no test"
+        rows = "the latest rows of each" if by_time else "rows of them"
+        part[place >= 1 - test] = "test"
+        return part, f"by the version's split of files, which has no test: {rows} are it ({test:g} of all)"
+    kept = part == "test" if given > {"test"} else np.zeros(len(table), dtype=bool)
+    test = 0.0 if kept.any() else test
     validation = min(config.validation_fraction, 0.9 - test)
-    return np.where(place >= 1 - test, "test", np.where(place >= 1 - test - validation, "validation", "train")).astype(
-        object
-    )
+    part = np.where(place >= 1 - test - validation, "validation", "train").astype(object)
+    part[(place >= 1 - test) | kept] = "test"
+    return part, f"{by}, but for the files that the version keeps for the test" if kept.any() else by
 
 
 def _varied(columns: list[str], data: Data, context: Context) -> tuple[list[str], Data]:
