@@ -155,6 +155,17 @@ def test_what_gives_the_target_away_is_left_out(tmp_path):
     assert "watts" in log and metrics["validation/r2"] > 0.99
 
 
+def test_what_is_named_is_used_though_it_looks_like_an_identifier(tmp_path):
+    config = QUICK | {"target": "power", "features": ["load", "serial", "id"]}
+    given, _, log = trained(tmp_path, NAME, config, machines())
+    assert "from 3 columns: load, serial, id." in log
+    assert "'serial' is used as it is named, though its texts are nearly all different" in log
+    row = {"load": 0.5, "serial": "never seen", "id": 10**6}
+    assert np.isfinite(predictor(given).predict([[row]])[0]["rows"][0]["value"])
+    words = "'power' from"
+    assert words in failure(tmp_path / "same", NAME, config | {"features": ["running"]}, machines())[1]
+
+
 def test_odd_columns_do_no_harm(tmp_path):
     rows = 90
     wide = {f"c{n}": random.normal(size=rows) for n in range(200)}

@@ -146,15 +146,19 @@ def choose_features(
         if name in config.exclude:
             continue
         values = table.columns[name][train]
-        reason = _useless(values, table.kinds[name])
+        reason = _useless(values)
         if not reason and not chosen:
-            reason = _unfit(name, values, table.kinds[name], config) or _leak(
-                values, table.kinds[name], y[train], classification
+            reason = (
+                _free(values, table.kinds[name])
+                or _unfit(name, values, table.kinds[name], config)
+                or _leak(values, table.kinds[name], y[train], classification)
             )
         if reason:
             log(f"Column '{name}' is left out: {reason}.")
             continue
         kept.append(name)
+        if chosen and _free(values, table.kinds[name]):
+            log(f"Column '{name}' is used as it is named, though {_free(values, table.kinds[name])}.", "warning")
         if not chosen and classification and (rows := _flag(values, y[train])):
             log(
                 f"Column '{name}' marks {rows:,} rows, and all of them are of one class. If it is known only after "
@@ -170,12 +174,18 @@ def choose_features(
     return kept
 
 
-def _useless(values: np.ndarray, kind: str) -> str:
+def _useless(values: np.ndarray) -> str:
+    """Why nothing can be learned from a column, even if it is named."""
     there = values[present(values)]
     if not len(there):
         return "it is empty"
     if len(there) == len(values) and (there == there[0]).all():
         return "it says the same in every row"
+    return ""
+
+
+def _free(values: np.ndarray, kind: str) -> str:
+    there = values[present(values)]
     if kind in ("text", "category") and len(set(there)) > 0.5 * len(there) and len(there) > 20:
         return "its texts are nearly all different (an identifier, or free text)"
     return ""
