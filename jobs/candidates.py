@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datasets.models import Dataset, EligibilityPolicy, Subject
+from datasets.freezing import sizes
+from datasets.models import Dataset, EligibilityPolicy, Modality, Subject
 from datasets.subjects import eligibility
 from datasets.subjects.eligibility import Figures
 from engine import catalogue
@@ -55,6 +56,7 @@ def candidates(
     modality = catalogue.recipe(recipe).modality
     keys = [subject.pk for subject in subjects]
     held = _datasets(keys, modality) if modality else {}
+    rows = sizes.rows_of([own[0].pk for own in held.values()]) if modality == Modality.TABLE else None
     busy = _busy(keys, recipe)
     past, kinds = estimates.Past.of(recipe), estimates.device_kinds()
     guesses: dict[int | None, Estimate] = {}  # many have as much data as another
@@ -64,7 +66,7 @@ def candidates(
         own = held.get(key, [])
         dataset = own[0] if len(own) == 1 else None
         obstacle = "" if modality is None or dataset else _no_dataset(verdict.subject, modality, own)
-        examples = round(TRAIN_SHARE * dataset.item_count) if dataset else None
+        examples = _examples(dataset, rows) if dataset else None
         if examples not in guesses:
             guesses[examples] = past.estimate(complete, examples, needs, kinds)
         found.append(
@@ -74,6 +76,11 @@ def candidates(
             )
         )  # fmt: skip
     return found
+
+
+def _examples(dataset: Dataset, rows: Mapping[int, int] | None) -> int:
+    """What a job would learn from, about: items, or rows of tables."""
+    return round(TRAIN_SHARE * dataset.item_count) if rows is None else rows.get(dataset.pk, 0)
 
 
 def _datasets(keys: list[int], modality: str) -> dict[int, list[Dataset]]:

@@ -1,8 +1,9 @@
 """How long a run will take and what it will cost, by runs of the past; and how that compares with what happened.
 
-Runs are compared when they are of one recipe, size and kind of device: the same settings but for those that only say
-how long to train or how. Their time per unit of work (a step, or an example seen once) varies like a product of many
-small causes, so its logarithm is what is averaged. The interval is that of one more run, widened while there are few.
+Runs are compared when they are of one recipe, size, base and kind of device: the same settings but for those that only
+say how long to train or how. Their time per unit of work (a step, or an example seen once) varies like a product of
+many small causes, so its logarithm is what is averaged. The interval is that of one more run, widened while there are
+few.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from django.conf import settings
 from django.db.models import OuterRef, Subquery
 
 from common import wording
+from datasets.freezing import sizes
 from datasets.models import DatasetVersion
 from jobs import measurements
 from jobs.models import Attempt, Job, Slot
 from jobs.needs import Needs
 from jobs.states import Status
+from registry.lineage import origins as origins_of
 
 RUNS = 200  # of the past, the latest
 # Settings that say how long to train (they are the work itself) or that do not change the time of a step.
@@ -107,48 +110,60 @@ class Estimate:
         return text if self.cost is None else f"{text}, {money(self.cost, self.currency)}"
 
 
+Alike = tuple[str, str, str, int]  # size, base, kind of device and number of devices
+
+
 @dataclass(frozen=True)
 class Past:
-    """Runs of one recipe that completed: log seconds per unit of work, by size, kind of device and number of them."""
+    """Runs of one recipe that completed: log seconds per unit of work, by size, base, kind of device and number of
+    them."""
 
     recipe: str
-    rates: Mapping[tuple[str, str, int], list[float]]
+    rates: Mapping[Alike, list[float]]
     latest: tuple[str, ...]  # kinds of devices, the most recent first
-    memory: Mapping[tuple[str, str, int], int] = field(default_factory=dict)  # the most that the latest such run held
+    memory: Mapping[Alike, int] = field(default_factory=dict)  # the most that the latest such run held
 
     @classmethod
     def of(cls, recipe: str) -> Past:
-        """The latest runs; one query."""
+        """The latest runs; one query, and one for each generation of the versions that they began from."""
         last = Attempt.objects.filter(job=OuterRef("pk")).order_by("-number").values("devices")[:1]
         found = Job.objects.filter(recipe=recipe, status=Status.COMPLETED, spent_seconds__gt=0)
         found = found.annotate(ran_on=Subquery(last)).order_by("-created_at")
-        columns = ("config", "spent_seconds", "ran_on", "dataset_version__counts", f"figures__{PEAK}")
-        rates: dict[tuple[str, str, int], list[float]] = {}
-        memory: dict[tuple[str, str, int], int] = {}
+        frozen = (f"dataset_version__{name}" for name in ("dataset__modality", "counts", "content_hash"))
+        runs = list(
+            found.values_list("config", "spent_seconds", "ran_on", f"figures__{PEAK}", "base_version", *frozen)[:RUNS]
+        )
+        origins = origins_of(base for *_, base, _, _, _ in runs if base is not None)
+        rates: dict[Alike, list[float]] = {}
+        memory: dict[Alike, int] = {}
         kinds: dict[str, None] = {}
-        for config, seconds, devices, counts, peak in found.values_list(*columns)[:RUNS]:
-            work = work_of(config, (counts or {}).get("train"))
+        for config, seconds, devices, peak, base, *data in runs:
+            work = work_of(config, sizes.of_frozen(*data))
             kind, number = _kind(devices or []), max(1, len(devices or []))
+            alike = (work.size, _base(origins.get(base)), kind, number)
             kinds.setdefault(kind)
-            rates.setdefault((work.size, kind, number), []).append(math.log(seconds / work.units))
+            rates.setdefault(alike, []).append(math.log(seconds / work.units))
             if peak is not None and kind == "cpu":
-                memory.setdefault((work.size, kind, number), int(peak))
+                memory.setdefault(alike, int(peak))
         return cls(recipe, rates, tuple(kinds), memory)
 
     def estimate(
         self, config: Mapping[str, Any], examples: int | None, needs: Needs, kinds: set[str],
         base_version: int | None = None,
     ) -> Estimate:  # fmt: skip
-        """For a run of these settings on `examples` training examples; `kinds` are the devices that the hub has."""
+        """For a run of these settings on `examples` training examples, or rows of tables; `kinds` are the devices that
+        the hub has."""
         work = work_of(config, examples)
         device = self._device(needs, kinds)
         price, currency = price_of(device)
         bare = {"device": device, "devices": needs.devices, "price": price, "currency": currency}
-        rates = self.rates.get((work.size, device, needs.devices))
+        origin = origins_of([base_version])[base_version] if base_version is not None else None
+        alike = (work.size, _base(origin), device, needs.devices)
+        rates = self.rates.get(alike)
         if not rates:
             return self._by_trial(work, bare, measurements.beginning(config, base_version))
         seconds, low, high = (work.units * math.exp(rate) for rate in interval(rates))
-        memory = self.memory.get((work.size, device, needs.devices))
+        memory = self.memory.get(alike)
         return Estimate(seconds, low, high, len(rates), **bare, memory=memory)
 
     def _by_trial(self, work: Work, bare: dict[str, Any], base: str) -> Estimate:
@@ -172,8 +187,9 @@ def estimate(
     recipe: str, config: Mapping[str, Any], version: DatasetVersion | None = None, examples: int | None = None,
     resources: Mapping[str, Any] | None = None, base_version: int | None = None,
 ) -> Estimate:  # fmt: skip
-    """For one run; two queries. `config` is complete; `examples` are those to train on, where `version` is None."""
-    known = version.counts.get("train") if version else examples
+    """For one run. `config` is complete; `examples` are those to train on, or rows of tables, where `version` is
+    None."""
+    known = sizes.of_version(version) if version else examples
     return Past.of(recipe).estimate(config, known, Needs.read(dict(resources or {})), device_kinds(), base_version)
 
 
@@ -248,6 +264,14 @@ def money(amount: float, currency: str) -> str:
 
 def _kind(devices: list[str]) -> str:
     return devices[0].partition(":")[0] if devices else "cpu"
+
+
+def _base(origin: tuple[int, Mapping[str, Any]] | None) -> str:
+    """What the model of a run was in the beginning, since that says how large it is; '' from scratch, or from a folder
+    that the settings name. Versions that follow from one another are one base."""
+    if origin is None:
+        return ""
+    return measurements.beginning(origin[1], None) or measurements.beginning({}, origin[0])
 
 
 def _key(size: Mapping[str, Any]) -> str:

@@ -9,8 +9,9 @@ from django.views.decorators.http import require_safe
 from common.access import visible
 from common.errors import ProblemError
 from common.pages import clean, number_in
+from datasets.freezing import sizes
 from datasets.gating import gates
-from datasets.models import Dataset
+from datasets.models import Dataset, Modality
 from engine.catalogue import RECIPES
 from jobs import estimates, forms, new_fields, placing
 from jobs.creation import check_config
@@ -37,11 +38,13 @@ def expected(request: HttpRequest) -> HttpResponse:
 
 
 def examples(request: HttpRequest, typed: dict[str, str]) -> int | None:
-    """How many items would be trained on, about."""
+    """How many items would be trained on, about; the rows of tables."""
     key = number_in(typed.get("dataset"))
     dataset = visible(Dataset.objects.all(), request.user).filter(pk=key).first() if key else None
     if dataset is None:
         return None
+    if dataset.modality == Modality.TABLE:
+        return max(1, sizes.rows_of([dataset.pk])[dataset.pk])
     try:
         held_out = sum(float(typed.get(name) or 0) for name in ("validation_fraction", "test_fraction"))
     except ValueError:

@@ -21,7 +21,7 @@ from typing import Any
 from common.errors import ConflictError, UnavailableError
 from common.files import store
 from common.paths import run_folder, warm_socket
-from datasets.freezing import manifests
+from datasets.freezing import manifests, sizes
 from datasets.freezing.splits import Split
 from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion
@@ -92,7 +92,7 @@ def measure(
         path = folder / "spec.json"
         path.write_text(spec.model_dump_json(), encoding="utf-8")
         last = _follow(start_trainer(path, socket_path=warm_socket()))
-    known = version.counts.get("train") if version else examples
+    known = sizes.of_version(version) if version else examples
     if last.get("event") != Event.MEASURED:
         return _failed(recipe, config, last)
     return _measured(recipe, config, last, items, known, needs, version.dataset if version else dataset, base_version)

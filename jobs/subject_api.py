@@ -13,8 +13,8 @@ from rest_framework.views import APIView
 
 from common.access import get_visible
 from common.errors import NotFoundError
-from datasets.freezing import versions
-from datasets.models import Dataset, DatasetVersion, EligibilityPolicy, Subject
+from datasets.freezing import sizes, versions
+from datasets.models import Dataset, DatasetVersion, EligibilityPolicy, Modality, Subject
 from datasets.subjects import eligibility
 from jobs import bases, estimates, measuring, starting
 from jobs.api import IDEMPOTENCY_KEY, idempotency_key
@@ -184,6 +184,8 @@ class EstimateView(APIView):
         if (key := given.get("dataset")) is not None:
             dataset = get_visible(Dataset.objects.all(), request.user, pk=key)
             check_data(request.user, given["recipe"], dataset, None)
+            if dataset.modality == Modality.TABLE:
+                return None, sizes.rows_of([dataset.pk])[dataset.pk]
             counts = versions.preview_split(dataset, validation_fraction=given["validation_fraction"])
             return None, counts["train"]
         return None, given.get("examples")

@@ -143,7 +143,9 @@ class EstimateInput(Input):
     config = serializers.DictField(required=False)
     dataset = IdField(required=False, allow_null=True)
     dataset_version = IdField(required=False, allow_null=True)
-    examples = WholeField(required=False, allow_null=True, min_value=1, help_text="To train on, without a dataset.")
+    examples = WholeField(
+        required=False, allow_null=True, min_value=1, help_text="To train on, without a dataset; rows of tables."
+    )
     base_version = IdField(required=False, allow_null=True, help_text="The version that the run would start from.")
     subjects = serializers.ListField(child=IdField(), required=False, max_length=AT_ONCE)
     validation_fraction = FiniteFloatField(required=False, default=0.1, min_value=0, max_value=0.99)

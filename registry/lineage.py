@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -37,6 +38,26 @@ def lineage(version: ModelVersion, user: AbstractBaseUser) -> dict[str, Any]:
         },
         "down": {"versions": [describe(child) for child in children[:MAX_CHILDREN]]},
     }
+
+
+def origins(keys: Iterable[int]) -> dict[int, tuple[int, dict[str, Any]]]:
+    """For each of these versions the one that it descends from in the end, and the settings that made that one: a query
+    for each generation."""
+    asked = list(keys)
+    config: dict[int, dict[str, Any]] = {}
+    parents: dict[int, int | None] = {}
+    while wanted := {*asked, *filter(None, parents.values())} - parents.keys():
+        parents |= dict.fromkeys(wanted)  # of one that is gone meanwhile nothing is known
+        rows = ModelVersion.objects.filter(pk__in=wanted).values_list("pk", "base_version", "config")
+        for key, parent, made_by in rows:
+            parents[key], config[key] = parent, made_by
+    found = {}
+    for key in asked:
+        last = key
+        while (parent := parents[last]) is not None:
+            last = parent
+        found[key] = (last, config.get(last, {}))
+    return found
 
 
 def describe(version: ModelVersion) -> dict[str, Any]:

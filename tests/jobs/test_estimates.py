@@ -11,17 +11,27 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datasets.freezing import sizes
+from datasets.models import Subject
 from jobs import estimates, measurements
+from jobs.candidates import candidates
 from jobs.estimates import Estimate, interval, work_of
 from jobs.measurements import Found
 from jobs.models import Attempt, Job
-from tests.world import make_job
+from registry.lineage import origins
+from tests.api.conftest import Api
+from tests.tables import make_table
+from tests.world import make_job, make_version
 from trainhub.settings import _prices
 
 
-def ran(owner, seconds, device="cpu", devices=1, **config):
+def ran(owner, seconds, device="cpu", devices=1, base=None, **config):
     """A completed run of the simulator."""
-    job = make_job(owner, config={"steps": 100, **config})
+    return completed(make_job(owner, config={"steps": 100, **config}, base_version=base), seconds, device, devices)
+
+
+def completed(job, seconds, device="cpu", devices=1):
+    """The job after such a run."""
     now = timezone.now()
     Job.objects.filter(pk=job.pk).update(status="completed", completed_at=now, queued_at=None, spent_seconds=seconds)
     names = [device if device == "cpu" else f"{device}:{n}" for n in range(devices)]
@@ -60,6 +70,67 @@ def test_runs_on_other_devices_are_not_compared(owner):
     assert "reason" in make_job(owner, resources={"device": "cuda", "devices": 2}).estimate
     # One that takes what is free is compared with where it ran last.
     assert make_job(owner).estimate["device"] == "cuda"
+
+
+def test_runs_that_began_from_another_model_are_not_compared(owner):
+    large, small = (make_version(owner, name) for name in ("Large", "Small"))
+    ran(owner, 1000, base=large)
+    assert "reason" in make_job(owner).estimate, "nor with one from scratch"
+    assert "reason" in make_job(owner, base_version=small).estimate
+    ran(owner, 10, base=small)
+    assert make_job(owner, base_version=small).estimate["seconds"] == pytest.approx(10)
+    # What was trained on from it is as large as it was.
+    follower = make_version(owner, "Follower", base_version=make_version(owner, "Between", base_version=large))
+    ran(owner, 1000, base=follower)
+    found = make_job(owner, base_version=large).estimate
+    assert (found["runs"], found["seconds"]) == (2, pytest.approx(1000))
+    ran(owner, 5)
+    assert make_job(owner).estimate["seconds"] == pytest.approx(5)
+
+
+def test_versions_of_one_folder_have_one_base(owner):
+    tuned = [make_version(owner, name, config={"base_model": "llama"}) for name in ("A", "B")]
+    other = make_version(owner, "C", config={"base_model": "tiny"})
+    found = origins([*(version.pk for version in tuned), other.pk])
+    assert len({estimates._base(found[version.pk]) for version in tuned}) == 1
+    assert estimates._base(found[other.pk]) == "folder tiny"
+
+
+def machines(owner, rows, **more):
+    return make_table(
+        owner, f"{rows} rows", [{"speed": list(range(rows)), "power": [n % 9 for n in range(rows)]}], **more
+    )
+
+
+def test_tables_are_compared_by_their_rows_and_not_by_their_files(owner, client):
+    small, large = machines(owner, 40), machines(owner, 4000)
+    completed(make_job(owner, recipe="anomaly", dataset=small), 3)
+    completed(make_job(owner, recipe="anomaly", dataset=large, name="large"), 300)
+    for dataset, seconds in ((small, 3), (large, 300)):
+        found = make_job(owner, recipe="anomaly", dataset_version=dataset.versions.get(), name=f"{seconds}").estimate
+        assert (found["runs"], found["seconds"]) == (1, pytest.approx(seconds))
+        about = estimates.about(seconds)
+        asked = {"recipe": "anomaly", "dataset": dataset.pk}
+        client.force_login(owner)
+        assert f"It takes about {about}" in client.get("/jobs/new/expected", asked).content.decode()
+        assert Api(owner).post_json("training/estimate", asked).json()["seconds"] == pytest.approx(seconds)
+
+
+def test_rows_that_were_set_aside_are_not_counted(owner):
+    dataset = machines(owner, 40)
+    item = dataset.items.get()
+    item.facts["aside_rows"] = [[0, 5], [30, 40]]
+    item.save()
+    assert sizes.rows_of([dataset.pk]) == {dataset.pk: 25}
+    assert sizes.of_version(make_job(owner, recipe="anomaly", dataset=dataset).dataset_version) == 25
+
+
+def test_subjects_with_tables_are_told_by_their_rows(owner):
+    subject = Subject.objects.create(owner=owner, name="Mill", kind="machine")
+    dataset = machines(owner, 4000, subject=subject)
+    completed(make_job(owner, recipe="anomaly", dataset=dataset), 300)
+    (found,) = candidates([subject], "anomaly")
+    assert found.estimate.seconds == pytest.approx(300)
 
 
 def test_a_failed_run_says_nothing_of_the_next(owner):
