@@ -111,7 +111,7 @@ class MoreTrialsView(APIView):
     )
     def post(self, request: Request, search_id: int) -> Response:
         search = find(request, search_id)
-        return Response(shown(verbs.extend(search, request.user, MoreInput.read(request.data)["trials"])))
+        return Response(shown(verbs.extend(search, request.user, **MoreInput.read(request.data))))
 
 
 class PromoteTrialView(APIView):

@@ -35,7 +35,7 @@ class SearchInput(Input):
     trials = WholeField(required=False, default=20, min_value=1, max_value=MOST_TRIALS)
     at_once = WholeField(required=False, default=2, min_value=1, max_value=MOST_AT_ONCE)
     metric = TextField(required=False, max_length=100, help_text="The recipe's own goal when left out.")
-    higher_is_better = serializers.BooleanField(required=False, help_text="Of a metric that you name.")
+    higher_is_better = serializers.BooleanField(required=False, help_text="Of the metric that you name: needed there.")
     prune = serializers.BooleanField(required=False, default=True, help_text="End trials early that fall behind.")
     sampler = serializers.ChoiceField(choices=Search.Sampler.choices, required=False, default=Search.Sampler.TPE.value)
     seed = WholeField(required=False, default=0, max_value=BIGINT_MAX)
@@ -49,13 +49,15 @@ class SearchInput(Input):
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         if given.get("dataset") and given.get("dataset_version"):
             raise serializers.ValidationError({"dataset": "Give a dataset or a dataset_version, not both."})
-        if "metric" in given and "higher_is_better" not in given:
-            raise serializers.ValidationError({"higher_is_better": "Say whether a higher value of it is better."})
         return given
 
 
 class MoreInput(Input):
     trials = WholeField(min_value=1, max_value=MOST_TRIALS)
+    at_once = WholeField(
+        required=False, allow_null=True, min_value=1, max_value=MOST_AT_ONCE,
+        help_text="How many run at a time from now on; as before when left out.",
+    )  # fmt: skip
 
 
 class TrialSerializer(serializers.ModelSerializer):

@@ -13,6 +13,7 @@ from common.errors import ConflictError, InvalidInputError
 from common.revision import revision
 from datasets.models import Dataset, DatasetVersion
 from engine import catalogue
+from engine.recipe import Recipe
 from jobs import bases, blueprints, control, creation, room
 from jobs.models import Job, Search, SearchEvent, Trial
 from jobs.needs import Needs
@@ -51,12 +52,14 @@ def create(
     """Begin a search; its first trials are made in the background.
 
     A dataset is frozen once, so that all trials learn from the same version (`split` as for a job). `metric` is the
-    recipe's own goal unless given. Raises InvalidInputError and what `creation.create_job` raises.
+    recipe's own goal unless given, with `higher_is_better` of it. Raises InvalidInputError and what
+    `creation.create_job` raises.
     """
     checked = creation.check_config(recipe, config or {})
     about = catalogue.recipe(recipe)
     where = spaces.read(recipe, space)
     _check_counts(trials, at_once)
+    better = _better(about, metric, higher_is_better)
     if sampler not in Search.Sampler.values:
         message = f"There is no sampler '{sampler[:40]}'."
         hint = f"Choose one of: {', '.join(Search.Sampler.values)}."
@@ -69,7 +72,6 @@ def create(
     bases.check_one(recipe, checked, base_version)
     frozen = creation.freeze(owner, recipe, dataset, dataset_version, split or {}, creation.check_seed(seed))
     room.check(recipe, checked, needs, base_version=base_version, version=frozen)
-    better = about.higher_is_better if metric is None else bool(higher_is_better)
     with transaction.atomic():
         row = Search.objects.create(
             owner=owner,
@@ -120,8 +122,9 @@ def settle(search: Search, by: AbstractBaseUser) -> None:
 
 
 @transaction.atomic
-def extend(search: Search, by: AbstractBaseUser, trials: int) -> Search:
-    """Make so many more trials. A search that has ended goes on, with what its trials have shown."""
+def extend(search: Search, by: AbstractBaseUser, trials: int, at_once: int | None = None) -> Search:
+    """Make so many more trials, and run `at_once` of them at a time from now on. A search that has ended goes on, with
+    what its trials have shown."""
     row = locked(search.pk)
     if row.status == Search.Status.FAILED:
         raise ConflictError(f"The search has failed: {row.reason}", "Begin a new one with other settings.")
@@ -129,11 +132,15 @@ def extend(search: Search, by: AbstractBaseUser, trials: int) -> Search:
     if isinstance(trials, bool) or not 1 <= trials <= MOST_TRIALS - made:
         message = f"Ask for 1 to {max(1, MOST_TRIALS - made):,} more trials."
         raise InvalidInputError(message, "A search has at most 1,000 trials.", fields={"trials": [message]})
+    if at_once is not None:
+        _check_counts(trials, at_once)
+        row.at_once = at_once
     row.wanted = (made if row.status != Search.Status.RUNNING else row.wanted) + trials
     row.at_once = min(row.at_once, row.wanted)  # one that was cancelled early has made fewer than it was to run at once
     row.status, row.ended_at, row.reason = Search.Status.RUNNING, None, ""
     row.save(update_fields=["wanted", "at_once", "status", "ended_at", "reason"])
-    note(row, "extended", by, f"{trials} more trials.")
+    pace = "" if at_once is None else f", {row.at_once} at a time"
+    note(row, "extended", by, f"{trials} more trials{pace}.")
     enqueue(ADVANCE, row.pk)
     return row
 
@@ -203,6 +210,19 @@ def _check_counts(trials: int, at_once: int) -> None:
         wrong["at_once"] = [f"Run from 1 to {MOST_AT_ONCE} at a time."]
     if wrong:
         raise InvalidInputError(next(iter(wrong.values()))[0], "Correct the marked fields.", fields=wrong)
+
+
+def _better(about: Recipe, metric: str | None, higher: bool | None) -> bool:
+    """Whether a higher value is better: said of a metric that is named, known of the recipe's own goal."""
+    if metric and higher is None:
+        message = f"Say whether a higher value of '{metric[:100]}' is better."
+    elif not metric and higher not in (None, about.higher_is_better):
+        known = "higher" if about.higher_is_better else "lower"
+        message = f"No metric is named, and of {about.name}'s own goal, {about.goal}, a {known} value is better."
+    else:
+        return about.higher_is_better if higher is None else higher
+    hint = "Name the metric that the search should go by, and whether a higher value of it is better."
+    raise InvalidInputError(message, hint, fields={"higher_is_better": [message]})
 
 
 def _default_name(title: str, version: DatasetVersion | None) -> str:

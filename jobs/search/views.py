@@ -20,6 +20,7 @@ from jobs.models import Job, Search
 from jobs.search import forms, overview, verbs
 
 PER_PAGE = 50
+MORE = 10  # trials that are offered
 
 
 @require_safe
@@ -66,7 +67,11 @@ def new(request: HttpRequest) -> HttpResponse:
 def action(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """Cancel, make more trials, make a version; asked by GET, says what it means."""
     row = _find(request, pk)
-    if verb not in QUESTIONS:
+    if verb == "more" and request.method != "POST":
+        context = {"search": row, "trials": MORE, "most": max(1, verbs.MOST_TRIALS - row.trials.count())}
+        context["most_at_once"] = verbs.MOST_AT_ONCE
+        return show(request, "jobs/search/more.html", "jobs/search/_more.html", context)
+    if verb not in (*QUESTIONS, "more"):
         raise Http404
     if request.method != "POST":
         line, button, icon = QUESTIONS[verb]
@@ -86,7 +91,6 @@ QUESTIONS = {
         "End the search",
         "x",
     ),
-    "more": ("Ten more trials, which learn from those so far.", "Make 10 more trials", "plus"),
     "promote": ("The best trial so far becomes a version of a model.", "Make a version of the best", "flag"),
 }
 
@@ -96,8 +100,9 @@ def _act(request: HttpRequest, row: Search, verb: str) -> tuple[str, str]:
         verbs.cancel(row, request.user)
         return f"'{row.name}' has ended.", _page(row)
     if verb == "more":
-        verbs.extend(row, request.user, 10)
-        return f"'{row.name}' makes ten more trials.", _page(row)
+        wanted = {name: _count(request.POST, name) for name in ("trials", "at_once") if name in request.POST}
+        made = verbs.extend(row, request.user, **{"trials": MORE, **wanted})
+        return f"'{row.name}' makes more trials, {made.wanted:,} in all, {made.at_once} at a time.", _page(row)
     version = verbs.promote(row, request.user)
     return f"{version} was made of the best trial.", reverse("version", args=[version.pk])
 

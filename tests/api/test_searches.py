@@ -21,6 +21,9 @@ def test_a_search_is_begun_looked_at_extended_and_ended(alice):
     trials = alice.get(f"{address}/trials").json()["results"]
     assert [trial["number"] for trial in trials] == [1, 2] and trials[0]["job_status"] == "queued"
     assert alice.post_json(f"{address}/more", {"trials": 3}).json()["wanted"] == 7
+    faster = alice.post_json(f"{address}/more", {"trials": 1, "at_once": 5}).json()
+    assert (faster["wanted"], faster["at_once"]) == (8, 5)
+    assert "at_once" in alice.post_json(f"{address}/more", {"trials": 1, "at_once": 65}).json()["errors"]
     assert alice.get("training/searches").json()["count"] == 1
     ended = alice.post_json(f"{address}/cancel").json()
     assert ended["status"] == "cancelled" and ended["ended_at"]
@@ -48,6 +51,7 @@ def test_wrong_bodies_are_told_field_by_field(alice):
         ({"at_once": 1000}, "at_once"),
         ({"recipe": "magic"}, "recipe"),
         ({"metric": "validation/accuracy"}, "higher_is_better"),
+        ({"higher_is_better": True}, "higher_is_better"),
         ({"sampler": "guess"}, "sampler"),
         ({"config": {"steps": -1}}, "config.steps"),
         ({"trails": 3}, "trails"),

@@ -205,6 +205,36 @@ def test_more_trials_go_on_with_what_is_known(search, owner, finish):
         verbs.extend(search, owner, 5000)
 
 
+def test_more_trials_may_run_at_another_pace(owner):
+    search = verbs.create(owner, recipe="simulate", space=SPACE, trials=2, at_once=8)
+    assert search.at_once == 2, "there were no more to run"
+    search = verbs.extend(search, owner, 20, at_once=8)
+    assert (search.wanted, search.at_once) == (22, 8)
+    assert search.events.first().message == "20 more trials, 8 at a time."
+    running.advance(search.pk)
+    assert Job.objects.filter(trial__search=search).count() == 8
+    assert verbs.extend(search, owner, 1).at_once == 8
+    for wrong in (0, 65, True):
+        with pytest.raises(InvalidInputError, match="from 1 to 64 at a time"):
+            verbs.extend(search, owner, 1, at_once=wrong)
+
+
+def test_what_is_better_is_said_of_a_metric_that_is_named(owner):
+    def begun(**wanted):
+        return verbs.create(owner, recipe="simulate", space=SPACE, **wanted)
+
+    with pytest.raises(
+        InvalidInputError, match="simulate's own goal, validation/loss, a lower value is better"
+    ) as told:
+        begun(higher_is_better=True)
+    assert "higher_is_better" in told.value.fields and not Search.objects.exists()
+    with pytest.raises(InvalidInputError, match="Say whether a higher value of 'train/loss' is better"):
+        begun(metric="train/loss")
+    assert begun(higher_is_better=False).higher_is_better is False
+    named = begun(metric="train/loss", higher_is_better=True)
+    assert (named.metric, named.higher_is_better) == ("train/loss", True)
+
+
 def test_a_limit_is_waited_for_and_told(search, owner, administrator):
     set_limit(administrator, user=owner, max_active=1)
     running.advance(search.pk)

@@ -103,6 +103,18 @@ def test_it_is_asked_before_a_search_is_ended(page, owner):
     assert page.post(f"/searches/{search.pk}/explode").status_code == 404
 
 
+def test_more_trials_are_asked_for_with_their_pace(page, owner):
+    search = finished(owner)
+    for headers in ({}, {"HX-Request": "true"}):
+        html = page.get(f"/searches/{search.pk}/more", headers=headers).content.decode()
+        assert 'name="trials"' in html and 'name="at_once"' in html and ("<html" in html) is (not headers)
+    answer = page.post(f"/searches/{search.pk}/more", {"trials": "7", "at_once": "4"}, follow=True)
+    assert "makes more trials, 10 in all, 4 at a time" in text_of(answer)
+    search.refresh_from_db()
+    assert (search.wanted, search.at_once) == (10, 4)
+    assert "Write a whole number" in text_of(page.post(f"/searches/{search.pk}/more", {"trials": "x"}, follow=True))
+
+
 def test_a_version_that_can_not_be_made_is_refused_in_words(page, owner):
     answer = page.post(f"/searches/{finished(owner).pk}/promote", follow=True)
     assert "The recipe simulate makes no model" in text_of(answer)
