@@ -26,9 +26,10 @@ class RecipeConfig(BaseModel):
 
     auto_steps: ClassVar[int] = 1200  # updates of a run on a small set, where the epochs are 'auto'
 
-    def steps_for(self, items: int) -> int | None:
-        """How many steps a run on so many training items takes, as an estimate needs it before the data were looked
-        at; None where nothing can be said. Override it where steps are counted otherwise."""
+    def steps_for(self, items: int, per_epoch: float | None = None) -> int | None:
+        """How many steps a run on so many training items takes, as an estimate needs it before all of the data were
+        looked at; None where nothing can be said. `per_epoch`: steps of one pass over them, by a trial on a sample
+        whose plan was not `fixed`. Override it where steps are counted otherwise."""
         steps, epochs, batch = (getattr(self, name, None) for name in ("steps", "epochs", "batch_size"))
         if isinstance(steps, int):
             return steps

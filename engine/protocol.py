@@ -86,6 +86,8 @@ EVENT_FIELDS: dict[Event, tuple[str, ...]] = {
         "checkpoint_bytes",
         "parameters",
         "total_steps",
+        "steps_per_epoch",
+        "fixed",
         "evaluate_every",
         "train_items",
         "validation_items",

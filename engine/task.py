@@ -44,6 +44,7 @@ class Plan:
     sample_every: int = 0  # steps between two samples; 0: none
     keep_best: bool = False  # the result has the weights of the lowest validation loss, else those of the last step
     patience: int = 0  # evaluations without a lower validation loss that end the run; 0: none do
+    fixed: bool = False  # total_steps would be the same with any number of items
 
 
 class Task(Protocol):

@@ -66,6 +66,8 @@ def measure(task: Task, seconds: float) -> dict[str, Any]:
         "checkpoint_bytes": sum(len(data) for data in state.values()),
         "parameters": plan.parameters,
         "total_steps": plan.total_steps,
+        "steps_per_epoch": plan.steps_per_epoch,
+        "fixed": plan.fixed,
         "evaluate_every": plan.evaluate_every,
         "train_items": plan.train_items,
         "validation_items": plan.validation_items,

@@ -112,7 +112,9 @@ def _measured(
     trained, seen = max(1, found["train_items"]), max(1, examples or found["train_items"])
     scale = max(1.0, seen / trained) if catalogue.recipe(recipe).labelled else 1.0
     settings_class = catalogue.config_class(recipe).model_validate(dict(config))
-    steps = found["total_steps"] if seen <= trained else (settings_class.steps_for(seen) or found["total_steps"])
+    steps = found["total_steps"]
+    if seen > trained and not found["fixed"]:
+        steps = settings_class.steps_for(seen, found["steps_per_epoch"] * seen / trained) or steps
     looks = 1 + (found["total_steps"] // found["evaluate_every"] if found["evaluate_every"] else 0)
     seconds = found["build_seconds"] * scale + steps * found["seconds_per_step"]
     seconds += looks * found["evaluation_seconds"] * scale

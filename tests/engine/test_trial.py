@@ -6,9 +6,13 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from engine.launch import engine_environment, start_trainer
-from tests.engine.cast import ROOT, image_spec, simulate_spec, text_spec
+from engine.recipes.text_generation.config import TextGenerationConfig
+from tests.engine.cast import ROOT, image_spec, simulate_spec, spec, text_spec
 from tests.engine.warmth import read_events, warm_server
+from tests.recipes.rows import rows_data
 
 
 def trial(spec, seconds=1.0):
@@ -29,6 +33,20 @@ def test_it_says_what_steps_cost_and_writes_nothing(tmp_path):
     assert found["checkpoint_bytes"] > 4 * found["parameters"] > 0
     assert 50 << 20 < found["memory_bytes"] < 4 << 30
     assert found["device_memory_bytes"] is None and found["device"].startswith("CPU")
+
+
+def test_whether_steps_go_by_the_items_is_told(tmp_path):
+    pairs = [{"prompt": f"What is {n}?", "completion": f"It is {n}, and after it comes {n + 1}."} for n in range(3000)]
+    small = {"width": 16, "layers": 1, "heads": 2, "tokenizer": "byte", "block_size": 64, "packing": False}
+    given = [rows_data(tmp_path / "few", pairs[:40]), rows_data(tmp_path / "many", pairs)]
+    few, many = (trial(spec(data.manifest.parent, "text-generation", small, data=data), 0.1)[0] for data in given)
+    assert not few["fixed"] and (few["total_steps"], few["steps_per_epoch"]) == (100, pytest.approx(32 / 12))
+    config = TextGenerationConfig.model_validate(small)
+    assert config.steps_for(2400, 75 * few["steps_per_epoch"]) == many["total_steps"] == 600
+    assert config.steps_for(2400) is None, "without a look nothing is known"
+    texts = text_spec(tmp_path / "texts", config={"steps": "auto"})
+    found, _ = trial(texts, 0.1)
+    assert found["fixed"] and found["total_steps"] == 2000
 
 
 def test_pictures_are_measured_too(tmp_path):

@@ -16,8 +16,9 @@ from tests.world import make_dataset, make_version
 FOUND = {
     "event": Event.MEASURED, "steps": 10, "seconds_per_step": 0.1, "examples_per_step": 8, "evaluation_seconds": 1.0,
     "checkpoint_seconds": 0.1, "checkpoint_bytes": 5 << 20, "parameters": 1234, "total_steps": 2000,
-    "evaluate_every": 250, "train_items": 3, "validation_items": 1, "memory_bytes": 3 << 30,
-    "device_memory_bytes": None, "device_memory_total": None, "build_seconds": 2.0, "device": "CPU",
+    "steps_per_epoch": 25.0, "fixed": True, "evaluate_every": 250, "train_items": 3, "validation_items": 1,
+    "memory_bytes": 3 << 30, "device_memory_bytes": None, "device_memory_total": None,
+    "build_seconds": 2.0, "device": "CPU",
 }  # fmt: skip
 
 
@@ -49,6 +50,22 @@ def test_what_is_typed_is_measured_on_a_sample(page, owner, trial):
     expected = page.get("/jobs/new/expected", given | {"recipe": "text-generation"}).content.decode()
     assert "by a trial" in expected
     assert "<html" in page.post("/jobs/new/measure", given).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("found", "examples", "steps"),
+    [
+        ({"fixed": True}, 300_000, 2000),  # texts from scratch
+        ({"fixed": False, "total_steps": 100, "steps_per_epoch": 2.0}, 3, 100),
+        ({"fixed": False, "total_steps": 100, "steps_per_epoch": 2.0}, 150, 300),
+        ({"fixed": False, "total_steps": 100, "steps_per_epoch": 2.0}, 300_000, 5000),
+    ],
+)
+def test_steps_of_pairs_and_of_versions_go_by_how_many_there_are(owner, trial, found, examples, steps):
+    trial["last"] = FOUND | found | {"build_seconds": 0, "evaluation_seconds": 0, "seconds_per_step": 1}
+    config = check_config("text-generation", {})
+    guess = measuring.measure("text-generation", config, examples=examples).estimate
+    assert guess["seconds"] == pytest.approx(steps)
 
 
 def test_the_api_measures_when_asked_to(owner, trial):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -31,6 +32,8 @@ from engine.config import (
 
 Method = Literal["auto", "full", "lora", "qlora"]
 SCRATCH_STEPS = 2000  # on running text
+PASSES = 3  # through pairs and chats, or with a model to start from
+FEWEST_STEPS, MOST_STEPS = 100, 5000
 
 
 class TextGenerationConfig(RecipeConfig):
@@ -231,11 +234,19 @@ class TextGenerationConfig(RecipeConfig):
         halved = self.method == "lora" and facts.get("device") == "cuda" and self.precision in ("auto", "bfloat16")
         return (2 if halved else 4) * numbers
 
-    def steps_for(self, items: int) -> int | None:
-        """Known before the data were read only where they are set, or training starts from scratch."""
+    def steps_for(self, items: int, per_epoch: float | None = None) -> int | None:
+        """Where they are not set, only who has seen what the data are and what it starts from can tell."""
         if self.steps != "auto":
             return self.steps
-        return None if self.base_model else SCRATCH_STEPS
+        return None if per_epoch is None else self.steps_of(False, per_epoch)
+
+    def steps_of(self, texts_from_scratch: bool, per_epoch: float) -> int:
+        """How many steps a run takes whose data would take `per_epoch` for one pass."""
+        if self.steps != "auto":
+            return self.steps
+        if texts_from_scratch:
+            return SCRATCH_STEPS
+        return max(FEWEST_STEPS, min(MOST_STEPS, math.ceil(PASSES * per_epoch)))
 
     def from_scratch(self) -> str:
         return "" if self.method in ("auto", "full") else adds_to_a_base(self.method)

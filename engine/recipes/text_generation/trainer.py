@@ -18,7 +18,7 @@ from engine.hugging_face import Trained
 from engine.pairs import IGNORE
 from engine.randomness import Dice, mix
 from engine.recipes.text_generation import report
-from engine.recipes.text_generation.config import SCRATCH_STEPS, TextGenerationConfig
+from engine.recipes.text_generation.config import TextGenerationConfig
 from engine.recipes.text_generation.examples import Rows, prompt_text, prompt_tokens, rows_of
 from engine.recipes.text_generation.preparing import Beginning, begin
 from engine.recipes.text_generation.text import Items, Texts, check_length, held_out, parts_of, stream, texts_of
@@ -31,8 +31,6 @@ from engine.training import TorchTask, check_batch, count_parameters
 EVALUATION_SEED = 20_11  # the pieces looked at during training are the same in each run and evaluation
 SAMPLE_TEMPERATURE = 0.8
 BASELINE = "baseline.json"
-PASSES = 3
-FEWEST_STEPS, MOST_STEPS = 100, 5000
 BUCKET = 16  # batches among which rows of like length are sought, when they are padded
 LOGITS = 2**23  # numbers that an evaluation's answer may hold at a time
 
@@ -74,12 +72,8 @@ class LanguageTask(TorchTask):
         self.block = beginning.block
         self.peak = beginning.learning_rate if config.learning_rate == "auto" else config.learning_rate
         per_epoch = self.rows / config.batch_size
-        if config.steps != "auto":
-            self.steps = config.steps
-        elif self.method == "scratch" and self.layout is None:
-            self.steps = SCRATCH_STEPS
-        else:
-            self.steps = max(FEWEST_STEPS, min(MOST_STEPS, math.ceil(PASSES * per_epoch)))
+        texts_from_scratch = self.method == "scratch" and self.layout is None
+        self.steps = config.steps_of(texts_from_scratch, per_epoch)
         self.warmup = min(config.warmup_steps, self.steps // 4)  # a short run still reaches its highest rate
         self.untuned: dict[str, float] = {}
         plan = Plan(
@@ -92,6 +86,7 @@ class LanguageTask(TorchTask):
             sample_every=config.sample_every,
             keep_best=config.keep == "best",
             patience=config.patience,
+            fixed=texts_from_scratch or config.steps != "auto",
         )
         # What is trained is kept in float32; a frozen base may be in a smaller format.
         for parameter in self.language.model.parameters():
