@@ -7,7 +7,7 @@ it is drawn, so a recipe of another package can't break a page.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -164,6 +164,15 @@ def read(data: bytes) -> list[AnyBlock]:
         return _REPORT.validate_json(data)
     except ValidationError as error:
         raise ValueError(f"the report can't be read: {error.error_count()} faults") from error
+
+
+def left_out(found: Mapping[str, tuple[int, int]]) -> list[Table]:
+    """A block of what of the data was not used: what, how many of how many. None where all of it was."""
+    if not found:
+        return []
+    rows: list[list[float | str | None]] = [[what[:300], count, of] for what, (count, of) in found.items()]
+    note = "Neither learned from nor judged by; the log says more."
+    return [Table(title="Left out of the data", note=note, columns=["What", "Left out", "Of"], rows=rows[:MAX_ROWS])]
 
 
 def thin(count: int, most: int = MAX_POINTS) -> list[int]:

@@ -34,6 +34,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.source)
 
+    @property
+    def aside(self) -> int:
+        """Rows of its items that were set aside, and are not among these."""
+        return sum(after - first for item in self.items for first, after in item.aside_rows)
+
     def taken(self, chosen: np.ndarray) -> Table:
         """Some of the rows: indices, or a mask."""
         columns = {name: values[chosen] for name, values in self.columns.items()}

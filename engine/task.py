@@ -25,10 +25,16 @@ class Context:
     breathe: Callable[[], None] = field(default=lambda: None)  # call inside long work; may raise Interrupted
     team: Team = field(default_factory=Solo)  # the processes of this run
     at_end: ExitStack = field(default_factory=ExitStack)  # closed when the attempt ends, however it does
+    left_out: dict[str, tuple[int, int]] = field(default_factory=dict)  # what, how many of how many; for the report
 
     def log(self, message: str, level: str = "info") -> None:
         """Tell whoever watches about a decision that was taken for them."""
         self.sink.emit(Event.LOG, level=level, message=message)
+
+    def note_left_out(self, what: str, count: int, of: int) -> None:
+        """Keep for the report (`engine.report.left_out`) what of the data is not used, where there is such."""
+        if count:
+            self.left_out[what] = (count, of)
 
 
 @dataclass(frozen=True)

@@ -169,3 +169,12 @@ def test_nab_s_score_is_0_for_silence_and_near_100_for_the_first_row_of_each_win
     # Right edges are worth little; an alarm far after a window costs 0.11.
     edges = sum(nab.sigmoid(-1 / width) for width in (100, 50)) / nab.sigmoid(-1)
     assert (hits, alarms) == (2, 1) and score == pytest.approx(100 * (edges - 0.11 + 2) / 4, abs=0.1)
+
+
+def test_rows_without_a_time_are_told_with_the_result(tmp_path):
+    times = hours(500)
+    times[[7, 9]] = np.datetime64("NaT")
+    given, _, _ = trained(tmp_path, NAME, QUICK, {"at": times, "heat": sensor(500)}, aside=[[0, 5]])
+    told = report.read((given.work_dir / "artifact" / report.REPORT).read_bytes())[-1]
+    assert told.title == "Left out of the data"
+    assert told.rows == [["Rows that were set aside", 5, 500], ["Rows without a time in 'at'", 2, 500]]

@@ -287,3 +287,21 @@ def test_a_series_that_changes_late_is_left_out_beside_others(tmp_path):
     given, _, log = trained(tmp_path, NAME, config, table | {"sold": np.concatenate([late, weekly(200)])})
     assert "Series 'late' is left out: it never changes in the stretch that is learned from." in log
     assert {entry.get("series", "north") for entry in predictor(given).predict([None])[0]["forecast"]} == {"north"}
+
+
+def test_what_is_left_out_is_told_with_the_result(tmp_path):
+    table = {"day": np.tile(days(200), 3), "shop": ["north"] * 200 + ["young"] * 200 + ["south"] * 200}
+    table["sold"] = np.concatenate([weekly(200), np.full(200, np.nan), weekly(200, seed=3)])
+    table["day"][[3, 410]], table["shop"][5] = np.datetime64("NaT"), None
+    given, _, _ = trained(tmp_path, NAME, LEARNED | {"series": "shop", "horizon": 3}, table, aside=[[0, 2]])
+    (told,) = [block for block in report_of(given) if block.title == "Left out of the data"]
+    assert told.rows == [
+        ["Rows that were set aside", 2, 600],
+        ["Rows without a name in 'shop'", 1, 600],
+        ["Rows without a time in 'day'", 2, 600],
+        ["Series", 1, 3],
+    ]
+
+
+def report_of(given):
+    return report.read((given.work_dir / "artifact" / report.REPORT).read_bytes())

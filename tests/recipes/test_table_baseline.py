@@ -223,3 +223,23 @@ def test_figures_agree_with_sklearn():
     f1 = [2 * (truth & (said >= t)).sum() / (truth.sum() + (said >= t).sum()) for t in np.unique(said)]
     named = said >= threshold
     assert 2 * (truth & named).sum() / (truth.sum() + named.sum()) == pytest.approx(max(f1))
+
+
+def test_rows_that_can_not_be_learned_from_are_told_with_the_result(tmp_path):
+    table = machines()
+    table["power"] = [None if n % 100 == 7 else value for n, value in enumerate(table["power"])]
+    given, _, _ = trained(tmp_path, NAME, QUICK, table, aside=[[20, 30]])
+    told = report.read((given.work_dir / "artifact" / report.REPORT).read_bytes())[-1]
+    assert told.title == "Left out of the data"
+    assert told.rows == [["Rows that were set aside", 10, 300], ["Rows without a value in 'power'", 3, 300]]
+    given, _, _ = trained(tmp_path / "all", NAME, QUICK, machines())
+    blocks = report.read((given.work_dir / "artifact" / report.REPORT).read_bytes())
+    assert "Left out of the data" not in [block.title for block in blocks]
+
+
+def test_rows_of_a_class_that_is_never_learned_are_told_with_the_result(tmp_path):
+    x = np.arange(60.0)
+    parts = ("train", {"x": x, "y": ["a", "b"] * 30}), ("validation", {"x": x[:6], "y": ["a", "b", "c"] * 2})
+    given, _, _ = trained(tmp_path, NAME, QUICK, *parts)
+    told = report.read((given.work_dir / "artifact" / report.REPORT).read_bytes())[-1]
+    assert told.rows == [["Rows of classes that no training row has", 2, 66]]

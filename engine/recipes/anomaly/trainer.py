@@ -17,7 +17,7 @@ from engine.recipes.anomaly.config import AnomalyConfig
 from engine.recipes.anomaly.model import Arrays, Scorer, trees_of
 from engine.recipes.forecast.series import Series, find_season, find_step
 from engine.recipes.table_baseline.figures import average_precision
-from engine.report import AnyBlock
+from engine.report import AnyBlock, left_out
 from engine.tables import NUMERIC, Table, no_column, read_tables, spread
 from engine.task import Context, Plan
 
@@ -101,8 +101,12 @@ def choose_columns(table: Table, config: AnomalyConfig) -> tuple[str, str, list[
 
 def arranged(table: Table, time: str, label: str, columns: list[str], config: AnomalyConfig, context: Context) -> Data:
     """The rows in order, each in its part. EngineError BAD_DATA when there are too few."""
+    rows = len(table) + table.aside
+    context.note_left_out("Rows that were set aside", table.aside, rows)
     if time and np.isnat(table.columns[time]).any():
-        context.log(f"{int(np.isnat(table.columns[time]).sum()):,} rows without a time are left out.")
+        timeless = int(np.isnat(table.columns[time]).sum())
+        context.log(f"{timeless:,} rows without a time are left out.")
+        context.note_left_out(f"Rows without a time in '{time}'", timeless, rows)
         table = table.taken(~np.isnat(table.columns[time]))
     if len(table) < LEAST:
         raise bad_data(f"{len(table):,} rows are too few to learn what is usual.", f"Add rows: at least {LEAST}.")
@@ -240,7 +244,7 @@ class AnomalyTask:
         self.scorer.trees = trees_of(state.load(files["forest.safetensors"]))
 
     def report(self) -> list[AnyBlock]:
-        return self.blocks
+        return [*self.blocks, *left_out(self.context.left_out)]
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
         last = self.data.latest

@@ -136,8 +136,9 @@ def choose_columns(kinds: Mapping[str, str], config: ForecastConfig) -> Columns:
     return Columns(targets, time, config.series)
 
 
-def series_of(table: Table, columns: Columns, log: Log) -> tuple[list[Series], Step]:
-    """The series of a version. Files that overlap in time are series of their own."""
+def series_of(table: Table, columns: Columns, log: Log) -> tuple[list[Series], Step, int]:
+    """The series of a version, and how many there are besides that can't be used. Files that overlap in time are series
+    of their own."""
     groups = _groups(table, columns, log)
     step = find_step([table.columns[columns.time][rows] for _, rows in groups]) if columns.time else Step("rows", 1)
     made: list[Series] = []
@@ -154,7 +155,7 @@ def series_of(table: Table, columns: Columns, log: Log) -> tuple[list[Series], S
             refused.append(error)
     if not made:
         raise refused[0]
-    return made, step
+    return made, step, len(refused) * len(columns.targets)
 
 
 def names_of(values: np.ndarray) -> np.ndarray:

@@ -21,10 +21,19 @@ from engine.recipes.forecast import bands, classical, drawing, figures, rolling
 from engine.recipes.forecast.config import ForecastConfig
 from engine.recipes.forecast.cutting import Cut, choose_history, choose_horizon, cut, long_enough, moving_and_still
 from engine.recipes.forecast.model import CENTRES, Linear, Network, Shape, Sums
-from engine.recipes.forecast.series import Columns, Series, Step, as_json, choose_columns, find_season, series_of
-from engine.report import AnyBlock
+from engine.recipes.forecast.series import (
+    Columns,
+    Series,
+    Step,
+    as_json,
+    choose_columns,
+    find_season,
+    names_of,
+    series_of,
+)
+from engine.report import AnyBlock, left_out
 from engine.schedule import warmup_then_cosine
-from engine.tables import read_tables
+from engine.tables import Table, read_tables
 from engine.task import Context, Plan
 from engine.training import TorchTask
 
@@ -42,7 +51,9 @@ def build(context: Context) -> ForecastTask:
     dataset = open_dataset(context.spec.data, "table")
     table = read_tables(dataset, context.log, context.breathe)
     columns = choose_columns(table.kinds, config)
-    series, step = series_of(table, columns, context.log)
+    _note_rows(table, columns, context)
+    series, step, unusable = series_of(table, columns, context.log)
+    found = len(series) + unusable
     if len({item.split for item in dataset.items}) > 1:
         context.log("Stretches of time are divided here; the version's split by files is not used.")
     series, still = moving_and_still(series, context)
@@ -52,6 +63,7 @@ def build(context: Context) -> ForecastTask:
         season = find_season(series, step, [one.train for one in cuts])
     horizon = choose_horizon(config, season, cuts)
     series, cuts = long_enough(series, cuts, horizon, context)
+    context.note_left_out("Series", found - len(series) - len(still), found)
     history = choose_history(config, season, horizon, step, cuts)
     context.log(
         f"{len(series)} series of up to {max(one.whole for one in cuts):,} values in steps of {step.words}; "
@@ -64,6 +76,19 @@ def build(context: Context) -> ForecastTask:
     )
     shape = Shape(history, horizon, config.width, config.dropout)
     return ForecastTask(context, config, device, dataset, columns, series, cuts, still, step, season, shape)
+
+
+def _note_rows(table: Table, columns: Columns, context: Context) -> None:
+    """The rows that belong to no series, or to no moment of one, for the report."""
+    rows = len(table) + table.aside
+    context.note_left_out("Rows that were set aside", table.aside, rows)
+    named = np.ones(len(table), dtype=bool)
+    if columns.series:
+        named = names_of(table.columns[columns.series]) != ""
+        context.note_left_out(f"Rows without a name in '{columns.series}'", int((~named).sum()), rows)
+    if columns.time:
+        timeless = np.isnat(table.columns[columns.time]) & named
+        context.note_left_out(f"Rows without a time in '{columns.time}'", int(timeless.sum()), rows)
 
 
 class ForecastTask(TorchTask):
@@ -410,7 +435,7 @@ class ForecastTask(TorchTask):
         self.back_test.said = kept["rolled"].numpy()
 
     def report(self) -> list[AnyBlock]:
-        return self.blocks
+        return [*self.blocks, *left_out(self.context.left_out)]
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
         about = {

@@ -23,6 +23,10 @@ class Parts:
     test: np.ndarray
     how: str
 
+    @property
+    def count(self) -> int:
+        return len(self.train) + len(self.validation) + len(self.test)
+
 
 def divide(table: Table, config: TableBaselineConfig, seed: int) -> Parts:
     """The parts of a version's own tables where it has them, else by rows, groups or time.

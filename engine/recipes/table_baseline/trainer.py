@@ -30,7 +30,7 @@ from engine.recipes.table_baseline.roles import (
     names_checked,
     with_target,
 )
-from engine.report import AnyBlock, Bars
+from engine.report import AnyBlock, Bars, left_out
 from engine.tables import Table, read_tables
 from engine.task import Context, Plan, json_bytes
 
@@ -51,7 +51,11 @@ def build(context: Context) -> TableBaselineTask:
     dataset = open_dataset(context.spec.data, "table")
     table = read_tables(dataset, context.log, context.breathe)
     target = names_checked(table, config)
+    whole = table
     table = with_target(table, target, context.log)
+    rows = len(whole) + whole.aside
+    context.note_left_out("Rows that were set aside", whole.aside, rows)
+    context.note_left_out(f"Rows without a value in '{target}'", len(whole) - len(table), rows)
     classification = is_classification(table, target, config)
     classes = check_classes(class_names(table, target), target) if classification else []
     parts = divide(table, config, context.spec.seed)
@@ -60,6 +64,7 @@ def build(context: Context) -> TableBaselineTask:
         codes = {name: code for code, name in enumerate(classes)}
         y = np.array([codes[name] for name in class_names(table, target)], dtype=float)
         classes, y, parts = _seen(classes, y, parts, context)
+        context.note_left_out("Rows of classes that no training row has", len(y) - parts.count, rows)
     elif np.ptp(y[parts.train]) == 0:
         raise _constant(target)
     features = choose_features(table, parts.train, y, target, classification, config, context.log)
@@ -189,7 +194,7 @@ class TableBaselineTask:
                 fold.take(text)
 
     def report(self) -> list[AnyBlock]:
-        return self.blocks
+        return [*self.blocks, *left_out(self.context.left_out)]
 
     def artifact(self, metrics: dict[str, float]) -> dict[str, bytes]:
         assert self.final is not None
