@@ -94,6 +94,24 @@ def choose_history(config: ForecastConfig, season: int, horizon: int, step: Step
     return max(1, min(wanted, longest // 4, longest - horizon))
 
 
+def mean_of(one: Series, its: Cut) -> float:
+    """Of the training stretch; without the rounding of a mean where the series never changes."""
+    return float(one.values[0] if one.still else one.values[: its.train].mean())
+
+
+def deviation_of(one: Series, its: Cut) -> float:
+    """Of the training stretch; 1 where the series never changes. EngineError BAD_DATA when it only does later."""
+    train = one.values[: its.train]
+    if one.still:
+        return 1.0
+    if not np.ptp(train):
+        raise bad_data(
+            f"'{one.name}' never changes in the stretch that is learned from.",
+            "Choose another target, or leave this series out.",
+        )
+    return float(train.std())
+
+
 def _begins_still(one: Series, its: Cut) -> bool:
     """Whether a series changes only after the stretch that is learned from."""
     return float(np.ptp(one.values[: its.train])) == 0 and not one.still

@@ -13,6 +13,7 @@ from engine.data import bad_data
 from engine.protocol import EngineError
 from engine.recipes.forecast.config import ForecastConfig
 from engine.tables import NUMERIC, Table, no_column
+from engine.task import Context
 
 MOST_SHARED = 0.1  # of rows that have the very time of another one
 MOST_FILLED = 0.3  # of a series; with more it would be made up
@@ -156,6 +157,19 @@ def series_of(table: Table, columns: Columns, log: Log) -> tuple[list[Series], S
     if not made:
         raise refused[0]
     return made, step, len(refused) * len(columns.targets)
+
+
+def note_rows(table: Table, columns: Columns, context: Context) -> None:
+    """The rows that belong to no series, or to no moment of one, for the report."""
+    rows = len(table) + table.aside
+    context.note_left_out("Rows that were set aside", table.aside, rows)
+    named = np.ones(len(table), dtype=bool)
+    if columns.series:
+        named = names_of(table.columns[columns.series]) != ""
+        context.note_left_out(f"Rows without a name in '{columns.series}'", int((~named).sum()), rows)
+    if columns.time:
+        timeless = np.isnat(table.columns[columns.time]) & named
+        context.note_left_out(f"Rows without a time in '{columns.time}'", int(timeless.sum()), rows)
 
 
 def names_of(values: np.ndarray) -> np.ndarray:

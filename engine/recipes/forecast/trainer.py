@@ -13,13 +13,22 @@ from torch.nn import functional as F
 
 from engine import state
 from engine.artifact import make_artifact
-from engine.data import Dataset, bad_data, open_dataset
+from engine.data import Dataset, open_dataset
 from engine.device import Device, choose
 from engine.protocol import EngineError, FailureCode
 from engine.randomness import Dice
 from engine.recipes.forecast import bands, classical, drawing, figures, rolling
 from engine.recipes.forecast.config import ForecastConfig
-from engine.recipes.forecast.cutting import Cut, choose_history, choose_horizon, cut, long_enough, moving_and_still
+from engine.recipes.forecast.cutting import (
+    Cut,
+    choose_history,
+    choose_horizon,
+    cut,
+    deviation_of,
+    long_enough,
+    mean_of,
+    moving_and_still,
+)
 from engine.recipes.forecast.model import CENTRES, Linear, Network, Shape, Sums
 from engine.recipes.forecast.series import (
     Columns,
@@ -28,12 +37,12 @@ from engine.recipes.forecast.series import (
     as_json,
     choose_columns,
     find_season,
-    names_of,
+    note_rows,
     series_of,
 )
 from engine.report import AnyBlock, left_out
 from engine.schedule import warmup_then_cosine
-from engine.tables import Table, read_tables
+from engine.tables import read_tables
 from engine.task import Context, Plan
 from engine.training import TorchTask
 
@@ -51,7 +60,7 @@ def build(context: Context) -> ForecastTask:
     dataset = open_dataset(context.spec.data, "table")
     table = read_tables(dataset, context.log, context.breathe)
     columns = choose_columns(table.kinds, config)
-    _note_rows(table, columns, context)
+    note_rows(table, columns, context)
     series, step, unusable = series_of(table, columns, context.log)
     found = len(series) + unusable
     if len({item.split for item in dataset.items}) > 1:
@@ -78,19 +87,6 @@ def build(context: Context) -> ForecastTask:
     return ForecastTask(context, config, device, dataset, columns, series, cuts, still, step, season, shape)
 
 
-def _note_rows(table: Table, columns: Columns, context: Context) -> None:
-    """The rows that belong to no series, or to no moment of one, for the report."""
-    rows = len(table) + table.aside
-    context.note_left_out("Rows that were set aside", table.aside, rows)
-    named = np.ones(len(table), dtype=bool)
-    if columns.series:
-        named = names_of(table.columns[columns.series]) != ""
-        context.note_left_out(f"Rows without a name in '{columns.series}'", int((~named).sum()), rows)
-    if columns.time:
-        timeless = np.isnat(table.columns[columns.time]) & named
-        context.note_left_out(f"Rows without a time in '{columns.time}'", int(timeless.sum()), rows)
-
-
 class ForecastTask(TorchTask):
     """See `engine.task.Task`. Step 0 solves the linear model, the next ones train the network, and each one after them
     makes the rolling forecasts of one series that one fit of a classical method serves."""
@@ -114,8 +110,8 @@ class ForecastTask(TorchTask):
     ) -> None:
         self.config, self.dataset, self.columns, self.series, self.cuts = config, dataset, columns, series, cuts
         self.still, self.season_step, self.season, self.shape = still, step, season, shape
-        self.means = [_mean(one, its) for one, its in zip(series, cuts, strict=True)]
-        self.deviations = [_deviation(one, its) for one, its in zip(series, cuts, strict=True)]
+        self.means = [mean_of(one, its) for one, its in zip(series, cuts, strict=True)]
+        self.deviations = [deviation_of(one, its) for one, its in zip(series, cuts, strict=True)]
         scaled = zip(series, self.means, self.deviations, strict=True)
         self.even = [(one.values - mean) / deviation for one, mean, deviation in scaled]
         self.tensors = [torch.from_numpy(values).float().to(device.torch) for values in self.even]
@@ -482,24 +478,6 @@ def _about_still(one: Series) -> dict[str, Any]:
     """A deviation of 0 tells the predictor that there is nothing to calculate."""
     last = None if one.last is None else str(one.last)
     return {"name": one.name, "mean": float(one.values[-1]), "deviation": 0.0, "usual_error": None, "last": last}
-
-
-def _mean(one: Series, its: Cut) -> float:
-    """Of the training stretch; without the rounding of a mean where the series never changes."""
-    return float(one.values[0] if one.still else one.values[: its.train].mean())
-
-
-def _deviation(one: Series, its: Cut) -> float:
-    """Of the training stretch; 1 where the series never changes. EngineError BAD_DATA when it only does later."""
-    train = one.values[: its.train]
-    if one.still:
-        return 1.0
-    if not np.ptp(train):
-        raise bad_data(
-            f"'{one.name}' never changes in the stretch that is learned from.",
-            "Choose another target, or leave this series out.",
-        )
-    return float(train.std())
 
 
 def _every_step(errors: list[np.ndarray], begins: list[np.ndarray]) -> np.ndarray:
