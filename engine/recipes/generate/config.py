@@ -85,7 +85,7 @@ class GenerateConfig(RecipeConfig):
         "Advanced", ge=1, le=64,
     )  # fmt: skip
 
-    def steps_for(self, items: int) -> int | None:
+    def steps_for(self, items: int, per_epoch: float | None = None) -> int | None:
         return self.examples
 
     def weights(self) -> dict[str, float]:
