@@ -41,6 +41,8 @@ class Recipe:
     processes: bool = True  # several processes can share one run
     goal: str = "validation/loss"  # the metric that tells a good run; what a search improves
     higher_is_better: bool = False  # of `goal`
+    # Quantities of its metrics that tell most about a result, best first: pages begin with them. () leaves it to them.
+    tells: tuple[str, ...] = ()
 
     @property
     def takes(self) -> Literal["text", "rows", "file"]:

@@ -69,6 +69,13 @@ def metrics(part: str, probabilities: np.ndarray, truth: np.ndarray) -> dict[str
     }
 
 
+def trivial(truth: np.ndarray, classes: int, commonest: int) -> dict[str, float]:
+    """The same of the validation part, where always the `commonest` training class is named."""
+    counts = confusion(truth, np.full_like(truth, commonest), classes)
+    right = float(counts.diagonal().sum() / max(1, counts.sum()))
+    return {"baseline/accuracy": right, "baseline/macro_f1": macro_f1(counts)}
+
+
 def report(
     names: Sequence[str], part: str, probabilities: np.ndarray, truth: np.ndarray, commonest: int
 ) -> list[AnyBlock]:

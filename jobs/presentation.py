@@ -231,7 +231,9 @@ def charts(names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     for place, part in enumerate(("train", "validation")):
         if not any(entry["name"] == f"{part}/loss" for entry in loss):
             loss.insert(place, {"name": f"{part}/loss", "label": words[part], "known": False})
-    return dict(sorted(groups.items(), key=lambda group: (group[0] != "loss", group[0])))
+    # What is known of a baseline alone is one point: the version's figures tell it.
+    shown = {name: lines for name, lines in groups.items() if any(line["label"] != "Baseline" for line in lines)}
+    return dict(sorted(shown.items(), key=lambda group: (group[0] != "loss", group[0])))
 
 
 def needs(job: Job) -> Needs:

@@ -12,11 +12,12 @@ from common.access import get_visible, visible
 from common.pages import number_in, page_of, search_text, show
 from performance.models import MetricRecord
 from performance.trends import names, trend
+from registry import figures
 from registry.models import Model
-from registry.templatetags.registry_ui import KEY_METRICS
 
 PER_PAGE = 12
 POINTS = 200
+BESIDE = 5  # figures beside the key one
 
 
 @require_safe
@@ -27,7 +28,7 @@ def performance(request: HttpRequest) -> HttpResponse:
     if key:
         found = found.filter(pk=get_visible(Model.objects.all(), request.user, pk=key).pk)
     if search:
-        found = found.filter(name__icontains=search)
+        found = found.filter(other_icontains=search)
     page = page_of(request, found, PER_PAGE)
     context = {"page": page, "entries": _entries(list(page)), "search": search, "filtered": bool(search or key)}
     return show(request, "performance/performance.html", "performance/_list.html", context)
@@ -39,10 +40,11 @@ def figure(request: HttpRequest, pk: int) -> HttpResponse:
     model = get_visible(Model.objects.all(), request.user, pk=pk)
     known = names(model)
     name = request.GET.get("name", "")
-    name = name if name in known else _key(known)
+    name = name if name in known else _key(known, model.recipe)
     shown = trend(model, name, limit=POINTS) if name else None
+    mine = figures.ordered(figures.own(known), model.recipe)
     context = {
-        "model": model, "names": known, "name": name, "trend": shown, "back": reverse("performance"),
+        "model": model, "names": mine, "name": name, "trend": shown, "back": reverse("performance"),
         "values": [record.value for record in shown.records] if shown else [],
         "records": shown.records[::-1] if shown else [],
     }  # fmt: skip
@@ -58,20 +60,27 @@ def _entries(models: list[Model]) -> list[dict[str, Any]]:
     return [_entry(model, by_model[model.pk]) for model in models]
 
 
-def _entry(model: Model, figures: dict[str, list[MetricRecord]]) -> dict[str, Any]:
-    name = _key(sorted(figures))
-    line = figures.get(name, [])[-POINTS:]
-    latest = {name: values[-1] for name, values in sorted(figures.items())}
+def _entry(model: Model, found: dict[str, list[MetricRecord]]) -> dict[str, Any]:
+    name = _key(list(found), model.recipe)
+    line = found.get(name, [])[-POINTS:]
+    latest = {name: values[-1] for name, values in found.items()}
+    # What the world reports of a model goes before what its training said.
+    reported = sorted(name for name, record in latest.items() if record.source == MetricRecord.Source.REPORTED)
+    mine = figures.own(latest)
+    beside = dict.fromkeys([*reported, *figures.headlines(latest, model.recipe), *figures.ordered(mine, model.recipe)])
+    newest = line[-1].version_id if line else None
+    its = {name: record.value for name, record in latest.items() if record.version_id == newest}
     return {
         "model": model,
         "name": name,
         "values": [record.value for record in line],
         "last": line[-1] if line else None,
         "before": line[-2] if len(line) > 1 else None,
-        "latest": list(latest.items())[:6],
+        "baseline": next((row.baseline for row in figures.shown(its).rows if row.name == name), None),
+        "latest": [(other, latest[other]) for other in beside if other != name][:BESIDE],
     }
 
 
-def _key(known: list[str]) -> str:
-    """The figure that tells most; '' when there is none."""
-    return next((name for name in KEY_METRICS if name in known), known[0] if known else "")
+def _key(known: list[str], recipe: str) -> str:
+    """The figure of the model itself that tells most; a baseline's only where there is nothing else; '' for none."""
+    return next(iter(figures.headlines(known, recipe, 1) or sorted(known)), "")

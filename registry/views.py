@@ -30,13 +30,12 @@ from common.pages import (
     wants_fragment,
 )
 from engine.catalogue import RECIPES
-from registry import live, merging, reports, trying
+from registry import figures, live, merging, reports, trying
 from registry.answers import answers
 from registry.artifacts import open_file
 from registry.lineage import lineage
 from registry.models import Merge, Model, ModelVersion
 from registry.prediction import Prediction, can_be_tried, predict, recipe_of
-from registry.templatetags.registry_ui import ordered
 from registry.versions import listed
 
 SORTS = {"created": "created_at", "name": "name", "versions": "version_count", "latest": "latest_at"}
@@ -74,7 +73,7 @@ def models(request: HttpRequest) -> HttpResponseBase:
 def model(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_visible(Model.objects.select_related("owner", "subject"), request.user, pk=pk)
     page = page_of(request, listed().filter(model=found).order_by("-number"))
-    names = [name for name, _ in ordered({name: 0 for version in page for name in version.metrics})][:5]
+    names = figures.headlines({name: None for version in page for name in version.metrics}, found.recipe, 5)
     context = {"model": found, "page": page, "names": names, "recipe": RECIPES.get(found.recipe)}
     return show(request, "registry/model.html", "registry/_versions.html", context)
 
@@ -160,6 +159,7 @@ def _context(request: HttpRequest, found: ModelVersion) -> dict[str, Any]:
         "can_be_tried": can_be_tried(found),
         **_merging(found),
         "form": trying.form_of(RECIPES[found.model.recipe]) if can_be_tried(found) else None,
+        "figures": figures.shown(found.metrics, found.model.recipe),
         "report": reports.report_of(found),
         "siblings": listed().filter(model=found.model).order_by("-number")[:12],
     }

@@ -8,9 +8,9 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from common import wording
 from common.icons import svg
 from engine.catalogue import RECIPES, config_class
+from registry import figures
 from registry.models import ModelVersion
 
 register = template.Library()
@@ -20,9 +20,8 @@ LOOKS = {
     ModelVersion.Status.PROCESSING: ("blue", "hourglass"),
     ModelVersion.Status.FAILED: ("red", "alert-triangle"),
 }
-# What tells most about a version, best first; two of them stand in lists.
-KEY_METRICS = ("validation/accuracy", "test/accuracy", "validation/loss", "test/loss", "train/loss")
-PARTS = {"train": "Training", "validation": "Validation", "test": "Test"}
+register.filter("metric_title", figures.title)
+register.filter("figures", figures.shown)
 
 
 @register.simple_tag
@@ -38,28 +37,10 @@ def recipe_title(name: str) -> str:
 
 
 @register.filter
-def key_metrics(metrics: dict[str, Any] | None) -> list[tuple[str, Any]]:
+def key_metrics(metrics: dict[str, Any] | None, recipe: str = "") -> list[tuple[str, Any]]:
     """The one or two figures that tell most."""
-    metrics = metrics or {}
-    known = [(name, metrics[name]) for name in KEY_METRICS if name in metrics]
-    return (known or list(metrics.items()))[:2]
-
-
-@register.filter
-def metric_title(name: str) -> str:
-    """'validation/accuracy' as 'Validation accuracy'."""
-    part, slash, quantity = name.partition("/")
-    words = f"{PARTS.get(part, part)} {quantity}" if slash else part
-    words = words.replace("_", " ").replace("/", " ").strip()
-    return words[:1].upper() + words[1:]
-
-
-@register.filter
-def ordered(metrics: dict[str, Any] | None) -> list[tuple[str, Any]]:
-    """All figures, those that tell most first."""
-    metrics = metrics or {}
-    known = [(name, metrics[name]) for name in KEY_METRICS if name in metrics]
-    return known + sorted((name, value) for name, value in metrics.items() if name not in KEY_METRICS)
+    known = metrics or {}
+    return [(name, known[name]) for name in figures.headlines(known, recipe, 2)]
 
 
 @register.filter
@@ -73,8 +54,14 @@ def titled(config: dict[str, Any], recipe: str) -> list[tuple[str, str]]:
 @register.filter
 def in_words(value: object) -> str:
     """A setting's value in words."""
-    if value is None or value == "":
-        return wording.NOTHING
+    if value is None or value == "" or value == [] or value == {}:
+        return "none"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.10g}"  # what was typed, without the last digits of its binary form
+    if isinstance(value, list | tuple):
+        return ", ".join(in_words(entry) for entry in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {in_words(entry)}" for name, entry in value.items())
     return str(value)

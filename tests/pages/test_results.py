@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from common.errors import UnavailableError
 from common.numbers import finite
 from engine.catalogue import RECIPES, Recipe
+from performance.recording import record_evaluations
 from registry import views
 from registry.answers import answers
 from registry.prediction import Prediction
@@ -201,3 +202,32 @@ def test_performance_shows_each_models_key_figure(page, world):
 def test_the_simulators_version_can_not_be_tried(page, owner):
     version = make_version(owner, "Nothing", recipe="simulate")
     assert "trains nothing" in page.get(f"/versions/{version.pk}").content.decode()
+
+
+FIGURES = {
+    "validation/accuracy": 0.9, "validation/loss": 0.37020000001, "baseline/accuracy": 0.61, "train/trees": 100.0,
+    "baseline/alone": 3.0,
+}  # fmt: skip
+
+
+def test_a_version_begins_with_few_figures_beside_their_baselines(page, owner):
+    config = {"exclude": [], "group": "", "test_fraction": 0.2}
+    version = make_version(owner, "Reckoner", recipe="table-baseline", metrics=FIGURES, config=config)
+    html = page.get(f"/versions/{version.pk}").content.decode()
+    top = html[html.index('data-testid="headlines"') : html.index('data-testid="all-figures"')]
+    assert "90.0 %" in top and "baseline 61.0 %" in top and "trees" not in top
+    table = html[html.index('data-testid="all-figures"') :]
+    assert ">Model</th>" in table and ">Baseline</th>" in table and ">0.3702<" in table and "0.37020000001" not in html
+    assert "Training trees" in table and "Baseline alone" in table
+    assert "[]" not in html and "<dd>none</dd>" in html
+
+
+def test_what_performance_begins_with_is_the_models_own(page, owner):
+    version = make_version(owner, "Watcher", recipe="anomaly", metrics=FIGURES | {"baseline/a": 1.0})
+    record_evaluations()
+    html = page.get("/performance").content.decode()
+    assert "Baseline" not in html and "Validation accuracy" in html and "baseline 61.0 %" in html
+    html = page.get(f"/performance/models/{version.model_id}").content.decode()
+    assert '<h2 id="trend-title">Validation accuracy</h2>' in html and "name=baseline" not in html
+    html = page.get(f"/performance/models/{version.model_id}?name=baseline/a").content.decode()
+    assert "Baseline a</h2>" in html, "it can still be looked at by its name"

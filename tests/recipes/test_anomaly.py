@@ -35,7 +35,7 @@ def test_what_is_unusual_for_its_hour_is_found(tmp_path):
     assert "steps of one hour; season 24" in log and "share of put-in disturbances found" in log
     assert metrics["validation/detected"] >= metrics["baseline/detected"] > 0.5
     assert metrics["test/recall"] > 0.7 and metrics["test/precision"] > 0.7
-    assert metrics["test/f1"] > metrics["baseline/f1"] and metrics["test/alarms_per_1000"] < 15
+    assert metrics["test/f1"] > metrics["baseline/test_f1"] and metrics["test/alarms_per_1000"] < 15
     blocks = report.read((given.work_dir / "artifact" / report.REPORT).read_bytes())
     assert [block.kind for block in blocks] == ["figures", "table", "lines"]
     assert {stretch.name for stretch in blocks[2].stretches} == {"Anomaly", "Labelled"}

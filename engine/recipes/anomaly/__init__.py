@@ -13,4 +13,5 @@ RECIPE = Recipe(
     processes=False,
     goal="validation/detected",
     higher_is_better=True,
+    tells=("detected", "f1", "precision", "recall", "alarms_per_1000"),
 )

@@ -28,6 +28,7 @@ def blocks(
     task: AnomalyTask, part: str, metrics: dict[str, float], found: dict[str, dict[str, float]]
 ) -> list[AnyBlock]:
     """The report; `found` is what was measured of each candidate."""
+    prefix = "baseline/test_" if part == "test" else "baseline/"
     figures = [
         Figure(
             name="Disturbances found, of those put in",
@@ -39,7 +40,7 @@ def blocks(
     for key, words in WORDS.items():
         if f"{part}/{key}" in metrics:
             better = None if key.endswith("1000") else "higher"
-            baseline = metrics.get(f"baseline/{key}")
+            baseline = metrics.get(f"{prefix}{key}")
             figures.append(Figure(name=words, value=metrics[f"{part}/{key}"], baseline=baseline, better=better))
     rate = task.config.false_alarm_rate
     simple = "level" if "level" in found else "together"

@@ -228,7 +228,8 @@ class AnomalyTask:
             if len(self.data.rows(part)):
                 metrics |= {f"{part}/{key}": value for key, value in self._figures(part, self.chosen, found).items()}
         last = "test" if len(self.data.rows("test")) else "validation"
-        metrics |= {f"baseline/{key}": value for key, value in self._figures(last, baseline, found).items()}
+        prefix = "baseline/test_" if last == "test" else "baseline/"
+        metrics |= {f"{prefix}{key}": value for key, value in self._figures(last, baseline, found).items()}
         metrics["baseline/detected"] = found[baseline]["detected"]
         metrics["validation/detected"] = found[self.chosen]["detected"]
         self.blocks = drawing.blocks(self, last, metrics, found)

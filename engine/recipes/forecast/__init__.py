@@ -12,4 +12,5 @@ RECIPE = Recipe(
     output="forecast",
     processes=False,
     goal="validation/mae",
+    tells=("mae", "mase", "smape", "coverage_95"),
 )

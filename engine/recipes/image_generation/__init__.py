@@ -12,4 +12,5 @@ RECIPE = Recipe(
     output="image",
     bases=True,
     base_holds="pipeline",
+    tells=("loss",),
 )

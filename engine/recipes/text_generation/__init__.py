@@ -13,4 +13,5 @@ RECIPE = Recipe(
     bases=True,
     base_holds="writer",
     merger="engine.recipes.text_generation.merging.merge",
+    tells=("loss", "perplexity"),
 )
