@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from engine.config import RecipeConfig
 from engine.protocol import EngineError, FailureCode, Spec
 from engine.recipe import Recipe
+from engine.refusals import explain
 
-__all__ = ["PROBLEMS", "RECIPES", "Recipe", "check_config", "config_class", "explain", "load", "recipe"]
+__all__ = ["PROBLEMS", "RECIPES", "Recipe", "check_config", "config_class", "load", "recipe"]
 
 # A folder of engine/recipes each, in the order of the catalogue.
 BUILT_IN = (
@@ -100,41 +101,15 @@ def config_class(name: str) -> type[RecipeConfig]:
 
 def check_config(name: str, values: dict[str, Any]) -> RecipeConfig:
     """Validate a configuration; EngineError BAD_CONFIG says in one sentence per field what is wrong."""
+    model = config_class(name)
     try:
-        return config_class(name).model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         raise EngineError(
             FailureCode.BAD_CONFIG,
-            f"The configuration of {name} is not valid: {explain(error)}.",
+            f"The configuration of {name} is not valid: {explain(error, model)}.",
             "Correct the named settings and start the job again.",
         ) from error
-
-
-def explain(error: ValidationError) -> str:
-    """What is wrong, as 'field: reason' joined by semicolons."""
-    parts = [f"{field}: {reason}" if field else reason for field, reason in problems(error).items()]
-    return "; ".join(parts).rstrip(".")
-
-
-def problems(error: ValidationError) -> dict[str, str]:
-    """What is wrong, by setting; '' for what concerns several. Of a setting with several forms ('auto' or a number)
-    all are told as one sentence."""
-    found: dict[str, list[str]] = {}
-    for problem in error.errors():
-        # Branches of a union end in a marker that is of no use to a reader.
-        field = str(problem["loc"][0]) if problem["loc"] else ""
-        reason = problem["msg"].removeprefix("Value error, ")
-        if reason not in found.setdefault(field, []):
-            found[field].append(reason)
-    return {field: _joined(reasons) for field, reasons in found.items()}
-
-
-def _joined(reasons: list[str]) -> str:
-    """'Input should be a, or should be b' of 'Input should be a' and 'Input should be b'."""
-    subject = "Input "
-    if len(reasons) > 1 and all(reason.startswith(subject) for reason in reasons):
-        return ", or ".join([reasons[0], *(reason.removeprefix(subject) for reason in reasons[1:])])
-    return "; ".join(reasons)
 
 
 def load(dotted: str) -> Any:

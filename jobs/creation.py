@@ -18,7 +18,7 @@ from common.wording import moment_utc
 from datasets.freezing import versions
 from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion, Subject
-from engine import catalogue
+from engine import catalogue, refusals
 from engine.protocol import EngineError
 from jobs import bases, conflicts, estimates, labels, limits, room
 from jobs.generation import saving, sources
@@ -162,7 +162,7 @@ def check_config(recipe: str, config: dict[str, Any]) -> dict[str, Any]:
     try:
         complete = model.model_validate(config).model_dump(mode="json")
     except ValidationError as error:
-        told = catalogue.problems(error)
+        told = refusals.problems(error, model)
         fields = {f"config.{name}" if name else "config": [reason] for name, reason in told.items()}
         first = next(iter(fields.items()))
         raise InvalidInputError(

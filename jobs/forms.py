@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from common import wording
 from common.numbers import number_or_text
 from engine.catalogue import config_class
-from engine.memory import LAST_RESORT
+from engine.refusals import branches_of, choices_of, rule
 from jobs import bases
 from jobs.recommending import Advice
 from registry.bases import Base
 
 PREFIX = "config."
-LIMITS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 # The fields that every recipe's form has.
 TITLES = {
     "dataset": "Dataset",
@@ -111,7 +109,7 @@ def read(recipe: str, typed: Mapping[str, str]) -> dict[str, Any]:
         if "boolean" in kinds:
             config[name] = text != ""
         elif "array" in kinds:
-            if text.strip() in _choices(_branches(schema)):
+            if text.strip() in choices_of(branches_of(schema)):
                 config[name] = text.strip()
             elif text.strip() or isinstance(schema.get("default"), list):
                 config[name] = _listed(text)
@@ -132,11 +130,10 @@ def explained(recipe: str, fields: Mapping[str, list[str]]) -> dict[str, list[st
     found: dict[str, list[str]] = {}
     for key, texts in fields.items():
         schema = known.get(key.removeprefix(PREFIX)) if key.startswith(PREFIX) else None
-        # What is wrong with a model folder is told by whoever looked for it.
-        ruled = schema if key != PREFIX + bases.SETTING or any(text.startswith("String ") for text in texts) else None
-        # Nor is a value wrong in itself that takes more memory than there is.
-        ruled = None if any(text.endswith(LAST_RESORT) for text in texts) else ruled
-        found[key] = [_rule(ruled)] if ruled else [_with_titles(text, known) for text in texts]
+        # A value that is wrong in itself is told with what the form shows; what else can be wrong with it (no such
+        # folder, no such column, too little memory) by whoever looked.
+        ruled = schema is not None and texts == [rule(schema)]
+        found[key] = [rule(schema, humane=True)] if ruled else [_with_titles(text, known) for text in texts]
     return found
 
 
@@ -146,55 +143,24 @@ def title(recipe: str, key: str) -> str:
     return schema.get("title", TITLES.get(key, ""))
 
 
-def _rule(schema: dict[str, Any]) -> str:
-    """What may be written into a field, as a sentence."""
-    branches = _branches(schema)
-    choices = _choices(branches)
-    number = next((branch for branch in branches if branch.get("type") in {"integer", "number"}), None)
-    if number:
-        words = [*choices, f"a {'whole ' * (number['type'] == 'integer')}number{_range(number)}"]
-        optional = ", or leave it empty" * (schema.get("default") is None)
-        return f"Write {' or '.join(words)}{optional}."
-    if choices:
-        return f"Choose one of: {', '.join(choice.replace('_', ' ') for choice in choices)}."
-    longest = schema.get("maxLength")
-    return f"Write at most {longest:,} characters." if longest else "Write a text."
-
-
-def _range(number: dict[str, Any]) -> str:
-    """' from 1 to 10', ' above 0 and at most 1', ' from 0 to below 1'; '' without limits."""
-    text = " and ".join(f"{word} {wording.number(number[name])}" for name, word in LIMITS.items() if name in number)
-    if "minimum" in number:
-        text = text.replace(" and at most ", " to ").replace(" and below ", " to below ")
-    return f" {text}" if text else ""
-
-
 def _with_titles(text: str, known: Mapping[str, dict[str, Any]]) -> str:
     """A sentence about several settings; names that are no words become the titles of the form."""
     names = "|".join(re.escape(name) for name in known if "_" in name)
     return re.sub(rf"\b({names})\b", lambda name: f"'{known[name[0]].get('title', name[0])}'", text) if names else text
 
 
-def _choices(branches: list[dict[str, Any]]) -> list[str]:
-    return [str(value) for branch in branches for value in branch.get("enum", [branch.get("const")]) if value]
-
-
 def _properties(recipe: str) -> dict[str, dict[str, Any]]:
     return config_class(recipe).model_json_schema()["properties"]
 
 
-def _branches(schema: dict[str, Any]) -> list[dict[str, Any]]:
-    return schema.get("anyOf", [schema])
-
-
 def _kinds(schema: dict[str, Any]) -> set[str]:
-    return {branch["type"] for branch in _branches(schema) if "type" in branch}
+    return {branch["type"] for branch in branches_of(schema) if "type" in branch}
 
 
 def _setting(name: str, schema: dict[str, Any], config: Mapping[str, Any], typed: Mapping[str, str] | None) -> Setting:
     kinds = _kinds(schema)
-    branches = _branches(schema)
-    choices = _choices(branches)
+    branches = branches_of(schema)
+    choices = choices_of(branches)
     limits = next((branch for branch in branches if branch.get("type") in {"integer", "number"}), {})
     default = _shown(schema.get("default"))
     kind = "text"

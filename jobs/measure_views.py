@@ -10,7 +10,7 @@ from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
-from jobs import bases, estimates, expected_views, forms, measuring, new_fields, placing
+from jobs import bases, estimates, expected_views, forms, measuring, new_checks, new_fields, placing
 from jobs.creation import check_config, check_data
 from jobs.estimates import Estimate
 
@@ -22,7 +22,7 @@ def measure(request: HttpRequest) -> HttpResponse:
     try:
         context = _measured(request, typed)
     except ProblemError as problem:
-        context = {"problem": problem}
+        context = new_checks.told(typed.get("recipe", ""), problem)
     return show(request, "jobs/measured.html", "jobs/_measured.html", context)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 
-from common.errors import NotFoundError, ProblemError
+from common.errors import InvalidInputError, NotFoundError, ProblemError
 from datasets.freezing import splits
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
@@ -42,6 +42,18 @@ def everything(
     words = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else "Some fields"
     message = f"{words} can't be used as they are."
     return kind(message, "Each is marked, with what may be written.", fields=fields)
+
+
+def told(recipe: str, problem: ProblemError) -> dict[str, Any]:
+    """What the form says about a problem: in the words of its fields, with the first wrong one named."""
+    if recipe not in RECIPES or not problem.fields:
+        return {"problem": problem, "errors": problem.fields}
+    errors = forms.explained(recipe, problem.fields)
+    first = next((key for key in order(recipe) if key in errors), next(iter(errors)))
+    if problem.message.startswith((f"{first}: ", *(f"{key.removeprefix(forms.PREFIX)}: " for key in errors))):
+        title = forms.title(recipe, first)
+        problem = InvalidInputError(f"{title}: {errors[first][0]}" if title else errors[first][0], problem.hint)
+    return {"problem": problem, "errors": errors, "first_wrong": first}
 
 
 def order(recipe: str) -> list[str]:

@@ -56,7 +56,7 @@ def _create(request: HttpRequest) -> HttpResponse:
     except ProblemError as first:
         problem = new_checks.everything(first, values, request.user, _dataset(request, values))
         context = _context(request, values, values)
-        context |= _told(values.get("recipe", ""), problem)
+        context |= new_checks.told(values.get("recipe", ""), problem)
         context["placing_wrong"] = not set(problem.fields).isdisjoint(placing.FIELDS)
         context["first_priority"] = context.get("first_wrong") == "priority"
         return render(request, "jobs/new.html", context, status=problem.status)
@@ -70,18 +70,6 @@ def _said(job: Job) -> str:
     if job.status == Status.PENDING:
         return f"'{job.name}' waits. {job.waiting_for}"
     return f"'{job.name}' is in the queue. It starts as soon as a device is free."
-
-
-def _told(recipe: str, problem: ProblemError) -> dict[str, Any]:
-    """What the form says about a problem: in the words of its fields, with the first wrong one named."""
-    if recipe not in RECIPES or not problem.fields:
-        return {"problem": problem, "errors": problem.fields}
-    errors = forms.explained(recipe, problem.fields)
-    first = next((key for key in new_checks.order(recipe) if key in errors), next(iter(errors)))
-    if problem.message.startswith((f"{first}: ", *(f"{key.removeprefix(forms.PREFIX)}: " for key in errors))):
-        title = forms.title(recipe, first)
-        problem = InvalidInputError(f"{title}: {errors[first][0]}" if title else errors[first][0], problem.hint)
-    return {"problem": problem, "errors": errors, "first_wrong": first}
 
 
 def _has_gpu() -> bool:

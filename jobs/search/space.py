@@ -10,8 +10,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from common.errors import InvalidInputError
 from engine.catalogue import config_class
+from engine.refusals import problems
 
 MOST_SETTINGS = 12
 MOST_VALUES = 50
@@ -125,16 +128,15 @@ def _values(recipe: str, name: str, asked: dict[str, Any]) -> list[Any]:
 
 def _allowed(recipe: str, name: str, value: Any) -> None:
     """ValueError in the words of the recipe when a setting can't have this value."""
-    errors = config_class(recipe).__pydantic_validator__
+    settings = config_class(recipe)
     try:
-        errors.validate_assignment(config_class(recipe).model_construct(), name, value)
-    except Exception as error:
-        reasons = getattr(error, "errors", list)()
-        about = [problem for problem in reasons if problem["loc"][:1] == (name,)]
-        if reasons and not about:
-            return  # it contradicts another setting, which a trial may change too
-        said = about[0]["msg"].removeprefix("Value error, ") if about else str(error)
-        raise ValueError(f"{value!r} can't be used: {said}.") from None
+        settings.__pydantic_validator__.validate_assignment(settings.model_construct(), name, value)
+    except ValidationError as error:
+        told = problems(error, settings)
+        if name in told:  # else it contradicts another setting, which a trial may change too
+            raise ValueError(f"{value!r} can't be used. {told[name]}") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{value!r} can't be used: {error}.") from None
 
 
 def _usual(number: dict[str, Any], low: float, high: float, log: bool) -> Range:

@@ -140,6 +140,18 @@ def test_what_is_no_request_is_refused_in_words(page, trial, typed):
     assert 'role="alert"' in html
 
 
+def test_a_wrong_setting_is_told_in_the_words_of_the_form_and_of_the_api(page, owner, trial):
+    given = {"recipe": "text-generation", "dataset": make_dataset(owner).pk}
+    html = page.post("/jobs/new/measure", given | {"config.batch_size": "x"}, headers=HTMX).content.decode()
+    assert "Batch size: Write" in html and "Input should" not in html
+    answer = Api(owner).post_json("training/estimate", given | {"measure": True, "config": {"epoch": 1, "steps": "x"}})
+    text = answer.content.decode()
+    assert answer.status_code == 400 and "Input should" not in text and "not permitted" not in text
+    told = answer.json()["errors"]
+    assert told["config.steps"] == ["Write auto or a whole number from 1 to 10,000,000."]
+    assert told["config.epoch"][0].startswith("There is no setting of this name.")
+
+
 class Advised(RecipeConfig):
     size: int = setting(8, "Size", "How large.", ge=1, le=100)
     other: int = setting(8, "Other", "Too.", ge=1, le=100)

@@ -6,8 +6,10 @@ import re
 import pytest
 from django.utils import timezone
 
+from common.errors import InvalidInputError
 from engine.catalogue import RECIPES, config_class
 from jobs import control, forms
+from jobs.creation import check_config
 from jobs.models import Job, Node, Slot
 from tests.pages.conftest import HTMX
 from tests.world import make_dataset, make_job, make_world
@@ -182,7 +184,10 @@ def test_what_does_not_exist_lends_nothing_and_is_told(page, name, key):
     ],
 )
 def test_a_wrong_setting_is_told_what_may_be_written(recipe, field, sentence):
-    assert forms.explained(recipe, {f"config.{field}": ["Input should be so"]}) == {f"config.{field}": [sentence]}
+    with pytest.raises(InvalidInputError) as refused:
+        check_config(recipe, {field: {"nonsense": 1}})
+    assert forms.explained(recipe, refused.value.fields) == {f"config.{field}": [sentence]}
+    assert "Input" not in refused.value.message, "nor does the API say it in pydantic's words"
 
 
 def test_problems_are_said_in_the_words_of_the_form(page, owner):

@@ -10,11 +10,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.artifact import read_artifact
-from engine.catalogue import explain
 from engine.protocol import EngineError, FailureCode
 from engine.recipes.image_generation.base import ADAPTER, find_base, open_pipeline
 from engine.recipes.image_generation.pictures import png
 from engine.recipes.image_generation.trainer import make_picture
+from engine.refusals import explain
 
 MAX_PROMPT = 2000
 
@@ -59,7 +59,7 @@ class ImageGenerationPredictor:
             chosen = Parameters.model_validate(parameters or {})
         except ValidationError as error:
             raise EngineError(
-                FailureCode.BAD_CONFIG, f"The parameters are not valid: {explain(error)}.", "Correct them."
+                FailureCode.BAD_CONFIG, f"The parameters are not valid: {explain(error, Parameters)}.", "Correct them."
             ) from error
         return [self._picture(prompt, chosen, number) for number, prompt in enumerate(inputs)]
 

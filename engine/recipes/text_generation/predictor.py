@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch.nn import functional as F
 
 from engine.artifact import read_artifact
-from engine.catalogue import explain
 from engine.protocol import EngineError, FailureCode
 from engine.recipes.text_generation.examples import Layout, prompt_text, prompt_tokens
 from engine.recipes.text_generation.language import RECIPE, Language, from_artifact
 from engine.recipes.text_generation.report import answer
+from engine.refusals import explain
 
 MAX_PROMPT = 100_000
 
@@ -56,7 +56,7 @@ class TextGenerationPredictor:
             chosen = Parameters.model_validate(parameters or {})
         except ValidationError as error:
             raise EngineError(
-                FailureCode.BAD_CONFIG, f"The parameters are not valid: {explain(error)}.", "Correct them."
+                FailureCode.BAD_CONFIG, f"The parameters are not valid: {explain(error, Parameters)}.", "Correct them."
             ) from error
         generator = torch.Generator()
         if chosen.seed is None:
