@@ -94,11 +94,13 @@ def setting(
     group: str = "Training",
     *,
     lines: bool = False,
+    columns: Literal["one", "list", "commas"] | None = None,
     **rules: Any,
 ) -> Any:
     """A field with what a form needs: title, a description for people, and the group it stands in. `lines`: its text
-    may have several."""
+    may have several. `columns`: it names a column of the data, a list of them, or several with commas between them."""
     more: dict[str, Any] = {"group": group} | ({"lines": True} if lines else {})
+    more |= {"columns": columns} if columns else {}
     return Field(default, title=title, description=description, json_schema_extra=more, **rules)
 
 

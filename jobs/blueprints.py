@@ -15,7 +15,7 @@ from common.uniqueness import one_name
 from datasets.freezing import versions
 from datasets.freezing.splits import CONTENT, KEY
 from datasets.models import Dataset, DatasetVersion, Subject
-from jobs import bases, creation, limits, room
+from jobs import bases, columns, creation, limits, room
 from jobs.generation import sources
 from jobs.models import Job, JobTemplate
 from jobs.needs import Needs
@@ -61,6 +61,7 @@ def check(owner: AbstractBaseUser, given: dict[str, Any]) -> dict[str, Any]:
     versions.check_split(*fractions, kept.get("seed", 0), *rule)
     rows = _rows(owner, kept)
     creation.check_data(owner, recipe, rows.get("dataset"), rows.get("dataset_version"))
+    columns.check(recipe, kept["config"], rows.get("dataset"), rows.get("dataset_version"))
     creation.check_parts(owner, recipe, rows.get("subject"), rows.get("model"), rows.get("base_version"))
     bases.check_one(recipe, kept["config"], rows.get("base_version"))
     sources.check(owner, recipe, kept["config"])

@@ -20,7 +20,7 @@ from datasets.gating import gates
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue, refusals
 from engine.protocol import EngineError
-from jobs import bases, conflicts, estimates, labels, limits, room
+from jobs import bases, columns, conflicts, estimates, labels, limits, room
 from jobs.generation import saving, sources
 from jobs.lifecycle import record
 from jobs.models import AfterFailure, Dependency, Job
@@ -99,7 +99,7 @@ def create_job(
     check_time(not_before)
     split = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
     split |= {"split_by": split_by, "split_key": split_key or None}
-    version = freeze(owner, recipe, dataset, dataset_version, split, seed)
+    version = freeze(owner, recipe, checked, dataset, dataset_version, split, seed)
     check_parts(owner, recipe, subject, model, base_version)
     bases.check_one(recipe, checked, base_version)
     sources.check(owner, recipe, checked)
@@ -236,15 +236,17 @@ def check_seed(seed: int | None) -> int:
 def freeze(
     owner: AbstractBaseUser,
     recipe: str,
+    config: dict[str, Any],
     dataset: Dataset | None,
     version: DatasetVersion | None,
     split: dict[str, Any],
     seed: int,
 ) -> DatasetVersion | None:
     """The frozen version that jobs of this recipe learn from; None where the recipe needs no data. Raises as
-    `check_data` and freezing do."""
+    `check_data`, `columns.check` and freezing do."""
     chosen = check_data(owner, recipe, dataset, version)
     if chosen is not None:
+        columns.check(recipe, config, chosen, version)
         labels.check_validation(recipe, chosen, version, split, seed)
     if version or chosen is None:
         return version

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from common.numbers import number_or_text
 from engine.catalogue import config_class
 from engine.refusals import branches_of, choices_of, rule
 from jobs import bases
+from jobs.columns import Column
 from jobs.recommending import Advice
 from registry.bases import Base
 
@@ -51,7 +52,7 @@ class Setting:
     title: str
     description: str
     group: str
-    kind: str  # choice, base, number, checkbox, text, lines
+    kind: str  # choice, base, column, number, checkbox, text, lines
     value: str  # as the form shows it; for a checkbox 'on' or ''
     default: str
     choices: list[str] = field(default_factory=list)
@@ -60,6 +61,7 @@ class Setting:
     whole: bool = False
     longest: int | None = None
     bases: list[Base] = field(default_factory=list)  # of kind base: the folders that suit
+    columns: list[Column] = field(default_factory=list)  # that it can name; of kind column: one of them
     advice: Advice | None = None  # what the recipe recommends for the data at hand
 
     @property
@@ -73,8 +75,9 @@ class Setting:
 
     @property
     def elsewhere(self) -> bool:
-        """Of kind base: whether another one is chosen than those that suit."""
-        return bool(self.value) and self.value not in {base.name for base in self.bases}
+        """Of kind base or column: whether another one is chosen than those that there are."""
+        there = {base.name for base in self.bases} | {column.name for column in self.columns}
+        return bool(self.value) and self.value not in there | {self.default}
 
     @property
     def changed(self) -> bool:
@@ -86,13 +89,20 @@ def groups(
     config: Mapping[str, Any],
     typed: Mapping[str, str] | None = None,
     advice: Mapping[str, Advice] | None = None,
+    offered: Sequence[Column] = (),
+    without: Collection[str] = (),
 ) -> dict[str, list[Setting]]:
-    """The settings by group, in their order. `typed` is what a form sent; it goes before `config`."""
+    """The settings by group, in their order. `typed` is what a form sent; it goes before `config`. `offered` are the
+    columns of the data; settings `without` effect on it are left out."""
     found: dict[str, list[Setting]] = {}
     for name, schema in _properties(recipe).items():
+        if name in without:
+            continue
         setting = replace(_setting(name, schema, config, typed), advice=(advice or {}).get(name))
         if name == bases.SETTING:
             setting = replace(setting, kind="base", bases=bases.offered(recipe))
+        if offered and (naming := schema.get("columns")):
+            setting = replace(setting, kind="column" if naming == "one" else setting.kind, columns=list(offered))
         found.setdefault(setting.group, []).append(setting)
     return found
 

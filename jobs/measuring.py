@@ -28,7 +28,7 @@ from datasets.models import Dataset, DatasetVersion
 from engine import catalogue, memory
 from engine.launch import Trainer, ping, start_trainer
 from engine.protocol import DataSpec, Event, FailureCode, Spec, decode
-from jobs import bases, estimates, measurements
+from jobs import bases, columns, estimates, measurements
 from jobs.measurements import Found
 from jobs.needs import Needs
 from jobs.retries import HINTS
@@ -81,6 +81,7 @@ def measure(
         raise UnavailableError(
             "Nothing can be measured: no node runs on this machine.", "Start one with 'make run', then try again."
         )
+    columns.check(recipe, config, dataset, version)
     needs = Needs.read(dict(resources or {}))
     with _alone(), _scratch() as folder:
         base = bases.folder_of(recipe, config, base_version)

@@ -11,7 +11,7 @@ from common.errors import InvalidInputError, NotFoundError, ProblemError
 from datasets.freezing import splits
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
-from jobs import bases, creation, forms, new_fields, placing, room
+from jobs import bases, columns, creation, forms, new_fields, placing, room
 from jobs.needs import Needs
 
 # The order of the form, around the recipe's settings.
@@ -86,6 +86,7 @@ def _checks(
             base_version=new_fields.row(values, "base_version", user),
             dataset=dataset,
         )
+        yield lambda: columns.check(recipe, creation.check_config(recipe, forms.read(recipe, values)), dataset)
         if RECIPES[recipe].modality is not None:
             yield lambda: creation.check_data(user, recipe, dataset, None)
             yield lambda: new_fields.fraction(values, "validation_fraction")

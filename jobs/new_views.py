@@ -19,7 +19,7 @@ from datasets import fitting, overview
 from datasets.freezing.splits import CONTENT, KEY, RULE_WORDS
 from datasets.models import Dataset, DatasetVersion, Subject
 from engine.catalogue import RECIPES
-from jobs import blueprints, forms, new_checks, new_fields, placing, recommending
+from jobs import blueprints, columns, forms, new_checks, new_fields, parts, placing, recommending
 from jobs.creation import create_job
 from jobs.models import Job, JobTemplate, Slot
 from jobs.needs import DEVICES
@@ -126,6 +126,8 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
     # Settings of another recipe were typed: the new one begins with its defaults.
     known = typed if typed is not None and typed.get("settings_of") == recipe else None
     advice = recommending.advice(recipe, dataset, _device_for(filled["device"]))
+    counted = _split_at_first(dataset, filled, bool(recipe and RECIPES[recipe].modality))
+    divided = parts.divided(recipe, dataset, counted.get("counts"))
     if known is not None and (taken := advice.get(values.get("take", ""))):
         known = {**known, forms.PREFIX + values["take"]: taken.value}
     return {
@@ -134,7 +136,8 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "dataset": dataset,
         "recipes": recipes,
         "recipe": RECIPES.get(recipe),
-        "groups": forms.groups(recipe, config, known, advice) if recipe else {},
+        "divided": divided,
+        "groups": forms.groups(recipe, config, known, advice, columns.of(dataset), divided.unused) if recipe else {},
         "subjects": _choices(Subject.objects.order_by("name"), request.user, "owner", filled["subject"]),
         "bases": _choices(
             ModelVersion.objects.select_related("model")
@@ -152,7 +155,7 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "template": start.get("template"),
         **placing.shown(filled),
         "idempotency_key": filled.get("idempotency_key") or uuid.uuid4().hex,
-        **_split_at_first(dataset, filled, bool(recipe and RECIPES[recipe].modality)),
+        **counted,
     }
 
 

@@ -70,7 +70,7 @@ def create(
     needs = Needs.read(resources or {})
     creation.check_parts(owner, recipe, None, None, base_version)
     bases.check_one(recipe, checked, base_version)
-    frozen = creation.freeze(owner, recipe, dataset, dataset_version, split or {}, creation.check_seed(seed))
+    frozen = creation.freeze(owner, recipe, checked, dataset, dataset_version, split or {}, creation.check_seed(seed))
     room.check(recipe, checked, needs, base_version=base_version, version=frozen)
     with transaction.atomic():
         row = Search.objects.create(

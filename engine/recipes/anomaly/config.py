@@ -25,13 +25,18 @@ class AnomalyConfig(RecipeConfig):
     """
 
     columns: Auto | Annotated[list[str], Field(min_length=1, max_length=200)] = setting(
-        "auto", "Columns", "Columns of numbers that are watched. Auto: all of them.", "Data"
+        "auto",
+        "Columns",
+        "Columns of numbers that are watched. Auto: all of them.",
+        "Data",
+        columns="list",
     )
     time: str = setting(
         "auto",
         "Time column",
         "When each row was. Auto: the first column of dates; without one, rows stand for themselves.",
         "Data",
+        columns="one",
     )
     label: str = setting(
         "",
@@ -39,6 +44,7 @@ class AnomalyConfig(RecipeConfig):
         "Yes, or a number above 0, marks known anomalies: with it, precision and recall are told. It is never learned "
         "from.",
         "Data",
+        columns="one",
     )
     false_alarm_rate: float = setting(
         0.001,

@@ -11,6 +11,7 @@ RECIPE = Recipe(
     libraries=("statsmodels", "scipy", "pyarrow"),
     output="forecast",
     processes=False,
+    own_parts=True,
     goal="validation/mae",
     tells=("mae", "mase", "smape", "coverage_95"),
 )

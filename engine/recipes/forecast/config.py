@@ -40,18 +40,21 @@ class ForecastConfig(RecipeConfig):
         "What is continued: a column, several separated by commas, or 'all' columns of numbers. Auto: the last column "
         "of numbers.",
         "Data",
+        columns="commas",
     )
     time: str = setting(
         "auto",
         "Time column",
         "When each row was. Auto: the first column of dates; without one, rows follow each other evenly.",
         "Data",
+        columns="one",
     )
     series: str = setting(
         "",
         "Series column",
         "Names the series of each row, when the table holds several below each other: shop, machine, station.",
         "Data",
+        columns="one",
     )
     horizon: Auto | Annotated[int, Field(ge=1, le=2000)] = setting(
         "auto",

@@ -28,7 +28,11 @@ class TableBaselineConfig(RecipeConfig):
     """
 
     target: str = setting(
-        "auto", "Target column", "The column that is to be known from the others. Auto: the last one.", "Data"
+        "auto",
+        "Target column",
+        "The column that is to be known from the others. Auto: the last one.",
+        "Data",
+        columns="one",
     )
     features: Auto | Names = setting(
         "auto",
@@ -36,12 +40,14 @@ class TableBaselineConfig(RecipeConfig):
         "Columns that it learns from. Auto: all but the target, identifiers, constant columns, free texts, and columns "
         "that give the target away. Name them when some are known only afterwards.",
         "Data",
+        columns="list",
     )
     exclude: Names = setting(
         [],
         "Leave out",
         "Columns that it must not learn from: what is not known yet when the answer is needed.",
         "Data",
+        columns="list",
     )
     task: Auto | Literal["regression", "classification"] = setting(
         "auto",
@@ -56,6 +62,7 @@ class TableBaselineConfig(RecipeConfig):
         "Rows of one group stay in one part: set it to the machine, person or site when the model must work for new "
         "ones, and leave the time column empty. Empty: rows are independent.",
         "Data",
+        columns="one",
     )
     time: str = setting(
         "",
@@ -63,6 +70,7 @@ class TableBaselineConfig(RecipeConfig):
         "Divides the rows by time, the latest for validation: set it when the model will be used on later rows. "
         "Empty: at random.",
         "Data",
+        columns="one",
     )
     validation_fraction: float = setting(
         0.2,
