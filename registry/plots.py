@@ -9,14 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common import wording
+from common import ticks, wording
 from engine.report import Bars, Line, Lines, Matrix
 
 FIELD = 1000
 TICKS = 5
-STEPS = (1, 2, 2.5, 5, 10)
 CELL = 34  # of a matrix, in pixels
 SHADES = 10
+EDGE = 3.0  # percent of the width: a label nearer to an end than this stays inside
 SHORT = 14  # letters of a label beside a matrix
 NOTHING = "–"
 Values = Sequence[float | None]
@@ -42,8 +42,18 @@ class Area:
 
 
 @dataclass(frozen=True)
+class Tick:
+    """A label of the axis below the field: its place in percent of the width, and which end of it stands there."""
+
+    at: float
+    label: str
+    anchor: str
+
+
+@dataclass(frozen=True)
 class Plot:
-    """A chart of curves; the labels of its axes from the top down and from left to right, evenly spaced."""
+    """A chart of curves; the labels of its upright axis from the top down, evenly spaced. The other axis has ticks
+    where its x are numbers, else `x_labels` from left to right, evenly spaced."""
 
     curves: list[Curve]
     bands: list[Area]
@@ -51,6 +61,7 @@ class Plot:
     diagonal: str
     y_labels: list[str]
     x_labels: list[str]
+    x_ticks: list[Tick]
     columns: list[str]
     rows: list[list[str]]
 
@@ -131,7 +142,8 @@ def plot(block: Lines) -> Plot:
         ],
         diagonal=f"M{x(corners[0])} {y(corners[0])}L{x(corners[1])} {y(corners[1])}" if block.diagonal else "",
         y_labels=labels,
-        x_labels=_x_labels(block.x, left, right),
+        x_labels=_x_labels(block.x),
+        x_ticks=_x_ticks(block.x, left, right),
         columns=_columns(block),
         rows=_rows(block),
     )
@@ -194,22 +206,31 @@ def _scale(values: Sequence[float]) -> tuple[float, float, list[str]]:
     """(low, high, labels from high to low): a round range around the values."""
     if not values:
         return 0.0, 1.0, ["", ""]
-    low, high = min(values), max(values)
-    if low == high:
-        low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
-    rough = (high - low) / (TICKS - 1)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(step * power for step in STEPS if step * power >= rough * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    ticks = [step * number for number in range(first, last + 1)]
-    return ticks[0], ticks[-1], [figure(float(f"{tick:.6g}")) for tick in reversed(ticks)]
+    found, size = ticks.around(min(values), max(values), TICKS)
+    return found[0], found[-1], ticks.labels(found[::-1], size)
 
 
-def _x_labels(x: Sequence[float | str], left: float, right: float) -> list[str]:
-    if not x:
+def _numeric(x: Sequence[float | str]) -> bool:
+    return bool(x) and all(isinstance(value, int | float) for value in x)
+
+
+def _x_ticks(x: Sequence[float | str], left: float, right: float) -> list[Tick]:
+    """Round values along the axis, where x are numbers."""
+    if not _numeric(x):
         return []
-    if all(isinstance(value, int | float) for value in x):
-        return [figure(float(f"{left + (right - left) * n / (TICKS - 1):.3g}")) for n in range(TICKS)]
+    if left == right:
+        return [Tick(50.0, figure(left), "middle")]
+    whole = all(float(value).is_integer() for value in x)
+    found, size = ticks.within(left, right, TICKS, whole)
+    places = [100 * (value - left) / (right - left) for value in found]
+    ends = ["start" if place < EDGE else "end" if place > 100 - EDGE else "middle" for place in places]
+    return [Tick(round(at, 2), *of) for at, *of in zip(places, ticks.labels(found, size), ends, strict=True)]
+
+
+def _x_labels(x: Sequence[float | str]) -> list[str]:
+    """Some of the words below the axis, where x are no numbers."""
+    if not x or _numeric(x):
+        return []
     last = len(x) - 1
     places = sorted({round(last * n / (TICKS - 1)) for n in range(TICKS)})
     return [str(x[place]) for place in places]

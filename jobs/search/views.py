@@ -15,9 +15,11 @@ from common.pages import clean, done, number_in, page_of, refused, show
 from datasets import fitting
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
-from jobs import blueprints
+from jobs import blueprints, columns, new_checks, parts
+from jobs import forms as settings
 from jobs.models import Job, Search
 from jobs.search import forms, overview, verbs
+from jobs.search.parallel import parallel
 
 PER_PAGE = 50
 MORE = 10  # trials that are offered
@@ -37,7 +39,7 @@ def search(request: HttpRequest, pk: int) -> HttpResponse:
     trials = list(row.trials.select_related("job").order_by("number"))
     context = {
         "search": row,
-        "parallel": overview.parallel(row, trials),
+        "pictures": [drawn for narrow in (False, True) if (drawn := parallel(row, trials, narrow))],
         "course": overview.course(row, trials),
         "weights": overview.weights(row),
         "page": page_of(request, overview.best_first(row, trials), PER_PAGE),
@@ -56,10 +58,12 @@ def new(request: HttpRequest) -> HttpResponse:
         try:
             made = verbs.create(request.user, **_wanted(request))
         except ProblemError as problem:
-            context = _context(request, request.POST) | {"problem": problem, "errors": problem.fields}
+            context = _context(request, request.POST) | new_checks.told(request.POST.get("recipe", ""), problem)
             return render(request, "jobs/search/new.html", context, status=problem.status)
         return done(request, f"'{made.name}' has begun: its first trials are being made.", _page(made))
-    typed = request.POST if request.method == "POST" else None
+    # The form asks for itself again when data or recipe change.
+    again = request.GET if "settings_of" in request.GET else None
+    typed = request.POST if request.method == "POST" else again
     return show(request, "jobs/search/new.html", "jobs/search/_new.html", _context(request, typed))
 
 
@@ -114,8 +118,11 @@ def _wanted(request: HttpRequest) -> dict[str, Any]:
     if recipe not in RECIPES:
         raise InvalidInputError("Choose a recipe.", "It says what is trained.", fields={"recipe": ["Choose one."]})
     source = _source(request, typed.get("from"))
+    dataset = _dataset(request, typed.get("dataset")) if RECIPES[recipe].modality else None
+    kept = blueprints.of_job(source)["config"] if source and source.recipe == recipe else {}
     wanted: dict[str, Any] = {
         "recipe": recipe,
+        "config": _fixed(typed, recipe, kept, _data_of(source) or dataset),
         "name": clean(typed.get("name", ""))[:200],
         "space": forms.read(recipe, typed),
         "trials": _count(typed, "trials"),
@@ -123,12 +130,20 @@ def _wanted(request: HttpRequest) -> dict[str, Any]:
         "prune": "prune" in typed,
     }
     if source and source.recipe == recipe:
-        kept = blueprints.of_job(source)
         return wanted | {
-            "config": kept["config"], "dataset_version": source.dataset_version, "base_version": source.base_version,
+            "dataset_version": source.dataset_version, "base_version": source.base_version,
             "seed": source.seed, "resources": source.resources,
         }  # fmt: skip
-    return wanted | {"dataset": _dataset(request, typed.get("dataset")) if RECIPES[recipe].modality else None}
+    return wanted | {"dataset": dataset}
+
+
+def _fixed(typed: Any, recipe: str, kept: dict[str, Any], dataset: Dataset | None) -> dict[str, Any]:
+    """The settings that all trials share: what was typed, where the form had them, else those of the job."""
+    if typed.get("fixed_of") != recipe:
+        return kept
+    hidden = parts.divided(recipe, dataset, None).unused
+    given = settings.read(recipe, {key: clean(value) for key, value in typed.items()})
+    return {name: value for name, value in kept.items() if name in hidden} | given
 
 
 def _count(typed: Any, name: str) -> int:
@@ -151,12 +166,19 @@ def _context(request: HttpRequest, typed: Any) -> dict[str, Any]:
     if not source and recipe not in [entry.name for entry in fits]:
         recipe = fits[0].name if fits else ""
     same = typed is not None and typed.get("settings_of") == recipe
+    about = _data_of(source) or dataset
+    kept = blueprints.of_job(source)["config"] if source and source.recipe == recipe else {}
+    fixed = {key: clean(value) for key, value in typed.items()} if same and typed.get("fixed_of") == recipe else None
+    divided = parts.divided(recipe, about, None)
+    groups = settings.groups(recipe, kept, fixed, None, columns.of(about), divided.unused) if recipe in RECIPES else {}
     return {
         "source": source,
         "datasets": datasets,
         "dataset": dataset,
         "recipes": fits,
         "recipe": RECIPES.get(recipe),
+        "groups": groups,
+        "fixed_changed": fixed is not None and any(setting.changed for group in groups.values() for setting in group),
         "choices": forms.choices(recipe, typed if same else None) if recipe in RECIPES else [],
         "values": {
             "name": given.get("name", ""),
@@ -170,7 +192,12 @@ def _context(request: HttpRequest, typed: Any) -> dict[str, Any]:
 def _source(request: HttpRequest, key: str | None) -> Job | None:
     if not key:
         return None
-    return get_visible(Job.objects.select_related("dataset_version", "base_version"), request.user, pk=key)
+    return get_visible(Job.objects.select_related("dataset_version__dataset", "base_version"), request.user, pk=key)
+
+
+def _data_of(source: Job | None) -> Dataset | None:
+    """The data of the job that a search is made around."""
+    return source.dataset_version.dataset if source and source.dataset_version else None
 
 
 def _dataset(request: HttpRequest, key: str | None) -> Dataset | None:

@@ -15,7 +15,21 @@
   };
   const faint = (value) => value.replace(/\)$/, " / 30%)").replace(/^rgb\((\d+), (\d+), (\d+)/, "rgb($1 $2 $3");
   const figure = (value) => (value == null ? "–" : Math.abs(value) >= 1000 || Number.isInteger(value)
-    ? Math.round(value).toLocaleString() : Math.abs(value) >= 0.001 ? String(Number(value.toPrecision(4))) : value.toExponential(2));
+    ? Math.round(value).toLocaleString("en") : Math.abs(value) >= 0.001 ? String(Number(value.toPrecision(4))) : value.toExponential(2));
+
+  // Steps of 1, 2 and 5 times a power of ten; a run's steps are whole. A tick has as many decimals as its step.
+  const INCREMENTS = [];
+  for (let power = -12; power <= 15; power++) for (const digit of [1, 2, 5]) INCREMENTS.push(Number(`${digit}e${power}`));
+  const WHOLE = INCREMENTS.filter((step) => step >= 1);
+  const tick = (value, step) => {
+    if (value == null) return "";
+    const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    if (value && (decimals > 5 || Math.abs(value) >= 1e7)) {
+      const digits = Math.floor(Math.log10(Math.abs(value)) + 1e-9) - Math.floor(Math.log10(step) + 1e-9);
+      return value.toExponential(Math.min(12, Math.max(0, digits)));
+    }
+    return value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  };
 
   // Exponential mean with the bias of its beginning taken out; gaps stay gaps.
   const smooth = (values, weight) => {
@@ -127,6 +141,7 @@
     options() {
       const text = colour("--tblr-secondary");
       const grid = colour("--track");
+      const log = this.setting("log")?.checked ?? false;
       const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui" };
       const lines = this.series.flatMap(({ label }, i) => {
         const stroke = colour(`--series-${(i % 2) + 1}`);
@@ -140,9 +155,13 @@
       return {
         ...this.size(),
         cursor: { drag: { x: true, y: false, setScale: true } },
-        scales: { x: { time: false }, y: { distr: this.setting("log")?.checked ? 3 : 1 } },
-        axes: [{ ...axis, size: 34 }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => (v == null ? "" : figure(v))) }],
-        series: [{ label: "Step", value: (_, v) => (v == null ? "–" : v.toLocaleString()) }, ...lines],
+        scales: { x: { time: false }, y: { distr: log ? 3 : 1 } },
+        axes: [
+          { ...axis, size: 34, incrs: WHOLE, values: (_, ticks, __, ___, step) => ticks.map((v) => tick(v, step)) },
+          { ...axis, size: 62, ...(log ? {} : { incrs: INCREMENTS }),
+            values: (_, ticks, __, ___, step) => ticks.map((v) => (log ? (v == null ? "" : figure(v)) : tick(v, step))) },
+        ],
+        series: [{ label: "Step", value: (_, v) => (v == null ? "–" : v.toLocaleString("en")) }, ...lines],
         hooks: {
           setSelect: [() => { this.zoomed = true; }],
           drawClear: [(plot) => this.marks(plot, grid, text)],

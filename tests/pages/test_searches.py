@@ -75,12 +75,31 @@ def test_a_search_around_a_job_keeps_its_settings(page, owner):
     assert page.get(f"/searches/new?from={10**20}").status_code == 404
 
 
+def test_settings_that_are_not_searched_are_set_in_the_form(page, owner):
+    html = page.get("/searches/new?dataset=&recipe=simulate").content.decode()
+    assert 'data-testid="fixed-settings"' in html and 'name="config.evaluate_every"' in html
+    fixed = {"fixed_of": "simulate", "config.evaluate_every": "7", "config.steps": "900"}
+    page.post("/searches/new", FORM | fixed)
+    search = Search.objects.get()
+    assert search.config["evaluate_every"] == 7 and "steps" not in search.config, "what is searched is not fixed"
+    answer = page.post("/searches/new", FORM | fixed | {"config.evaluate_every": "often"})
+    assert answer.status_code == 400 and Search.objects.count() == 1
+    assert "Write a whole number" in text_of(answer) and 'value="often"' in answer.content.decode()
+    again = page.get("/searches/new", FORM | fixed | {"dataset": ""}).content.decode()
+    assert 'value="7"' in again and 'details class="card" data-testid="fixed-settings" open' in again
+    job = make_job(owner, config={"steps": 7, "evaluate_every": 3, "fail_attempts": 2})
+    page.post("/searches/new", FORM | fixed | {"from": job.pk, "config.fail_attempts": ""})
+    made = Search.objects.latest("pk").config
+    assert made["evaluate_every"] == 7 and made["fail_attempts"] == 0, "an empty field means the default"
+
+
 def test_the_page_shows_what_was_tried(page, owner):
     search = finished(owner)
     answer = page.get(f"/searches/{search.pk}")
     shown, html = text_of(answer), answer.content.decode()
-    assert "Best so far: 0.2 validation/loss, lower is better , trial 2" in shown
-    assert html.count('<polyline class="thread') == 3 and html.count("thread-best") == 1
+    assert "Best so far: 0.2 Validation loss, lower is better , trial 2" in shown
+    assert html.count('<polyline class="thread') == 6 and html.count("thread-best") == 2, "side by side, and for phones"
+    assert html.count("is-narrow") == 1 and ">Validation loss</text>" in html and ">20</text>" in html
     assert "What mattered" in shown and "Course" in shown
     rows = re.findall(r'id="trial-(\d+)"', html)
     assert rows == ["2", "1", "3"], "the best first"
