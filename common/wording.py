@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from django.utils import timezone
 
 NOTHING = "—"
+SHARES = {"accuracy", "precision", "recall", "f1", "top5_accuracy", "detected", "coverage_80", "coverage_95"}
 
 
 def duration(seconds: float | None) -> str:
@@ -78,7 +79,7 @@ def metric(name: str, value: float | None) -> str:
 
 def is_share(name: str) -> bool:
     """Whether a metric of this name lies between 0 and 1 and reads best in percent."""
-    return name.rpartition("/")[2] in {"accuracy", "precision", "recall", "f1", "top5_accuracy"}
+    return name.rpartition("/")[2] in SHARES
 
 
 def ago(moment: datetime | None, now: datetime | None = None) -> str:

@@ -28,7 +28,7 @@ def performance(request: HttpRequest) -> HttpResponse:
     if key:
         found = found.filter(pk=get_visible(Model.objects.all(), request.user, pk=key).pk)
     if search:
-        found = found.filter(other_icontains=search)
+        found = found.filter(name__icontains=search)
     page = page_of(request, found, PER_PAGE)
     context = {"page": page, "entries": _entries(list(page)), "search": search, "filtered": bool(search or key)}
     return show(request, "performance/performance.html", "performance/_list.html", context)

@@ -5,10 +5,10 @@ import json
 import pytest
 from django.utils import timezone
 
-from jobs import control
+from jobs import control, presentation
 from jobs.models import Job
 from tests.pages.conftest import HTMX
-from tests.world import make_job
+from tests.world import make_job, make_version
 
 
 def test_it_shows_progress_log_chart_and_events(page, world):
@@ -159,3 +159,24 @@ def test_a_curve_is_being_loaded_until_it_is_known_that_there_is_none(page, owne
     assert "Loading the curve…" in html and 'data-none="The curve is drawn once' in html
     control.cancel(job, owner)
     assert 'data-none="No figures were reported."' in page.get(f"/jobs/{job.pk}").content.decode()
+
+
+def test_what_comes_second_is_folded_once_a_job_is_over(page, owner):
+    job = make_job(owner)
+    folded = ("attempts", "log", "placing", "events")
+    html = page.get(f"/jobs/{job.pk}").content.decode()
+    assert [name for name in folded if f'id="{name}-card" open' not in html] == []
+    assert 'id="lineage-card">' in html and 'id="checkpoints-card">' in html
+    version = make_version(owner, recipe="simulate", metrics={"validation/accuracy": 0.5, "baseline/accuracy": 0.25})
+    metrics = version.metrics | {"best/step": 3}
+    Job.objects.filter(pk=job.pk).update(
+        status="completed", completed_at=timezone.now(), model_version=version, metrics=metrics
+    )
+    html = page.get(f"/jobs/{job.pk}").content.decode()
+    assert [name for name in folded if f'id="{name}-card">' not in html] == []
+    assert "50.0 %" in html and "(baseline 25.0 %)" in html and "Best step" not in html
+
+
+def test_a_baseline_alone_makes_no_chart():
+    charts = presentation.charts(["train/loss", "baseline/auc", "validation/mae", "baseline/mae"])
+    assert list(charts) == ["loss", "mae"]

@@ -119,3 +119,23 @@ def test_a_matrix_is_shaded_by_the_share_of_its_row():
 def test_figures_are_said_the_same_everywhere():
     assert [plots.figure(v) for v in (None, math.inf, 0.5, 1200, "x", True)] == ["–", "–", "0.5", "1,200", "x", "True"]
     json.dumps([plots.figure(0.1)])
+
+
+def test_ticks_below_numbers_are_round_and_stay_inside():
+    drawn = plots.plot(lines(x=[0.05, 0.35, 0.95]))
+    assert [tick.label for tick in drawn.x_ticks] == ["0.2", "0.4", "0.6", "0.8"] and drawn.x_labels == []
+    drawn = plots.plot(lines(x=[1, 2, 4]))
+    assert [(tick.at, tick.label, tick.anchor) for tick in drawn.x_ticks] == [
+        (0.0, "1", "start"), (33.33, "2", "middle"), (66.67, "3", "middle"), (100.0, "4", "end")
+    ]  # fmt: skip
+    assert drawn.y_labels == ["3.0", "2.5", "2.0", "1.5", "1.0"]
+
+
+def test_a_long_report_begins_with_its_first_parts(client, owner):
+    client.force_login(owner)
+    parts = [lines(title=f"Part {n}") for n in range(5)]
+    html = client.get(f"/versions/{version_with(owner, blocks.pack(parts)).pk}").content.decode()
+    more = html.index("More of the report: 2 parts")
+    assert html.index("Part 2</h3>") < more < html.index('id="report-4">Part 3</h3>')
+    html = client.get(f"/versions/{version_with(owner, blocks.pack(parts[:3])).pk}").content.decode()
+    assert "More of the report" not in html
