@@ -223,7 +223,7 @@ def charts(names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     """Metrics by what one chart shows together: {'loss': [train/loss, validation/loss], …}, loss first."""
     groups: dict[str, list[dict[str, Any]]] = {}
     words = {"train": "Training", "validation": "Validation", "test": "Test"}
-    for name in sorted(names):
+    for name in sorted(names, key=lambda name: ([*words, name.partition("/")[0]].index(name.partition("/")[0]), name)):
         part, _, quantity = name.partition("/")
         label = words.get(part, part.capitalize())
         groups.setdefault(quantity or part, []).append({"name": name, "label": label, "known": True})

@@ -56,7 +56,12 @@
   // Nothing on a page is ever evaluated as code, whatever an attribute says.
   if (window.htmx) {
     const refuse = function () { throw new Error("Code in attributes is not run."); };
-    window.htmx.registerExtension("hub", { init: (api) => api.initSecurity(null, refuse, refuse) });
+    // What a reader has opened stays open when its page is brought up to date.
+    const open = (part, { attrName, newValue }) => !(part.matches("details") && attrName === "open" && newValue === null);
+    window.htmx.registerExtension("hub", {
+      init: (api) => api.initSecurity(null, refuse, refuse),
+      htmx_before_morph_attr: open,
+    });
   }
 
   // A confirmation that arrives in #dialog opens it; without JavaScript the same address is a page.

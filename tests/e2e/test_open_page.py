@@ -85,6 +85,18 @@ def test_a_wrong_setting_has_the_focus_and_a_gpu_that_is_not_there_is_named(sign
     assert page.evaluate("document.activeElement.id") == "config.steps"
 
 
+def test_what_was_opened_stays_open_when_the_form_asks_for_itself_again(signed_in):
+    page = signed_in
+    page.goto("/searches/new?recipe=simulate&dataset=")
+    page.locator("#fixed-settings > summary").click()
+    page.locator("[id='space.steps']").check()
+    with page.expect_response(re.compile(r"/searches/new\?.*settings_of=simulate")):
+        page.dispatch_event("#dataset", "change")
+    page.wait_for_timeout(500)
+    expect(page.locator("[id='config.evaluate_every']")).to_be_visible()
+    expect(page.locator("[id='space.steps']")).to_be_checked()
+
+
 def test_at_most_two_toasts_stand_at_a_time(signed_in):
     page = signed_in
     page.goto("/queue")

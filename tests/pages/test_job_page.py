@@ -180,5 +180,6 @@ def test_what_comes_second_is_folded_once_a_job_is_over(page, owner):
 
 
 def test_a_baseline_alone_makes_no_chart():
-    charts = presentation.charts(["train/loss", "baseline/auc", "validation/mae", "baseline/mae"])
+    charts = presentation.charts(["test/mae", "train/loss", "baseline/auc", "validation/mae", "baseline/mae"])
     assert list(charts) == ["loss", "mae"]
+    assert [line["label"] for line in charts["mae"]] == ["Validation", "Test", "Baseline"]
