@@ -27,12 +27,13 @@ from jobs.inputs import (
     NewJobInput,
     StatusQuery,
 )
-from jobs.models import Attempt, Checkpoint, Job, JobEvent, JobSample
+from jobs.models import Attempt, Checkpoint, GeneratedExample, Job, JobEvent, JobSample
 from jobs.serializers import (
     AttemptSerializer,
     CheckpointSerializer,
     CurveSerializer,
     EventSerializer,
+    ExampleSerializer,
     JobComparedSerializer,
     JobSerializer,
     LogLineSerializer,
@@ -246,6 +247,24 @@ class CheckpointsView(generics.ListAPIView):
         return find(self.request, self.kwargs["job_id"]).checkpoints.order_by("-step")
 
     @extend_schema(operation_id="training_jobs_checkpoints", tags=TAGS, summary="A job's checkpoints, newest first")
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+
+class ExamplesView(generics.ListAPIView):
+    serializer_class = ExampleSerializer
+    queryset = GeneratedExample.objects.none()
+    filter_backends: list[type] = []
+
+    def get_queryset(self) -> Any:
+        return find(self.request, self.kwargs["job_id"]).examples.order_by("-step")
+
+    @extend_schema(
+        operation_id="training_jobs_examples",
+        tags=TAGS,
+        summary="What a job that generates has made, newest first",
+        description="Each with all candidates, their scores and the judge's reasons.",
+    )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 

@@ -16,6 +16,7 @@ urlpatterns = [
     path("training/jobs/<int:job_id>/again", api.AgainView.as_view(), name="api-job-again"),
     path("training/jobs/<int:job_id>/comparison", api.ComparisonView.as_view(), name="api-job-comparison"),
     path("training/jobs/<int:job_id>/move", control_api.MoveView.as_view(), name="api-job-move"),
+    path("training/jobs/<int:job_id>/examples", api.ExamplesView.as_view(), name="api-job-examples"),
     path("training/jobs/<int:job_id>/attempts", api.AttemptsView.as_view(), name="api-job-attempts"),
     path("training/jobs/<int:job_id>/metrics", api.MetricsView.as_view(), name="api-job-metrics"),
     path("training/jobs/<int:job_id>/events", api.EventsView.as_view(), name="api-job-events"),

@@ -30,6 +30,7 @@ TITLES = {
     "model": "Result goes to",
     "subject": "Subject",
     "base_version": "Based on",
+    "save_to": "Examples go to",
     "resources": "Device",
     "device": "Device",
     "priority": "Priority",

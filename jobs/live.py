@@ -15,6 +15,7 @@ from common.errors import NotFoundError
 from common.pages import number_in, partial
 from common.push import Message
 from jobs import metrics, node_pictures, overview, pictures, queue_pictures
+from jobs.generation import shown
 from jobs.models import Job, MetricSeries, Node, ProgressRow
 from jobs.presentation import sparklines
 from jobs.queue_pictures import View
@@ -94,6 +95,7 @@ class JobSource:
             "attempts": (job.event_count, job.phase),
             "log": job.log_lines,
             "sample": job.sample,
+            "examples": shown.moment(job),
             "report": (job.model_version_id, job.status == Status.COMPLETED),
         }
         wanted = {part for part, key in keys.items() if key is None or self.seen.get(part, ...) != key}

@@ -12,12 +12,13 @@ from datasets.freezing import splits
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
 from jobs import bases, columns, creation, forms, new_fields, placing, room
+from jobs.generation import sources
 from jobs.needs import Needs
 
 # The order of the form, around the recipe's settings.
 BEFORE = (
     "dataset", "validation_fraction", "test_fraction", "seed", "split_by", "split_key", "recipe", "model", "subject",
-    "base_version",
+    "base_version", "save_to",
 )  # fmt: skip
 
 
@@ -86,6 +87,8 @@ def _checks(
             base_version=new_fields.row(values, "base_version", user),
             dataset=dataset,
         )
+        yield lambda: sources.check(user, recipe, creation.check_config(recipe, forms.read(recipe, values)))
+        yield lambda: creation.check_target(user, recipe, new_fields.row(values, "save_to", user))
         yield lambda: columns.check(recipe, creation.check_config(recipe, forms.read(recipe, values)), dataset)
         if RECIPES[recipe].modality is not None:
             yield lambda: creation.check_data(user, recipe, dataset, None)

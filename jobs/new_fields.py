@@ -11,7 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from common.access import get_visible
 from common.errors import InvalidInputError, NotFoundError
 from datasets.freezing.splits import CONTENT, GIVEN, KEY
-from datasets.models import Subject
+from datasets.models import Dataset, Subject
 from jobs import placing
 from registry.models import Model, ModelVersion
 
@@ -23,12 +23,13 @@ ROWS: dict[str, tuple[Any, str]] = {
     "model": (Model.objects, "owner"),
     "subject": (Subject.objects, "owner"),
     "base_version": (ModelVersion.objects.select_related("model"), "model__owner"),
+    "save_to": (Dataset.objects, "owner"),
 }
 MAX_SEED = 2**63 - 1
 
 
 def row(values: Mapping[str, str], name: str, user: AbstractBaseUser) -> Any:
-    """The model, subject or version that was chosen; None for none."""
+    """The model, subject, version or dataset that was chosen; None for none."""
     if not (key := values.get(name, "").strip()):
         return None
     rows, owner = ROWS[name]

@@ -17,10 +17,11 @@ from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
 from datasets import fitting, overview
 from datasets.freezing.splits import CONTENT, KEY, RULE_WORDS
-from datasets.models import Dataset, DatasetVersion, Subject
+from datasets.models import Dataset, DatasetVersion, Modality, Subject
 from engine.catalogue import RECIPES
 from jobs import blueprints, columns, forms, new_checks, new_fields, parts, placing, recommending
 from jobs.creation import create_job
+from jobs.generation import sources
 from jobs.models import Job, JobTemplate, Slot
 from jobs.needs import DEVICES
 from jobs.states import Status
@@ -147,6 +148,7 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
             "model__owner",
             filled["base_version"],
         ),
+        **_examples(request, recipe, filled),
         "models": visible(Model.objects.filter(recipe=recipe), request.user).order_by("name")[:200],
         "has_gpu": _has_gpu(),
         "split_rules": RULE_WORDS.items(),
@@ -156,6 +158,18 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         **placing.shown(filled),
         "idempotency_key": filled.get("idempotency_key") or uuid.uuid4().hex,
         **counted,
+    }
+
+
+def _examples(request: HttpRequest, recipe: str, filled: Mapping[str, str]) -> dict[str, Any]:
+    """For a recipe that generates: which datasets can take what it makes, and which models it can ask."""
+    if not recipe or RECIPES[recipe].makes != "examples":
+        return {}
+    texts = Dataset.objects.filter(modality=Modality.TEXT).order_by("name")
+    return {
+        "generates": True,
+        "targets": _choices(texts, request.user, "owner", filled["save_to"]),
+        "askable": sources.offered(request.user),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.template.loader import render_to_string
 
 from jobs import logs, overview, presentation, repeating, samples
+from jobs.generation import shown
 from jobs.lineage import lineage
 from jobs.models import Job
 from jobs.reasons import waiting_reason, waiting_reasons
@@ -41,6 +42,7 @@ PARTS: dict[str, dict[str, str]] = {
     "attempts": {"job-attempts": "jobs/_attempts.html"},
     "log": {"log-tail": "jobs/_log.html"},
     "sample": {"job-sample": "jobs/_sample.html"},
+    "examples": {"job-examples": "jobs/_examples.html"},
     "report": {"job-comparison": "jobs/_comparison.html", "job-report": "jobs/_report.html"},
 }
 
@@ -74,6 +76,8 @@ def job_context(job: Job, parts: Collection[str] = tuple(PARTS)) -> dict[str, An
         context["attempts"] = job.attempts.select_related("slot__node").order_by("-number")[:ATTEMPTS]
     if "sample" in parts:
         context["samples"] = list(samples.listed(job))
+    if "examples" in parts:
+        context["made"] = shown.made(job)
     if "report" in parts:
         context["comparison"] = repeating.comparison(job)
         if job.model_version is not None:

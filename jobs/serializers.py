@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema_field, inline_serializer
 from rest_framework import serializers
 
 from common.numbers import finite
-from jobs.models import Attempt, Checkpoint, Dependency, Job, JobEvent, JobSample, LogLine
+from jobs.models import Attempt, Checkpoint, Dependency, GeneratedExample, Job, JobEvent, JobSample, LogLine
 from jobs.needs import DEVICES, MAX_DEVICES
 from jobs.reasons import places_of, waiting_reasons
 
@@ -214,6 +214,19 @@ class CurveSerializer(serializers.Serializer):
     points = PointSerializer(many=True, required=False)
     total_points = serializers.IntegerField(required=False)
     names = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class ExampleSerializer(serializers.ModelSerializer):
+    item = serializers.IntegerField(source="item_id", allow_null=True, help_text="In the job's dataset, once saved.")
+    score = serializers.FloatField(allow_null=True)
+    candidates = serializers.ListField(child=serializers.DictField())
+
+    class Meta:
+        model = GeneratedExample
+        fields = [
+            "step", "genre", "prompt", "kept", "winner", "score", "text", "reason", "candidates", "item", "at",
+        ]  # fmt: skip
+        read_only_fields = fields
 
 
 class SampleSerializer(serializers.ModelSerializer):

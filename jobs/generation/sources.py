@@ -22,6 +22,7 @@ from registry.artifacts import with_bases
 from registry.models import ModelVersion
 
 VERSION = "version "
+OFFERED = 50  # versions in a form
 KEYS = "keys"  # a folder of the job's, while an attempt runs
 WRITER, CLASSIFIER = "text-generation", "text-classification"
 HINT = "Name a version ('version 12') or one of your endpoints ('endpoint my-server')."
@@ -72,6 +73,16 @@ def forget_keys(job_id: int) -> None:
         for path in folder.iterdir():
             path.unlink(missing_ok=True)
         folder.rmdir()
+
+
+def offered(user: AbstractBaseUser) -> list[tuple[str, str]]:
+    """Who this person's runs may ask to write or judge, newest versions first: (name for the settings, title)."""
+    rows = ModelVersion.objects.filter(model__recipe=WRITER, status=ModelVersion.Status.READY).select_related("model")
+    versions = visible(rows, user, "model__owner").order_by("-pk")[:OFFERED]
+    mine = Endpoint.objects.filter(owner=user).order_by("name")
+    return [(f"{VERSION}{one.pk}", str(one)) for one in versions] + [
+        (f"{endpoints.PREFIX}{one.name}", one.model) for one in mine
+    ]
 
 
 def titles(job: Job) -> dict[str, str]:
