@@ -107,13 +107,14 @@ def comparison(job: Job) -> Comparison | None:
 
 def _others(earlier: Job, job: Job) -> list[Other]:
     """Of what both have noted down. Jobs of old say less of their libraries."""
-    before, after = _noted(earlier), _noted(job)
+    before, after = noted(earlier.environment), noted(job.environment)
     return [Other(name, before[name], after[name]) for name in before if before[name] != after.get(name, before[name])]
 
 
-def _noted(job: Job) -> dict[str, str]:
-    said = {name: value for name, value in job.environment.items() if name != "libraries"}
-    said |= dict(sorted((job.environment.get("libraries") or {}).items()))
+def noted(environment: dict[str, Any]) -> dict[str, str]:
+    """What a run noted down of where it ran, libraries among it, each by its name."""
+    said = {name: value for name, value in environment.items() if name != "libraries"}
+    said |= dict(sorted((environment.get("libraries") or {}).items()))
     return {name: str(value) for name, value in said.items() if value is not None}
 
 
