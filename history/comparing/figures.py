@@ -1,0 +1,143 @@
+"""The figures that runs came to, side by side: the last of each metric, and the best one on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.db import connection
+
+from engine.catalogue import RECIPES
+from history.comparing.runs import Run, ended_well
+from registry.templatetags.registry_ui import KEY_METRICS, metric_title
+
+Better = Literal["higher", "lower"]
+PARTS = ("train", "validation", "test")
+UNTOLD = {"train/learning_rate"}  # where a schedule ends says nothing of a run
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value, and the step at which it was reported where that is known. `value` None: not a finite number."""
+
+    value: float | None
+    step: int | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric of all runs, in their order; None where a run has none.
+
+    `better` None: it is not known which is better, and nothing is marked. `best` is the best value on the way.
+    """
+
+    name: str
+    better: Better | None
+    last: list[Value | None]
+    best: list[Value | None]
+
+    @property
+    def title(self) -> str:
+        return metric_title(self.name)
+
+    @property
+    def leaders(self) -> list[bool]:
+        """Which runs have the best last value; none where all have the same, or nothing is known to be better."""
+        return _leaders(self.last, self.better)
+
+    @property
+    def best_leaders(self) -> list[bool]:
+        return _leaders(self.best, self.better)
+
+
+def better(name: str, recipes: Iterable[str]) -> Better | None:
+    """Which values of a metric are better, as the recipes tell by their goal; a loss is better when lower."""
+    part, _, quantity = name.partition("/")
+    if part not in PARTS:
+        return None
+    told = {_better(quantity, recipe) for recipe in recipes}
+    return told.pop() if len(told) == 1 else None
+
+
+def headline(recipes: Iterable[str]) -> str:
+    """The metric that tells most of these runs: the goal of their recipe where they are of one."""
+    goals = {RECIPES[recipe].goal for recipe in recipes if recipe in RECIPES}
+    return goals.pop() if len(goals) == 1 else "validation/loss"
+
+
+def figures(runs: Sequence[Run]) -> list[Figure]:
+    """Every metric that a run ended with or reported, those that tell most first; one query for all runs."""
+    recipes = {run.recipe for run in runs}
+    curves = _ends([run.job.pk for run in runs if run.job], recipes)
+    names = {name for run in runs for name in run.metrics} | {name for _, name in curves}
+    found = []
+    for name in by_weight(names - UNTOLD, recipes):
+        seen = [curves.get((run.job.pk, name)) if run.job else None for run in runs]
+        last = [_last(run, name, curve) for run, curve in zip(runs, seen, strict=True)]
+        best = [curve[1] if curve else None for curve in seen]
+        if any(last):
+            found.append(Figure(name, better(name, recipes), last, best))
+    return found
+
+
+def by_weight(names: Iterable[str], recipes: Iterable[str]) -> list[str]:
+    """The headline first, then what else tells most, then the rest by name."""
+    first = [headline(recipes), *KEY_METRICS]
+    return sorted(names, key=lambda name: (first.index(name) if name in first else len(first), name))
+
+
+def _better(quantity: str, recipe: str) -> Better | None:
+    kind = RECIPES.get(recipe)
+    if kind and quantity == kind.goal.partition("/")[2]:
+        return "higher" if kind.higher_is_better else "lower"
+    return "lower" if quantity == "loss" else None
+
+
+def _last(run: Run, name: str, curve: tuple[Value, Value | None] | None) -> Value | None:
+    """What a completed run was judged by, else the last value that it reported."""
+    kept: Any = run.metrics.get(name) if ended_well(run) else None
+    if isinstance(kept, int | float):
+        return Value(float(kept))
+    if name in run.metrics and ended_well(run):
+        return Value(None)
+    return curve[0] if curve else None
+
+
+def _ends(jobs: list[int], recipes: Iterable[str]) -> dict[tuple[int, str], tuple[Value, Value | None]]:
+    """(job, metric) → last and best value of each curve."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT name FROM jobs_metricseries WHERE job_id = ANY(%s)", [jobs])
+        told = [name for (name,) in cursor.fetchall() if name.partition("/")[0] in PARTS]
+        ways = {name: better(name, recipes) for name in told}
+        up = [name for name, way in ways.items() if way == "higher"]
+        down = [name for name, way in ways.items() if way == "lower"]
+        cursor.execute(_ENDS, [down, up, jobs, told])
+        rows = cursor.fetchall()
+    return {
+        (job, name): (Value(value, step), Value(best[0], abs(int(best[1]))) if best else None)
+        for job, name, step, value, best in rows
+    }
+
+
+def _leaders(values: Sequence[Value | None], way: Better | None) -> list[bool]:
+    known = [value.value for value in values if value is not None and value.value is not None]
+    if way is None or len(known) < 2 or len(set(known)) == 1:
+        return [False] * len(values)
+    top = max(known) if way == "higher" else min(known)
+    return [value is not None and value.value == top for value in values]
+
+
+# The last value by the key of the rows; the best one from the summaries, of metrics that have a better way alone.
+# Arrays are compared from their first element on, so that the step comes along; the earliest of equals.
+_ENDS = """
+SELECT series.job_id, series.name, ending.step, ending.value,
+    CASE WHEN series.name = ANY(%s) THEN (
+        SELECT min(ARRAY[low, low_step]) FROM jobs_progresssummary WHERE series_id = series.id)
+    WHEN series.name = ANY(%s) THEN (
+        SELECT max(ARRAY[high, -high_step]) FROM jobs_progresssummary WHERE series_id = series.id) END
+FROM jobs_metricseries AS series
+CROSS JOIN LATERAL (
+    SELECT step, value FROM jobs_progressrow WHERE series_id = series.id ORDER BY step DESC LIMIT 1) AS ending
+WHERE series.job_id = ANY(%s) AND series.name = ANY(%s)
+"""
