@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from common.errors import InvalidInputError, NotFoundError
-from history.comparing.figures import PARTS, by_weight
+from history.comparing.figures import PARTS, Value, by_weight
 from history.comparing.runs import Run
 from jobs.models import MetricSeries
 from jobs.progress import BUCKET
@@ -23,6 +23,7 @@ Axis = Literal["step", "time", "examples"]
 AXES: dict[Axis, str] = {"step": "Step", "time": "Seconds at work", "examples": "Examples seen"}
 FEWEST, MOST = 10, 2000
 POINTS = 400  # of a curve, unless asked otherwise
+DRAWN = 12_000  # of all curves of a chart together
 # So many rows, of all curves together, are thinned one by one; the summaries answer for the longest ones beyond.
 EXACT_ROWS = 120_000
 
@@ -42,33 +43,28 @@ class Curve:
     points: list[Point]
     total: int = 0
 
-    @property
-    def first(self) -> Point | None:
-        return self.points[0] if self.points else None
 
-    @property
-    def last(self) -> Point | None:
-        return self.points[-1] if self.points else None
+@dataclass(frozen=True)
+class Glance:
+    """A curve in four numbers, with their steps; None where the run did not report the metric."""
 
-    @property
-    def lowest(self) -> Point | None:
-        return min(self._finite(), key=lambda point: point.value or 0.0, default=None)
-
-    @property
-    def highest(self) -> Point | None:
-        return max(self._finite(), key=lambda point: point.value or 0.0, default=None)
-
-    def _finite(self) -> Iterator[Point]:
-        return (point for point in self.points if point.value is not None)
+    run: Run
+    total: int = 0
+    first: Value | None = None
+    lowest: Value | None = None
+    highest: Value | None = None
+    last: Value | None = None
 
 
 @dataclass
 class _Head:
-    """A curve before it is read: its ends, and how many rows it has."""
+    """A curve before it is read: its ends, how many rows it has, and between what they lie."""
 
     run: Run
     rows: int
     ends: list[tuple[int, float | None, float]]  # step, value, Unix time
+    lowest: Value | None
+    highest: Value | None
 
 
 def metrics(runs: Sequence[Run]) -> list[str]:
@@ -105,6 +101,17 @@ def read(runs: Sequence[Run], metric: str, axis: Axis = "step", max_points: int 
     return [_curve(run, heads, found, axis) for run in runs]
 
 
+def drawn_points(count: int) -> int:
+    """How many points each of so many curves of one chart gets."""
+    return max(200, min(1000, DRAWN // max(1, count)))
+
+
+def glances(runs: Sequence[Run], metric: str) -> list[Glance]:
+    """The curve of each run in four numbers; one query."""
+    by_run = {head.run.key: head for head in _heads(runs, metric).values()}
+    return [_glance(by_run[run.key]) if run.key in by_run else Glance(run) for run in runs]
+
+
 def table(curves: Sequence[Curve]) -> Iterator[list[Any]]:
     """The points as rows: run, name, step, x, value."""
     for curve in curves:
@@ -121,9 +128,18 @@ def _heads(runs: Sequence[Run], metric: str) -> dict[int, _Head]:
     with connection.cursor() as cursor:
         cursor.execute(_HEADS, [list(by_job), metric])
         return {
-            series: _Head(by_job[job], int(rows), [tuple(first), tuple(last)])
-            for series, job, rows, first, last in ((*row[:3], row[3:6], row[6:9]) for row in cursor.fetchall())
+            series: _Head(by_job[job], int(rows), [tuple(ends[:3]), tuple(ends[3:])], _value(low), _value(high))
+            for series, job, rows, low, high, *ends in cursor.fetchall()
         }
+
+
+def _value(found: list[float] | None) -> Value | None:
+    return Value(found[0], abs(int(found[1]))) if found else None
+
+
+def _glance(head: _Head) -> Glance:
+    first, last = (Value(value, step) for step, value, _ in head.ends)
+    return Glance(head.run, head.rows, first, head.lowest, head.highest, last)
 
 
 def _thinned(heads: dict[int, _Head], limit: int) -> dict[int, list[tuple[int, float | None, float]]]:
@@ -204,11 +220,12 @@ def _wrong(name: str, message: str, hint: str) -> InvalidInputError:
 
 
 _HEADS = """
-SELECT series.id, series.job_id, counted.rows,
+SELECT series.id, series.job_id, counted.rows, counted.lowest, counted.highest,
     opening.step, opening.value, opening.at, ending.step, ending.value, ending.at
 FROM jobs_metricseries AS series
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(rows), 0) AS rows FROM jobs_progresssummary WHERE series_id = series.id) AS counted
+    SELECT coalesce(sum(rows), 0) AS rows, min(ARRAY[low, low_step]) AS lowest, max(ARRAY[high, -high_step]) AS highest
+    FROM jobs_progresssummary WHERE series_id = series.id) AS counted
 CROSS JOIN LATERAL (
     SELECT step, value, extract(epoch FROM recorded_at)::float8 AS at
     FROM jobs_progressrow WHERE series_id = series.id ORDER BY step LIMIT 1) AS opening

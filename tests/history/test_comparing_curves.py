@@ -45,8 +45,8 @@ def test_long_curves_keep_their_ends_and_extremes(owner, monkeypatch, exact):
         assert steps == sorted(set(steps))
         assert (steps[0], steps[-1], curve.total) == (1, count, count)
         assert len(steps) <= 52
-    assert (found[0].highest.value, found[0].highest.step) == (99.0, 3211)
-    assert found[0].lowest.value == 2.0
+    assert (3211, 99.0) in [(point.step, point.value) for point in found[0].points]
+    assert min(point.value for point in found[0].points) == 2.0
 
 
 def test_of_many_rows_the_shortest_curves_are_read_by_row(owner, monkeypatch):
@@ -71,7 +71,7 @@ def test_a_moment_within_a_summary_follows_from_its_step(owner, monkeypatch, exa
     monkeypatch.setattr(curves, "EXACT_ROWS", exact)
     job = ended(owner, seconds=5000, curves={LOSS: wave(4000, 2000)})
     found = read(owner, job, ended(owner, curves={LOSS: [1.0]}), axis="time", max_points=100)[0]
-    assert found.highest.x == pytest.approx(2001, abs=3)
+    assert next(point.x for point in found.points if point.value == 99.0) == pytest.approx(2001, abs=3)
     assert [point.x for point in found.points] == sorted({point.x for point in found.points})
 
 
@@ -104,6 +104,15 @@ def test_a_value_that_is_no_number_stays_a_gap_at_the_end(owner):
 def test_a_run_without_the_metric_has_no_points(owner):
     found = read(owner, ended(owner, curves={LOSS: [1.0]}), ended(owner))
     assert [len(curve.points) for curve in found] == [1, 0]
+
+
+def test_a_curve_is_told_in_four_numbers(owner):
+    one, two = ended(owner, curves={LOSS: [3.0, 1.0, 9.0, 1.0, None]}), ended(owner)
+    found, silent = curves.glances(runs.find(owner, [str(one.pk), str(two.pk)]), LOSS)
+    told = [(value.value, value.step) for value in (found.first, found.lowest, found.highest, found.last)]
+    assert told == [(3.0, 1), (1.0, 2), (9.0, 3), (None, 5)]
+    assert found.total == 4
+    assert (silent.total, silent.last) == (0, None)
 
 
 def test_common_metrics_are_offered_and_the_headline_comes_first(owner):
