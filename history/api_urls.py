@@ -1,6 +1,7 @@
 from django.urls import path
 
 from history import api
+from history.comparing import api as comparing
 
 USER = "training-history/user/<int:user_id>"
 
@@ -11,5 +12,7 @@ urlpatterns = [
     path(f"{USER}/date-range", api.DateRangeView.as_view(), name="api-history-date-range"),
     path(f"{USER}/stats", api.StatsView.as_view(), name="api-history-stats"),
     path(f"{USER}/recent", api.RecentView.as_view(), name="api-history-recent"),
+    path("training-history/compare", comparing.CompareView.as_view(), name="api-history-compare"),
+    path("training-history/compare/curves", comparing.CurvesView.as_view(), name="api-history-compare-curves"),
     path("training-history/session/<uuid:session_id>", api.SessionView.as_view(), name="api-history-session"),
 ]
