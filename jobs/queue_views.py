@@ -62,6 +62,8 @@ def batch(request: HttpRequest) -> HttpResponse:
         messages.success(request, presentation.said(one, VERBS[one](job, request.user)))
     elif request.POST.get("action") == "cancel" and "sure" not in request.POST and _chosen(request):
         return _ask(request)
+    elif request.POST.get("action") == "compare" and _chosen(request):
+        return _compare(request)
     else:
         _do_many(request, request.POST.get("action", ""))
     return _after_batch(request)
@@ -69,6 +71,12 @@ def batch(request: HttpRequest) -> HttpResponse:
 
 def _chosen(request: HttpRequest) -> list[int]:
     return [number for key in request.POST.getlist("job") if (number := number_in(key)) is not None]
+
+
+def _compare(request: HttpRequest) -> HttpResponse:
+    """To the page that compares the chosen jobs, which another room has."""
+    address = f"{reverse('history-compare')}?runs={','.join(map(str, _chosen(request)))}"
+    return HttpResponse(headers={"HX-Redirect": address}) if wants_fragment(request) else redirect(address)
 
 
 def _ask(request: HttpRequest) -> HttpResponse:

@@ -55,6 +55,10 @@ class Glance:
     highest: Value | None = None
     last: Value | None = None
 
+    @property
+    def values(self) -> list[Value | None]:
+        return [self.first, self.lowest, self.highest, self.last]
+
 
 @dataclass
 class _Head:

@@ -42,6 +42,11 @@ class Figure:
         return metric_title(self.name)
 
     @property
+    def cells(self) -> list[tuple[Value | None, bool, Value | None, bool]]:
+        """For each run: last value, whether it is the best of them, best value on the way, whether that is."""
+        return list(zip(self.last, self.leaders, self.best, self.best_leaders, strict=True))
+
+    @property
     def leaders(self) -> list[bool]:
         """Which runs have the best last value; none where all have the same, or nothing is known to be better."""
         return _leaders(self.last, self.better)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -131,7 +131,7 @@ def of_job(job: Job, attempts: Sequence[Attempt]) -> Run:
 def of_version(version: ModelVersion, job: Job | None = None) -> Run:
     """A version as a run; with its job, where that is still there."""
     if job is not None:
-        return of_job(job, list(job.attempts.order_by("number")))
+        return replace(of_job(job, list(job.attempts.order_by("number"))), version=version, code=version.code)
     return Run(
         key=version.pk, name=str(version), recipe=version.model.recipe, config=version.config, seed=version.seed,
         metrics=version.metrics, data=version.dataset_version, base=_base(version.base_version, version.config),

@@ -69,7 +69,8 @@
       this.asked = true;
       this.loading = true;
       try {
-        await Promise.all(this.series.map(async ({ name, known }) => {
+        if ("together" in this.root.dataset) await this.fetchTogether();
+        else await Promise.all(this.series.map(async ({ name, known }) => {
           if (!known && !this.reported.has(name)) return; // it comes with its first point
           const url = `${this.root.dataset.url}?name=${encodeURIComponent(name)}&max_points=${MAX_POINTS}`;
           const answer = await fetch(url, { headers: { Accept: "application/json" } });
@@ -83,6 +84,13 @@
       if (this.again) { this.again = false; await this.load(); return; }
       this.waiting.splice(0).forEach((points) => this.add(points));
       this.draw(true);
+    }
+
+    // The curves of several runs, over an axis that the page has chosen, come in one answer.
+    async fetchTogether() {
+      const answer = await fetch(this.root.dataset.url, { headers: { Accept: "application/json" } });
+      if (!answer.ok) return;
+      for (const { run, x, values } of (await answer.json()).curves) this.data.set(String(run), [x, values]);
     }
 
     push(points) {
@@ -143,13 +151,14 @@
       const grid = colour("--track");
       const log = this.setting("log")?.checked ?? false;
       const axis = { stroke: text, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1 }, font: "12px system-ui" };
-      const lines = this.series.flatMap(({ label }, i) => {
-        const stroke = colour(`--series-${(i % 2) + 1}`);
-        const dash = i % 2 ? [6, 4] : undefined;
+      const lines = this.series.flatMap(({ name, label, tone, dash: given }, i) => {
+        const stroke = colour(`--series-${tone ?? (i % 2) + 1}`);
+        const dash = given ?? (i % 2 ? [6, 4] : undefined);
+        const dots = tone ? (this.data.get(name)?.[0].length ?? 0) < 40 : i % 2;
         const common = { spanGaps: true, value: (_, v) => figure(v), dash };
         return [
           { ...common, label: `${label} (raw)`, class: "raw", stroke: faint(stroke), width: 1, points: { show: false } },
-          { ...common, label, stroke, width: 2, points: i % 2 ? { show: true, size: 5, fill: stroke } : { show: false } },
+          { ...common, label, stroke, width: 2, points: dots ? { show: true, size: 5, fill: stroke } : { show: false } },
         ];
       });
       return {
@@ -161,7 +170,7 @@
           { ...axis, size: 62, ...(log ? {} : { incrs: INCREMENTS }),
             values: (_, ticks, __, ___, step) => ticks.map((v) => (log ? (v == null ? "" : figure(v)) : tick(v, step))) },
         ],
-        series: [{ label: "Step", value: (_, v) => (v == null ? "–" : v.toLocaleString("en")) }, ...lines],
+        series: [{ label: this.root.dataset.axis ?? "Step", value: (_, v) => (v == null ? "–" : v.toLocaleString("en")) }, ...lines],
         hooks: {
           setSelect: [() => { this.zoomed = true; }],
           drawClear: [(plot) => this.marks(plot, grid, text)],

@@ -88,6 +88,8 @@ def pages(world, node):
         "version-file": f"/versions/{world.version.pk}/files/1",
         "version-picture": f"/versions/{world.version.pk}/pictures/fox.png",
         "history": "/history",
+        "history-compare": "/history/compare",
+        "version-changes": f"/versions/{world.version.pk}/changes",
         "session": f"/history/{world.session.pk}",
         "performance": "/performance",
         "performance-model": f"/performance/models/{world.version.model_id}",
