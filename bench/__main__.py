@@ -1,6 +1,6 @@
 """`make bench`: the figures that TrainHub promises, measured here and now, side by side. Nothing is asserted.
 
-python -m bench [engine] [gpu] [database] [hub] [queue] [push] [browsing] [imports]     # all by default
+python -m bench [engine] [gpu] [database] [hub] [queue] [push] [browsing] [comparing] [imports]     # all by default
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from bench import browsing, database, hub, imports, push, queueing
+from bench import browsing, comparing, database, hub, imports, push, queueing
 
-PARTS = ("engine", "gpu", "database", "hub", "queue", "push", "browsing", "imports")
+PARTS = ("engine", "gpu", "database", "hub", "queue", "push", "browsing", "comparing", "imports")
 
 
 def main() -> int:
@@ -34,6 +34,8 @@ def main() -> int:
         push.main()
     if "browsing" in wanted:
         browsing.main()
+    if "comparing" in wanted:
+        comparing.main()
     if "imports" in wanted:
         imports.main()
     return 0

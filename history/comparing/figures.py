@@ -42,6 +42,10 @@ class Figure:
         return metric_title(self.name)
 
     @property
+    def differs(self) -> bool:
+        return len({value.value if value else None for value in self.last}) > 1
+
+    @property
     def cells(self) -> list[tuple[Value | None, bool, Value | None, bool]]:
         """For each run: last value, whether it is the best of them, best value on the way, whether that is."""
         return list(zip(self.last, self.leaders, self.best, self.best_leaders, strict=True))

@@ -32,7 +32,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     try:
         keys = runs.read_keys(given)
         if len(given) > 1 and not part:  # boxes that were ticked: the address that can be shared names them by comma
-            return redirect(_address(keys, search=search_text(request)))
+            return redirect(_address(keys, search=search_text(request) if len(keys) < runs.LEAST else ""))
         found = runs.find(request.user, keys, least=0)
     except InvalidInputError as problem:
         if part:

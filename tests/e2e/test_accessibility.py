@@ -53,6 +53,7 @@ def filled(newcomers_hub):
     yield [
         *LISTS, *FORMS, "/nodes", "/nodes/test", "/nodes/test/drain", "/no-such-page", "/queue?search=nothing",
         f"/jobs/{held}", f"/jobs/{after}", f"/jobs/new?from={held}",
+        "/history/compare", f"/history/compare?runs={done},{failed},{running}", f"/versions/{version}/changes",
         f"/jobs/{done}", f"/jobs/{failed}", f"/jobs/{running}", f"/jobs/{waiting}", f"/jobs/new?dataset={images['id']}",
         f"/schedules/{schedule}", f"/schedules/{schedule}/edit", f"/templates/new?job={done}",
         f"/templates/{kept}/edit", f"/jobs/{waiting}/cancel", f"/jobs/{done}/cancel",
