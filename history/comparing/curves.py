@@ -25,7 +25,7 @@ FEWEST, MOST = 10, 2000
 POINTS = 400  # of a curve, unless asked otherwise
 DRAWN = 12_000  # of all curves of a chart together
 # So many rows, of all curves together, are thinned one by one; the summaries answer for the longest ones beyond.
-EXACT_ROWS = 120_000
+EXACT_ROWS = 60_000
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,9 @@ def _thinned(heads: dict[int, _Head], limit: int) -> dict[int, list[tuple[int, f
 
 
 def _take(found: dict[int, dict[int, tuple[float | None, float]]], rows: list[tuple[Any, ...]]) -> None:
-    for series, low, high in rows:
-        for value, step, at in (low, high):
-            found[series][abs(int(step))] = (value, at)
+    for series, low, low_step, low_at, high, high_step, high_at in rows:
+        found[series][int(low_step)] = (low, low_at)
+        found[series][-int(high_step)] = (high, high_at)
 
 
 def _curve(run: Run, heads: dict[int, _Head], found: dict[int, Any], axis: Axis) -> Curve:
@@ -240,20 +240,22 @@ WHERE series.job_id = ANY(%s) AND series.name = %s
 """
 
 # Arrays are compared from their first element on: the lowest value brings its step and time along, the earliest of
-# equals.
-_ROWS = """
-SELECT wanted.series, min(ARRAY[value, step, extract(epoch FROM recorded_at)::float8]),
-    max(ARRAY[value, -step, extract(epoch FROM recorded_at)::float8])
+# equals. They are taken apart here, as the driver does that slowly.
+_APART = "SELECT series, low[1], low[2], low[3], high[1], high[2], high[3] FROM"
+_ROWS = f"""
+{_APART} (SELECT wanted.series, min(ARRAY[value, step, extract(epoch FROM recorded_at)::float8]) AS low,
+    max(ARRAY[value, -step, extract(epoch FROM recorded_at)::float8]) AS high
 FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS wanted (series, width, start)
 JOIN jobs_progressrow AS row ON row.series_id = wanted.series
 WHERE value IS NOT NULL
-GROUP BY wanted.series, (step - wanted.start) / wanted.width
+GROUP BY wanted.series, (step - wanted.start) / wanted.width) AS thinned
 """
 
 # A summary knows when it was last written to; where in its time a step lies follows from the step.
 _SUMMARIES = f"""
-SELECT series, min(ARRAY[low, low_step, began + (ended - began) * least(1, (low_step - bucket * {BUCKET} + 1) / most)]),
-    max(ARRAY[high, -high_step, began + (ended - began) * least(1, (high_step - bucket * {BUCKET} + 1) / most)])
+{_APART} (SELECT series,
+    min(ARRAY[low, low_step, began + (ended - began) * least(1, (low_step - bucket * {BUCKET} + 1) / most)]) AS low,
+    max(ARRAY[high, -high_step, began + (ended - began) * least(1, (high_step - bucket * {BUCKET} + 1) / most)]) AS high
 FROM (
     SELECT wanted.series, wanted.width, bucket, low, low_step, high, high_step, rows::float8 AS most,
         extract(epoch FROM last_at)::float8 AS ended,
@@ -262,5 +264,5 @@ FROM (
     FROM unnest(%s::bigint[], %s::bigint[], %s::float8[]) AS wanted (series, width, begun)
     JOIN jobs_progresssummary AS summary ON summary.series_id = wanted.series
 ) AS parts
-GROUP BY series, bucket / width
+GROUP BY series, bucket / width) AS thinned
 """

@@ -35,7 +35,7 @@ def test_short_curves_are_whole(owner):
     assert [curve.total for curve in found] == [2, 3]
 
 
-@pytest.mark.parametrize("exact", [120_000, 0])
+@pytest.mark.parametrize("exact", [60_000, 0])
 def test_long_curves_keep_their_ends_and_extremes(owner, monkeypatch, exact):
     monkeypatch.setattr(curves, "EXACT_ROWS", exact)
     one, two = ended(owner, curves={LOSS: wave(5000, 3210)}), ended(owner, curves={LOSS: wave(3000)})
@@ -66,7 +66,7 @@ def test_time_is_time_at_work_without_the_pause_between_attempts(owner):
     assert [point.x for point in found[0].points] == [float(second) for second in range(1, 21)]
 
 
-@pytest.mark.parametrize("exact", [120_000, 0])
+@pytest.mark.parametrize("exact", [60_000, 0])
 def test_a_moment_within_a_summary_follows_from_its_step(owner, monkeypatch, exact):
     monkeypatch.setattr(curves, "EXACT_ROWS", exact)
     job = ended(owner, seconds=5000, curves={LOSS: wave(4000, 2000)})
