@@ -61,11 +61,15 @@ class Figure:
 
 
 def better(name: str, recipes: Iterable[str]) -> Better | None:
-    """Which values of a metric are better, as the recipes tell by their goal; a loss is better when lower."""
+    """Which values of a metric are better, as the recipes tell by their goal; a loss is better when lower.
+
+    None where recipes disagree, and for losses of several: each has a loss of its own.
+    """
     part, _, quantity = name.partition("/")
-    if part not in PARTS:
+    known = set(recipes)
+    if part not in PARTS or (quantity == "loss" and len(known) > 1):
         return None
-    told = {_better(quantity, recipe) for recipe in recipes}
+    told = {_better(quantity, recipe) for recipe in known}
     return told.pop() if len(told) == 1 else None
 
 

@@ -89,7 +89,8 @@ def environment(runs: Sequence[Run]) -> Table:
     """Where they ran: device, libraries, code."""
     said = [_environment(run) for run in runs]
     names = list(dict.fromkeys(name for one in said for name in one))
-    return _table([(name, _words(name), [one.get(name, ABSENT) for one in said]) for name in names], "not noted")
+    lines = [(name, _words(name), [one.get(name, ABSENT) for one in said]) for name in names]
+    return _table(lines, "not noted", kinds={"commit": "hash"})
 
 
 def course(runs: Sequence[Run]) -> Table:
@@ -109,11 +110,11 @@ def course(runs: Sequence[Run]) -> Table:
     return _table(lines, "not known", kinds={"seconds": "seconds", "expected_seconds": "seconds"})
 
 
-def _environment(run: Run) -> dict[str, str]:
-    said = noted(run.environment)
+def _environment(run: Run) -> dict[str, Any]:
+    said: dict[str, Any] = dict(noted(run.environment))
     if run.devices:
         said["devices"] = ", ".join(run.devices)
-    return said | {key: str(value) for key, value in run.code.items() if value is not None}
+    return said | {key: value for key, value in run.code.items() if value is not None}
 
 
 def _table(lines: Iterable[tuple[str, str, list[Any]]], nothing: str, kinds: dict[str, str] | None = None) -> Table:
@@ -168,7 +169,7 @@ def _title(name: str, fields: Iterable[dict[str, FieldInfo]]) -> str:
 
 
 def _words(name: str) -> str:
-    known = {"trainhub": "TrainHub", "python": "Python", "commit": "Code revision", "modified": "Code changed since"}
+    known = {"trainhub": "TrainHub", "python": "Python", "commit": "Code revision", "modified": "Code was changed"}
     return known.get(name, name.capitalize() if name in PLACES else name)
 
 

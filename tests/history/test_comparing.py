@@ -89,7 +89,9 @@ def test_equal_figures_mark_nobody(owner):
 def test_which_way_is_better_is_not_known_where_recipes_disagree():
     assert figures.better("validation/accuracy", ["image-classification"]) == "higher"
     assert figures.better("validation/accuracy", ["image-classification", "simulate"]) is None
-    assert figures.better("validation/loss", ["image-classification", "simulate"]) == "lower"
+    assert figures.better("validation/accuracy", ["image-classification", "text-classification"]) == "higher"
+    assert figures.better("train/loss", ["image-classification"]) == "lower"
+    assert figures.better("validation/loss", ["text-generation", "simulate"]) is None  # each has a loss of its own
     assert figures.better("baseline/loss", ["simulate"]) is None
 
 
@@ -144,6 +146,7 @@ def test_libraries_devices_and_code_are_told_where_they_differ(owner):
     assert cells(found)["device"] == ["cpu", "NVIDIA H100"]
     assert cells(found)["commit"] == ["abc", None]
     assert "torch" not in cells(found)
+    assert [row.kind for row in found.rows if row.name == "commit"] == ["hash"]
     assert found.equal == 3  # python, torch, the devices of the node
 
 
