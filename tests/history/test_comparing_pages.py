@@ -207,3 +207,11 @@ def test_jobs_that_were_ticked_in_the_list_are_compared(page, two):
     assert page.post("/jobs/batch", given, headers=HTMX).headers["HX-Redirect"] == address(two)
     assert "Tick the jobs first" in text_of(page.post("/jobs/batch", {"action": "compare"}, follow=True))
     assert Job.objects.filter(status="completed").count() == 2
+
+
+def test_too_many_ticked_boxes_are_told_without_losing_the_list(page):
+    query = "&".join(f"runs={number}" for number in range(1, 52))
+    answer = page.get(f"/history/compare?{query}&kept=&search=x", headers=HTMX)
+    assert answer.status_code == 400
+    assert "too many" in text_of(answer)
+    assert "<html" not in answer.content.decode()
