@@ -14,17 +14,19 @@ from rest_framework.views import APIView
 
 from common.access import get_visible
 from common.pagination import Pages
-from history import reading
+from history import notes, reading
+from history.filters import Filters
 from history.models import Session
 from history.recording import record_reported
 from history.serializers import (
+    MarksInput,
     RangeQuery,
     RecentQuery,
     SessionInput,
     SessionSerializer,
     StatisticsSerializer,
 )
-from history.statistics import statistics
+from history.statistics import days, of_days
 
 TAGS = ["history"]
 
@@ -99,7 +101,8 @@ class StatsView(APIView):
         responses=StatisticsSerializer,
     )
     def get(self, request: Request, user_id: int) -> Response:
-        return Response(statistics(reading.sessions_of(request.user, user_id)))
+        reading.check_user(request.user, user_id)
+        return Response(of_days(days(request.user, Filters(user=user_id))))
 
 
 class RecentView(APIView):
@@ -125,5 +128,20 @@ class SessionView(APIView):
         responses=SessionSerializer,
     )
     def get(self, request: Request, session_id: str) -> Response:
-        rows = reading.sessions(request.user)
-        return Response(SessionSerializer(get_visible(rows, request.user, "user", session_id=session_id)).data)
+        return Response(SessionSerializer(self._find(request, session_id)).data)
+
+    @extend_schema(
+        operation_id="training_history_session_change",
+        tags=TAGS,
+        summary="Change a session's note, tags and star",
+        description="What is left out stays. What was recorded of the run can't be changed.",
+        parameters=[OpenApiParameter("session_id", OpenApiTypes.UUID, OpenApiParameter.PATH)],
+        request=MarksInput,
+        responses=SessionSerializer,
+    )
+    def patch(self, request: Request, session_id: str) -> Response:
+        found = self._find(request, session_id)
+        return Response(SessionSerializer(notes.change(found, **MarksInput.read(request.data))).data)
+
+    def _find(self, request: Request, session_id: str) -> Session:
+        return get_visible(reading.sessions(request.user), request.user, "user", session_id=session_id)

@@ -19,10 +19,15 @@ def sessions(user: AbstractBaseUser) -> QuerySet[Session]:
 
 
 def sessions_of(user: AbstractBaseUser, user_id: int) -> QuerySet[Session]:
-    """One person's sessions. NotFoundError when that is neither `user` nor known to a member of staff."""
+    """One person's sessions. Raises as `check_user`."""
+    check_user(user, user_id)
+    return sessions(user).filter(user_id=user_id)
+
+
+def check_user(user: AbstractBaseUser, user_id: int) -> None:
+    """NotFoundError when that is neither `user` nor known to a member of staff."""
     if user.pk != user_id and not (user.is_staff and type(user).objects.filter(pk=user_id).exists()):
         raise NotFoundError(f"There is no user {user_id} for you.", "Use your own id: see GET /api/v1/auth/me.")
-    return sessions(user).filter(user_id=user_id)
 
 
 def between(rows: QuerySet[Session], start: datetime | None, end: datetime | None) -> QuerySet[Session]:

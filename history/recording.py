@@ -20,6 +20,8 @@ from common.errors import ConflictError
 from common.numbers import finite
 from common.push import publish
 from engine import catalogue
+from history import daily
+from history.facts import expected_and_paid, headline, modality_of
 from history.generations import generated
 from history.models import Session
 from jobs.models import Attempt, Job, JobEvent, OutboxMessage
@@ -90,6 +92,7 @@ def record_run(job: Job, attempt_number: int) -> Session | None:
     if known := Session.objects.filter(session_id=session_id).first():
         return known
     generates = catalogue.recipe(job.recipe).makes == "examples"
+    seconds = _seconds(attempts, ended.at)
     session, created = Session.objects.get_or_create(
         session_id=session_id,
         defaults={
@@ -101,12 +104,16 @@ def record_run(job: Job, attempt_number: int) -> Session | None:
             "job": job,
             "started_at": started_at,
             "completed_at": max(ended.at, started_at),
-            "total_seconds": _seconds(attempts, ended.at),
+            "total_seconds": seconds,
+            "subject_id": job.subject_id,
+            "modality": modality_of(job.recipe),
             "fine_tuning_triggered": job.base_version_id is not None,
             **(generated(job, str(session_id)) if generates else _data(job, outcome) | _result(job, outcome)),
+            **expected_and_paid(job, seconds),
         },
     )
     if created:
+        daily.add(session)
         publish(f"history.{job.owner_id}", f"job.{job.pk}")
     return session
 
@@ -143,6 +150,7 @@ def _result(job: Job, outcome: str) -> dict[str, Any]:
     version = job.model_version
     return {
         "metrics": finite(job.metrics),
+        **headline(job.recipe, job.metrics),
         "model_version": version,
         "best_model": str(version)[:200] if version else "",
         "saved_to_database": version is not None,
@@ -157,9 +165,13 @@ def record_reported(user: AbstractBaseUser, values: dict[str, Any]) -> tuple[Ses
     """
     values = {"session_id": uuid.uuid4(), **{key: value for key, value in values.items() if value is not None}}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
+    recipe = values.get("recipe", "")
+    told = {"modality": modality_of(recipe), **headline(recipe, values.get("metrics", {}))}
     try:
         with transaction.atomic():
-            return Session.objects.create(user=user, request_digest=digest, **values), True
+            session = Session.objects.create(user=user, request_digest=digest, **values, **told)
+            daily.add(session)
+        return session, True
     except IntegrityError:
         known = Session.objects.filter(session_id=values["session_id"], user=user, request_digest=digest).first()
         if known is None:

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from common.numbers import INT_MAX, finite
 from common.pagination import Pages
 from common.serializers import FiniteFloatField, Input, TextField, WholeField
+from history import notes
 from history.models import Session
 
 
@@ -19,6 +20,8 @@ class SessionSerializer(serializers.ModelSerializer):
     username = serializers.CharField(source="user.username")
     job = serializers.IntegerField(source="job_id", allow_null=True)
     model_version = serializers.IntegerField(source="model_version_id", allow_null=True)
+    subject = serializers.IntegerField(source="subject_id", allow_null=True)
+    tags = serializers.ListField(child=serializers.CharField())
     quality_average = serializers.FloatField(allow_null=True)
     quality_min = serializers.FloatField(allow_null=True)
     quality_max = serializers.FloatField(allow_null=True)
@@ -34,7 +37,8 @@ class SessionSerializer(serializers.ModelSerializer):
             "examples_requested", "examples_successful", "examples_failed", "genres", "stored_in_memory",
             "saved_to_database", "saved_count", "quality_average", "quality_min", "quality_max", "best_model",
             "performance_by_model", "genre_distribution", "total_seconds", "examples_before", "examples_after",
-            "fine_tuning_triggered", "metrics", "started_at", "completed_at", "created_at",
+            "fine_tuning_triggered", "metrics", "started_at", "completed_at", "created_at", "subject", "modality",
+            "metric", "metric_value", "estimated_seconds", "cost", "currency", "note", "tags", "starred",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -133,3 +137,11 @@ class StatisticsSerializer(serializers.Serializer):
     saved_examples = serializers.IntegerField()
     average_quality = serializers.FloatField(allow_null=True, help_text="Null while no session has a quality.")
     total_seconds = serializers.FloatField()
+
+
+class MarksInput(Input):
+    """What people write beside a session."""
+
+    note = serializers.CharField(required=False, allow_blank=True, max_length=notes.NOTE)
+    tags = serializers.ListField(child=TextField(max_length=notes.TAG), max_length=notes.TAGS, required=False)
+    starred = serializers.BooleanField(required=False)

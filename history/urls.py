@@ -1,6 +1,6 @@
 from django.urls import path
 
-from history import views
+from history import note_views, saved_view_views, views
 from history.comparing import views as comparing
 
 urlpatterns = [
@@ -8,4 +8,9 @@ urlpatterns = [
     path("history/compare", comparing.compare, name="history-compare"),
     path("versions/<int:pk>/changes", comparing.changes, name="version-changes"),
     path("history/<int:pk>", views.session, name="session"),
+    path("history/<int:pk>/note", note_views.note, name="session-note"),
+    path("history/<int:pk>/star", note_views.star, name="session-star"),
+    path("history/views", saved_view_views.create, name="history-view-new"),
+    path("history/views/<int:pk>", saved_view_views.view, name="history-view"),
+    path("history/views/<int:pk>/delete", saved_view_views.delete, name="history-view-delete"),
 ]

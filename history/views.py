@@ -2,52 +2,46 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import QuerySet
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_safe
 
-from common.access import get_visible
-from common.pages import chosen, csv_response, ordering, page_of, search_text, show
+from common.access import get_visible, visible
+from common.pages import chosen, number_in, show
+from datasets.models import Subject
 from engine.catalogue import RECIPES
-from history.models import Session
+from history import browsing, exporting, filters, notes
+from history.filters import Filters
+from history.models import SavedView, Session
 from history.reading import sessions
-from history.statistics import statistics
+from history.rows import rows_of
+from history.saved_views import query
 
-SORTS = {"started": "started_at", "name": "name", "time": "total_seconds", "outcome": "outcome"}
 OUTCOMES = [("completed", "Completed"), ("failed", "Failed"), ("cancelled", "Cancelled")]
-EXPORTED = 10_000
-COLUMNS = (
-    "session_id",
-    "name",
-    "kind",
-    "recipe",
-    "outcome",
-    "started_at",
-    "completed_at",
-    "total_seconds",
-    "best_model",
-)
+SIZES = ("25", "50", "100", "200")
+CHOICES = 300  # subjects and users offered by name; others are reached by their own pages
 
 
 @require_safe
 def history(request: HttpRequest) -> HttpResponseBase:
-    outcome = chosen(request, "outcome", [value for value, _ in OUTCOMES])
-    recipe = chosen(request, "recipe", RECIPES)
-    search = search_text(request)
-    since, until = _day(request, "since"), _day(request, "until")
-    asked, field = ordering(request, SORTS, "-started")
-    found = _filtered(sessions(request.user), outcome, recipe, search, since, until).order_by(field, "-id")
-    if request.GET.get("export") == "csv":
-        return csv_response(request, "history", list(COLUMNS), found.values_list(*COLUMNS)[:EXPORTED])
+    wanted = filters.read(request.GET, request.user, lenient=True)
+    if form := chosen(request, "export", exporting.FORMATS):
+        return exporting.response(request, browsing.matching(request.user, wanted), form, "history")
+    sort = chosen(request, "sort", browsing.SORT_NAMES) or browsing.NEWEST
+    size = chosen(request, "size", SIZES) or SIZES[0]
+    part = browsing.page(
+        request.user, wanted, sort=sort, size=int(size),
+        after=number_in(request.GET.get("after")), before=number_in(request.GET.get("before")),
+    )  # fmt: skip
     context = {
-        "page": page_of(request, found), "figures": statistics(found), "ordering": asked, "search": search,
-        "outcome": outcome, "outcomes": OUTCOMES, "recipe": recipe, "recipes": RECIPES.values(),
-        "since": request.GET.get("since", "") if since else "", "until": request.GET.get("until", "") if until else "",
-        "filtered": bool(outcome or recipe or search or since or until),
+        "part": part, "rows": rows_of(part.ids), "total": browsing.total(request.user, wanted, sort),
+        "figures": browsing.figures(request.user, wanted), "wanted": wanted, "query": wanted.query(),
+        "ordering": sort, "only": "" if sort.removeprefix("-") in {"started", "name"} else sort.removeprefix("-"),
+        "size": size, "sizes": SIZES, "outcomes": OUTCOMES, "recipes": RECIPES.values(), "kinds": Session.Kind.choices,
+        "modalities": filters.MODALITIES, "more": wanted.active() - {"search", "outcome", "recipe", "model"},
+        "views": _views(request, wanted, sort), **_people(request),
     }  # fmt: skip
     return show(request, "history/history.html", "history/_list.html", context)
 
@@ -55,29 +49,29 @@ def history(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 def session(request: HttpRequest, pk: int) -> HttpResponse:
     """One run; HTMX gets the inside of the row that opens in place."""
-    found = get_visible(sessions(request.user).select_related("job"), request.user, "user", pk=pk)
-    return show(request, "history/session.html", "history/_session.html", {"session": found})
+    found = get_visible(sessions(request.user).select_related("job", "subject"), request.user, "user", pk=pk)
+    context = {"session": found, "limits": {"note": notes.NOTE, "tags": notes.TAGS * (notes.TAG + 2)}}
+    return show(request, "history/session.html", "history/_session.html", context)
 
 
-def _filtered(
-    rows: QuerySet[Session], outcome: str, recipe: str, search: str, since: datetime | None, until: datetime | None
-) -> QuerySet[Session]:
-    if outcome:
-        rows = rows.filter(outcome=outcome)
-    if recipe:
-        rows = rows.filter(recipe=recipe)
-    if search:
-        rows = rows.filter(name__icontains=search)
-    if since:
-        rows = rows.filter(started_at__gte=since)
-    return rows.filter(started_at__lt=until + timedelta(days=1)) if until else rows
+def _people(request: HttpRequest) -> dict[str, Any]:
+    """What a choice offers by name: one's own subjects and tags; for administrators all subjects, and the users."""
+    users = get_user_model().objects.order_by("username") if request.user.is_staff else ()
+    return {
+        "subjects": visible(Subject.objects.order_by("name"), request.user)[:CHOICES],
+        "users": users[:CHOICES] if users else [],
+        "tags": browsing.tags_in_use(request.user),
+    }
 
 
-def _day(request: HttpRequest, name: str) -> datetime | None:
-    """The beginning of a day from the address; None when it is none."""
-    try:
-        day = parse_date(request.GET.get(name, "")[:10])
-        # The first and last days of the calendar leave no room for time zones.
-        return timezone.make_aware(datetime(day.year, day.month, day.day)) if day and 1900 < day.year < 9000 else None
-    except ValueError:
-        return None
+def _views(request: HttpRequest, wanted: Filters, sort: str) -> list[dict[str, Any]]:
+    """One's saved views; `here` is the one that the page shows."""
+    shown = {"filters": wanted.query(), "sort": sort}
+    return [
+        {
+            "view": view,
+            "query": query(view),
+            "here": shown == {"filters": view.filters, "sort": view.sort or browsing.NEWEST},
+        }
+        for view in SavedView.objects.filter(owner=request.user)
+    ]

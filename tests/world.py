@@ -22,6 +22,7 @@ from datasets.rendering import renderings
 from datasets.rendering import templates as sheet_templates
 from datasets.subjects.subjects import create as create_subject
 from engine import report as report_blocks
+from history import saved_views
 from history.models import Session
 from history.recording import record_reported
 from jobs import blueprints, schedules
@@ -133,6 +134,7 @@ class World:
     job: Job
     version: Any
     session: Session
+    view: Any
     figure: Any
     token: Any
     template: Any
@@ -162,6 +164,7 @@ class World:
             "user_id": self.job.owner_id,
             "subject_id": self.subject.pk,
             "session_id": self.session.session_id,
+            "view_id": self.view.pk,
             "token_id": self.token.pk,
             "template_id": self.template.pk,
             "schedule_id": self.schedule.pk,
@@ -204,6 +207,7 @@ def make_world(owner) -> World:
         job=job,
         version=version,
         session=session,
+        view=saved_views.create(owner, f"{marker} view", {"search": marker}),
         figure=record(version, "production/accuracy", 0.5),
         token=tokens.create(owner, f"{marker} token")[0],
         template=blueprints.save(owner, f"{marker} template", {"recipe": "simulate"}),

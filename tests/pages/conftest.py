@@ -91,6 +91,8 @@ def pages(world, node):
         "history-compare": "/history/compare",
         "version-changes": f"/versions/{world.version.pk}/changes",
         "session": f"/history/{world.session.pk}",
+        "history-view": f"/history/views/{world.view.pk}",
+        "history-view-delete": f"/history/views/{world.view.pk}/delete",
         "performance": "/performance",
         "performance-model": f"/performance/models/{world.version.model_id}",
         "searches": "/searches",

@@ -38,6 +38,9 @@ POST_ONLY = {
     "dataset-review-undo",
     "version-try",
     "endpoint-try",
+    "session-note",
+    "session-star",
+    "history-view-new",
 }
 FOR_ALL = {
     "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split",
