@@ -1,6 +1,6 @@
 """`make bench`: the figures that TrainHub promises, measured here and now, side by side. Nothing is asserted.
 
-python -m bench [engine] [gpu] [database] [hub] [queue] [push] [browsing] [comparing] [imports]     # all by default
+python -m bench [engine] [gpu] [database] [hub] [queue] [push] [browsing] [history] [comparing] [imports]     # all by default
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from bench import browsing, comparing, database, hub, imports, push, queueing
+from bench import browsing, comparing, database, history, hub, imports, push, queueing
 
-PARTS = ("engine", "gpu", "database", "hub", "queue", "push", "browsing", "comparing", "imports")
+PARTS = (
+    "engine", "gpu", "database", "hub", "queue", "push", "browsing", "history", "comparing", "imports",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -34,6 +36,8 @@ def main() -> int:
         push.main()
     if "browsing" in wanted:
         browsing.main()
+    if "history" in wanted:
+        history.main()
     if "comparing" in wanted:
         comparing.main()
     if "imports" in wanted:

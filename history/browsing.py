@@ -52,9 +52,14 @@ def page(
     return walk(source, column, descending=sort.startswith("-"), after=after, before=before, size=min(size, MAX_PAGE))
 
 
-def total(viewer: AbstractBaseUser, wanted: Filters, sort: str = NEWEST) -> Total:
-    """How many sessions the list holds: exactly, or up to 10,000, or within the first stretch of what no index has."""
+def total(viewer: AbstractBaseUser, wanted: Filters, sort: str = NEWEST, known: Figures | None = None) -> Total:
+    """How many sessions the list holds: exactly, or up to 10,000, or within the first stretch of what no index has.
+
+    `known` are the figures of the same filters, where they were asked for before.
+    """
     column, only = SORTS.get(sort.removeprefix("-"), SORTS["started"])
+    if known is not None and not only:
+        return Total(known.totals["sessions"], not known.partial)
     if not only and wanted.active() <= DAILY:
         return Total(statistics.days(viewer, wanted).aggregate(all=Sum("sessions"))["all"] or 0, True)
     source = _source(viewer, wanted, column, only)

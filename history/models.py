@@ -85,7 +85,10 @@ class Session(models.Model):
             models.Index(fields=["user", "modality", "-started_at", "-id"], name="session_user_modality"),
             models.Index(fields=["user", "kind", "-started_at", "-id"], name="session_user_kind"),
             models.Index(
-                fields=["subject", "-started_at", "-id"], condition=Q(subject__isnull=False), name="session_of_subject"
+                fields=["subject", "-started_at", "-id"],
+                # What trends by subject add up: read from the index alone.
+                include=["user", "recipe", "metric", "metric_value", "quality_average"],
+                condition=Q(subject__isnull=False), name="session_of_subject",
             ),
             models.Index(fields=["user", "-started_at", "-id"], condition=Q(starred=True), name="session_starred"),
             models.Index(fields=["user", "-started_at", "-id"], condition=~Q(tags=[]), name="session_tagged"),

@@ -35,13 +35,14 @@ def history(request: HttpRequest) -> HttpResponseBase:
         request.user, wanted, sort=sort, size=int(size),
         after=number_in(request.GET.get("after")), before=number_in(request.GET.get("before")),
     )  # fmt: skip
+    figures = browsing.figures(request.user, wanted)
     context = {
-        "part": part, "rows": rows_of(part.ids), "total": browsing.total(request.user, wanted, sort),
-        "figures": browsing.figures(request.user, wanted), "wanted": wanted, "query": wanted.query(),
+        "part": part, "rows": rows_of(part.ids), "total": browsing.total(request.user, wanted, sort, figures),
+        "figures": figures, "wanted": wanted, "query": wanted.query(),
         "ordering": sort, "only": "" if sort.removeprefix("-") in {"started", "name"} else sort.removeprefix("-"),
         "size": size, "sizes": SIZES, "outcomes": OUTCOMES, "recipes": RECIPES.values(), "kinds": Session.Kind.choices,
         "modalities": filters.MODALITIES, "more": wanted.active() - {"search", "outcome", "recipe", "model"},
-        "views": _views(request, wanted, sort), **_people(request),
+        "views": _views(request, wanted, sort), **people(request),
     }  # fmt: skip
     return show(request, "history/history.html", "history/_list.html", context)
 
@@ -54,7 +55,7 @@ def session(request: HttpRequest, pk: int) -> HttpResponse:
     return show(request, "history/session.html", "history/_session.html", context)
 
 
-def _people(request: HttpRequest) -> dict[str, Any]:
+def people(request: HttpRequest) -> dict[str, Any]:
     """What a choice offers by name: one's own subjects and tags; for administrators all subjects, and the users."""
     users = get_user_model().objects.order_by("username") if request.user.is_staff else ()
     return {

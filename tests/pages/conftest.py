@@ -91,6 +91,7 @@ def pages(world, node):
         "history-compare": "/history/compare",
         "version-changes": f"/versions/{world.version.pk}/changes",
         "session": f"/history/{world.session.pk}",
+        "history-trends": "/history/trends",
         "history-view": f"/history/views/{world.view.pk}",
         "history-view-delete": f"/history/views/{world.view.pk}/delete",
         "performance": "/performance",
