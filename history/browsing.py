@@ -1,4 +1,4 @@
-"""Looking through the history: filters, order, pages, totals. A million sessions cost a page no more than a thousand.
+"""Looking through the history: filters, order, pages, totals. Pages cost the same wherever they lie.
 
 Totals that the sums of each day can answer are exact; others are counted up to 10,000.
 """

@@ -101,7 +101,8 @@ class SavedViewsView(generics.ListAPIView):
 
 class SavedViewView(APIView):
     def _find(self, request: Request, view_id: int) -> SavedView:
-        return get_visible(SavedView.objects.select_related("owner"), request.user, pk=view_id)
+        views = SavedView.objects.select_related("owner").defer("owner__password")
+        return get_visible(views, request.user, pk=view_id)
 
     @extend_schema(
         operation_id="training_history_views_get", tags=TAGS, summary="One saved view", responses=SavedViewSerializer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.http import require_safe
@@ -39,7 +40,8 @@ def history(request: HttpRequest) -> HttpResponseBase:
     context = {
         "part": part, "rows": rows_of(part.ids), "total": browsing.total(request.user, wanted, sort, figures),
         "figures": figures, "wanted": wanted, "query": wanted.query(),
-        "ordering": sort, "only": "" if sort.removeprefix("-") in {"started", "name"} else sort.removeprefix("-"),
+        "has_cost": bool(settings.DEVICE_HOUR_PRICE), "ordering": sort,
+        "only": "" if sort.removeprefix("-") in {"started", "name"} else sort.removeprefix("-"),
         "size": size, "sizes": SIZES, "outcomes": OUTCOMES, "recipes": RECIPES.values(), "kinds": Session.Kind.choices,
         "modalities": filters.MODALITIES, "more": wanted.active() - {"search", "outcome", "recipe", "model"},
         "views": _views(request, wanted, sort), **people(request),
