@@ -1,6 +1,6 @@
 """`make bench`: the figures that TrainHub promises, measured here and now, side by side. Nothing is asserted.
 
-python -m bench [engine] [gpu] [database] [hub] [queue] [push] [browsing] [history] [comparing] [imports]     # all by default
+python -m bench [engine] [gpu] [database] [hub] [queue] [push] [browsing] [history] [comparing] [imports]   # all
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 from engine.catalogue import RECIPES
 from jobs.estimates import Estimate
 from jobs.models import Job
-from registry.templatetags.registry_ui import KEY_METRICS
+from registry import figures
 
 MODALITIES = ("text", "image", "audio", "video", "table")
 
@@ -29,7 +29,7 @@ def higher_is_better(recipe: str, metric: str) -> bool:
 def headline(recipe: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The metric that tells a good run of this recipe, as fields of a session; the most telling one otherwise."""
     goal = [RECIPES[recipe].goal] if recipe in RECIPES else []
-    for name in (*goal, *KEY_METRICS):
+    for name in (*goal, *figures.headlines(metrics, recipe)):
         value = metrics.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return {"metric": name[:100], "metric_value": float(value)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.report import AnyBlock, Bars, Line, Lines
 from history.trends import Group, Trends
-from registry.templatetags.registry_ui import metric_title
+from registry.figures import title as metric_title
 
 HOUR = 3600
 

@@ -10,7 +10,7 @@ from django.db import connection
 
 from engine.catalogue import RECIPES
 from history.comparing.runs import Run, ended_well
-from registry.templatetags.registry_ui import KEY_METRICS, metric_title
+from registry import figures as of_versions
 
 Better = Literal["higher", "lower"]
 PARTS = ("train", "validation", "test")
@@ -39,7 +39,7 @@ class Figure:
 
     @property
     def title(self) -> str:
-        return metric_title(self.name)
+        return of_versions.title(self.name)
 
     @property
     def differs(self) -> bool:
@@ -96,8 +96,10 @@ def figures(runs: Sequence[Run]) -> list[Figure]:
 
 def by_weight(names: Iterable[str], recipes: Iterable[str]) -> list[str]:
     """The headline first, then what else tells most, then the rest by name."""
-    first = [headline(recipes), *KEY_METRICS]
-    return sorted(names, key=lambda name: (first.index(name) if name in first else len(first), name))
+    known = set(recipes)
+    first = headline(known)
+    ordered = of_versions.ordered(names, next(iter(known)) if len(known) == 1 else "")
+    return sorted(ordered, key=lambda name: name != first)
 
 
 def _better(quantity: str, recipe: str) -> Better | None:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from history.comparing.comparison import Comparison
-from jobs.search.overview import Drawn, Parallel, drawing, plain
+from jobs.search.parallel import Drawn, Parallel, drawing, plain
 
 LEAST_RUNS = 3  # two lines say no more than the table
 MOST_AXES = 8
 
 
-def picture(found: Comparison) -> Parallel | None:
-    """None while there are fewer than three runs with a figure that has a better way, or no number that differs."""
+def pictures(found: Comparison) -> list[Parallel]:
+    """For wide windows and for phones; none while there are fewer than three runs with a figure that has a better way,
+    or no number that differs."""
     figure = next((figure for figure in found.figures if figure.better), None)
     rows = [row for row in found.settings.rows if all(_number(cell.value) for cell in row.cells)][:MOST_AXES]
     if figure is None or not rows:
-        return None
+        return []
     lines = [
         Drawn(run.name, [*(row.cells[place].value for row in rows), last.value], leads)
         for place, (run, last, leads) in enumerate(zip(found.runs, figure.last, figure.leaders, strict=True))
         if last is not None and last.value is not None
     ]
     if len(lines) < LEAST_RUNS:
-        return None
+        return []
     lines.sort(key=lambda line: line.values[-1], reverse=figure.better == "higher")
     ends = [(min(values), max(values)) for values in zip(*(line.values for line in lines), strict=True)]
     titles = [*(row.title for row in rows), figure.title]
-    return drawing(titles, [plain(low, high) for low, high in ends], lines)
+    scales = [plain(title, low, high) for title, (low, high) in zip(titles, ends, strict=True)]
+    return [drawing(scales, lines, narrow) for narrow in (False, True)]
 
 
 def _number(value: object) -> bool:

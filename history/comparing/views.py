@@ -63,7 +63,7 @@ def _context(request: HttpRequest, found: list[Run]) -> dict[str, Any]:
     if len(found) < runs.LEAST:
         return context
     compared = comparison.compare(found)
-    return context | _curves(request, found) | {"found": compared, "parallel": parallel.picture(compared)}
+    return context | _curves(request, found) | {"found": compared, "pictures": parallel.pictures(compared)}
 
 
 def _picker(request: HttpRequest, found: list[Run]) -> dict[str, Any]:

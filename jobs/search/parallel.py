@@ -1,4 +1,4 @@
-"""The picture of what a search tried: parallel coordinates, side by side, and below each other for phones."""
+"""Parallel coordinates: what a search tried, or runs that are compared; side by side, for phones below each other."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Thread:
-    """A trial as a line through all axes; `share` is 0 for the best value and 1 for the worst."""
+    """A line through all axes; `share` is 0 for the best value and 1 for the worst."""
 
-    trial: Trial
+    label: str
+    value: Any
     points: str
     share: float
     best: bool
@@ -50,7 +51,7 @@ class Thread:
 
 @dataclass(frozen=True)
 class Parallel:
-    """Parallel coordinates of the trials that have a value; `narrow`: the picture for phones."""
+    """Parallel coordinates of what has come to a value; `narrow`: the picture for phones."""
 
     axes: list[Axis]
     threads: list[Thread]
@@ -68,6 +69,15 @@ class Scale:
     ticks: list[tuple[float, str]]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What becomes a line: a value for each axis, the last of them its result."""
+
+    label: str
+    values: Sequence[Any]
+    best: bool
+
+
 def parallel(search: Search, trials: Sequence[Trial], narrow: bool = False) -> Parallel | None:
     """The picture; None while fewer than two trials have come to a value."""
     known = [trial for trial in trials if trial.value is not None]
@@ -75,28 +85,44 @@ def parallel(search: Search, trials: Sequence[Trial], narrow: bool = False) -> P
     known = known[:DRAWN]
     if len(known) < 2:
         return None
-    names = [*search.space, None]
-    scales = _scales(search, [trial.value or 0.0 for trial in known])
+    rows = [
+        Drawn(
+            f"Trial {trial.number}",
+            [*(trial.params.get(name) for name in search.space), trial.value],
+            trial.pk == search.best_id,
+        )
+        for trial in known
+    ]
+    return drawing(_scales(search, [trial.value or 0.0 for trial in known]), rows, narrow)
+
+
+def drawing(scales: Sequence[Scale], rows: Sequence[Drawn], narrow: bool = False) -> Parallel:
+    """Axes with a line for each row, which has a value for every scale; the best of them first."""
     spot, axis = (_spot_below, _lying) if narrow else (_spot, _upright)
     threads = []
-    for rank, trial in enumerate(known):
+    for rank, row in enumerate(rows):
         spots = [
-            spot(number, len(names), scale.share(trial.params.get(name) if name else trial.value))
-            for number, (name, scale) in enumerate(zip(names, scales, strict=True))
+            spot(number, len(scales), scale.share(value))
+            for number, (value, scale) in enumerate(zip(row.values, scales, strict=True))
         ]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
-        threads.append(Thread(trial, line, rank / max(1, len(known) - 1), trial.pk == search.best_id))
+        threads.append(Thread(row.label, row.values[-1], line, rank / max(1, len(rows) - 1), row.best))
     axes = [axis(number, len(scales), scale) for number, scale in enumerate(scales)]
     size = (NARROW, ROW * len(scales)) if narrow else (WIDTH, HEIGHT)
     return Parallel(axes, threads[::-1], *size, narrow)  # the best lie on top
+
+
+def plain(title: str, low: float, high: float) -> Scale:
+    """An axis over the round range around these ends."""
+    around, _ = ticks.around(low, high)
+    return Scale(title, *_plain(around[0], around[-1]))
 
 
 def _scales(search: Search, values: Sequence[float]) -> list[Scale]:
     """Those of the settings, in the order of the space, and that of the metric."""
     titles = {name: schema.get("title", name) for name, schema in properties(search.recipe).items()}
     found = [Scale(titles.get(name, name), *_measured(where)) for name, where in search.space.items()]
-    around, _ = ticks.around(min(values), max(values))
-    return [*found, Scale(figures.title(search.metric), *_plain(around[0], around[-1]))]
+    return [*found, plain(figures.title(search.metric), min(values), max(values))]
 
 
 def _spot(number: int, count: int, share: float) -> tuple[float, float]:

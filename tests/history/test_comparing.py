@@ -260,16 +260,17 @@ def test_three_runs_with_a_number_that_differs_are_drawn_the_best_on_top(owner):
         ended(owner, f"Run {rate}", config={"rate": rate}, metrics={"validation/loss": loss})
         for rate, loss in ((0.1, 3.0), (0.2, 1.0), (0.3, 2.0))
     ]
-    drawn = parallel.picture(compared(owner, *jobs))
-    assert [axis.name for axis in drawn.axes] == ["rate", "Validation loss"]
+    drawn, narrow = parallel.pictures(compared(owner, *jobs))
+    assert narrow.narrow and len(narrow.threads) == 3
+    assert [axis.name.text for axis in drawn.axes] == ["rate", "Validation loss"]
     assert [thread.label for thread in drawn.threads] == ["Run 0.1", "Run 0.3", "Run 0.2"]
     assert [thread.best for thread in drawn.threads] == [False, False, True]
-    assert parallel.picture(compared(owner, *jobs[:2])) is None
+    assert parallel.pictures(compared(owner, *jobs[:2])) == []
 
 
 def test_a_setting_of_words_alone_is_not_drawn(owner):
     jobs = [ended(owner, config={"kind": kind}, metrics={"validation/loss": 1.0}) for kind in "abc"]
-    assert parallel.picture(compared(owner, *jobs)) is None
+    assert parallel.pictures(compared(owner, *jobs)) == []
 
 
 def test_a_run_was_at_work_without_its_pauses(owner):

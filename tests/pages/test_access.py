@@ -45,8 +45,8 @@ POST_ONLY = {
 FOR_ALL = {
     "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split",
     "job-new-expected", "datasets", "dataset-new",
-    "reviews", "models", "history", "history-compare", "history-trends", "performance", "settings", "schedules", "schedule-new",
-    "schedule-preview",
+    "reviews", "models", "history", "history-compare", "history-trends", "performance",
+    "settings", "schedules", "schedule-new", "schedule-preview",
     "searches", "search-new",
     "templates", "endpoints",
     "subjects", "subject-new",
