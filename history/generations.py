@@ -7,24 +7,29 @@ from typing import Any
 
 from common.numbers import finite
 from engine.recipes.generate.config import GenerateConfig
+from history.facts import headline
 from jobs.generation import examples, saving, sources
 from jobs.models import Job
 
 TENTH = Decimal("0.1")
 
 
-def generated(job: Job, session_id: str) -> dict[str, Any]:
-    """Fields of a session, once what the run kept lies in its dataset."""
+def generated(job: Job, session_id: str, before: int) -> dict[str, Any]:
+    """Fields of a session, once what the run kept lies in its dataset.
+
+    `before` is how many examples the job had when this run began: those of a run that was retried are not its own.
+    """
     config = GenerateConfig.model_validate(job.config)
     titles = sources.titles(job)
-    found = examples.figures(job, titles)
-    saved = saving.save(job, session_id)
+    found = examples.figures(job, titles, before)
+    saved = saving.save(job, session_id, before)
+    asked = config.examples - before
     best = max(found.generators, key=lambda name: found.generators[name][0], default="")
     return {
-        "examples_requested": config.examples,
+        "examples_requested": asked,
         "examples_successful": found.kept,
         # What a run that ended early did not come to is not successful either.
-        "examples_failed": config.examples - found.kept,
+        "examples_failed": asked - found.kept,
         "genres": list(config.weights()),
         "stored_in_memory": job.save_to_id is None,
         "saved_to_database": saved > 0,
@@ -39,6 +44,7 @@ def generated(job: Job, session_id: str) -> dict[str, Any]:
         },
         "genre_distribution": found.genres,
         "metrics": finite(job.metrics),
+        **headline(job.recipe, job.metrics),
     }
 
 

@@ -19,11 +19,11 @@ from django.utils import timezone
 from common.errors import ConflictError
 from common.numbers import finite
 from common.push import publish
-from engine import catalogue
 from history import daily
 from history.facts import expected_and_paid, headline, modality_of
 from history.generations import generated
 from history.models import Session
+from jobs.generation.shown import makes_examples
 from jobs.models import Attempt, Job, JobEvent, OutboxMessage
 from jobs.states import TERMINAL, Status
 
@@ -91,7 +91,7 @@ def record_run(job: Job, attempt_number: int) -> Session | None:
     session_id = session_id_of(job.pk, attempt_number)
     if known := Session.objects.filter(session_id=session_id).first():
         return known
-    generates = catalogue.recipe(job.recipe).makes == "examples"
+    generates = makes_examples(job)
     seconds = _seconds(attempts, ended.at)
     session, created = Session.objects.get_or_create(
         session_id=session_id,
@@ -108,7 +108,11 @@ def record_run(job: Job, attempt_number: int) -> Session | None:
             "subject_id": job.subject_id,
             "modality": modality_of(job.recipe),
             "fine_tuning_triggered": job.base_version_id is not None,
-            **(generated(job, str(session_id)) if generates else _data(job, outcome) | _result(job, outcome)),
+            **(
+                generated(job, str(session_id), _begun_at(job, attempts))
+                if generates
+                else _data(job, outcome) | _result(job, outcome)
+            ),
             **expected_and_paid(job, seconds),
         },
     )
@@ -127,6 +131,16 @@ def _attempts(job: Job, attempt_number: int) -> list[Attempt]:
     earlier = OutboxMessage.objects.filter(topic=TOPIC, job=job, attempt_number__lt=attempt_number)
     before = earlier.order_by("-attempt_number").values_list("attempt_number", flat=True).first() or 0
     return list(Attempt.objects.filter(job=job, number__gt=before, number__lte=attempt_number).order_by("number"))
+
+
+def _begun_at(job: Job, attempts: list[Attempt]) -> int:
+    """The step from which a run went on; where no attempt of it came to start, all that the job has done before."""
+    for attempt in attempts:
+        if attempt.first_step is not None:
+            return attempt.first_step
+        if attempt.number == 1:
+            return 0
+    return job.current_step
 
 
 def _seconds(attempts: list[Attempt], end: datetime) -> float:

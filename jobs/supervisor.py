@@ -27,6 +27,7 @@ from engine.telemetry import Sampler, devices
 from jobs import bases, conclusion, outbox, requests
 from jobs.folders import work_folder
 from jobs.generation import sources
+from jobs.generation.shown import makes_examples
 from jobs.lifecycle import StaleAttemptError
 from jobs.models import Attempt, Node, Slot
 from jobs.progress import ProgressWriter, renew_lease
@@ -40,6 +41,7 @@ GATHER_SECONDS = 0.01  # for what is said together to be written together
 LOOK_SECONDS = 0.4  # between two looks at requests while nothing is reported
 SAMPLE_SECONDS = 1.0  # between two looks at device, CPU and memory
 FIRST_SAMPLE_SECONDS = 0.2  # a run that is shorter is not measured, which would cost as much as itself
+GENERATING_CHECKPOINT_SECONDS = 2.0
 CANCEL_SECONDS = 10.0  # a trainer that does not obey in time is killed
 PAUSE_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -155,10 +157,15 @@ class Supervisor:
             allow_internal=sources.allowed(job),
             work_dir=work_folder(job.pk),
             device="cpu" if self.slot.device == "cpu" or job.resources.get("device") == "cpu" else "auto",
-            checkpoint_seconds=settings.CHECKPOINT_SECONDS,
+            checkpoint_seconds=self._checkpoint_seconds(),
             resume_limit=job.current_step,
             processes=max(1, len(self.attempt.devices)),
         )
+
+    def _checkpoint_seconds(self) -> float:
+        """What a run that generates keeps is some numbers, and what it makes again was paid for."""
+        usual = settings.CHECKPOINT_SECONDS
+        return min(usual, GENERATING_CHECKPOINT_SECONDS) if makes_examples(self.job) else usual
 
     def _follow(self, trainer: Trainer) -> Ended:
         """Read, write and obey until the trainer has ended and everything that it said is read."""

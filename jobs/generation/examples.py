@@ -60,9 +60,9 @@ class Figures:
         return self.made - self.kept
 
 
-def figures(job: Job, names: Iterable[str]) -> Figures:
-    """Counted from the rows, for the generators of these names and whoever else has written."""
-    rows = GeneratedExample.objects.filter(job=job)
+def figures(job: Job, names: Iterable[str], after: int = 0) -> Figures:
+    """Counted from the rows after step `after`, for the generators of these names and whoever else has written."""
+    rows = GeneratedExample.objects.filter(job=job, step__gt=after)
     kept = rows.filter(kept=True)
     total = kept.aggregate(count=Count("pk"), mean=Avg("score"), least=Min("score"), most=Max("score"))
     wins = dict(kept.values_list("winner").annotate(count=Count("pk")).order_by())

@@ -26,8 +26,9 @@ def check_target(recipe: str, target: Dataset | None) -> None:
 
 
 @transaction.atomic
-def save(job: Job, session: str) -> int:
-    """Put what the run kept, and is no item yet, into the job's dataset; how many of its examples are items there now.
+def save(job: Job, session: str, before: int = 0) -> int:
+    """Put what the job kept, and is no item yet, into its dataset; how many of its examples after number `before` are
+    items there now.
 
     `session` is noted with each. 0 where the job names no dataset, or it was deleted meanwhile.
     """
@@ -40,7 +41,7 @@ def save(job: Job, session: str) -> int:
     for one in waiting:
         one.item_id = places[one.pk]
     GeneratedExample.objects.bulk_update(waiting, ["item"], batch_size=500)
-    return GeneratedExample.objects.filter(job=held, kept=True, item__isnull=False).count()
+    return GeneratedExample.objects.filter(job=held, step__gt=before, kept=True, item__isnull=False).count()
 
 
 def _written(job: Job, one: GeneratedExample, session: str) -> generated.Written:

@@ -11,6 +11,7 @@ import pytest
 from common.errors import InvalidInputError, NotFoundError
 from datasets.creation import create_dataset
 from datasets.models import Item
+from history.generations import generated
 from history.models import Session
 from history.recording import record_pending
 from jobs import control
@@ -215,6 +216,21 @@ def test_rows_after_the_checkpoint_are_forgotten_and_told_again(running):
     found = examples.figures(running.job, ["endpoint good", "endpoint idle"])
     assert (found.made, found.kept, found.failed, found.quality, found.least, found.most) == (5, 4, 1, 8.0, 8.0, 8.0)
     assert found.generators == {"endpoint good": (4, pytest.approx(6.8)), "endpoint idle": (0, None)}
+
+
+def test_what_a_run_made_that_was_retried_is_not_counted_again(running):
+    """Each run has a session of its own."""
+    job = running.job
+    job.config = {"examples": 20, "generators": "endpoint good", "genres": "Sea"}
+    writer = ProgressWriter(job, running.number)
+    for step in range(1, 9):
+        writer.example(event(step, kept=step != 7))
+    writer.flush()
+    first, second = generated(job, "s", 0), generated(job, "s", 5)
+    told = ("examples_requested", "examples_successful", "examples_failed")
+    assert [first[name] for name in told] == [20, 7, 13]
+    assert [second[name] for name in told] == [15, 2, 13]
+    assert second["performance_by_model"]["endpoint good"]["wins"] == 2
 
 
 # What is refused when the job is made
