@@ -21,6 +21,7 @@ from datasets.models import Modality
 from datasets.overview import holds_text_out
 from engine.catalogue import RECIPES, config_class
 from jobs import control, logs, metrics, pictures, placing, presentation, questions, repeating, samples
+from jobs.generation.shown import makes_examples
 from jobs.models import Job
 from jobs.places import Move
 from jobs.queue_views import moved
@@ -33,7 +34,8 @@ FOUND_LINES = 300
 @require_safe
 def job(request: HttpRequest, pk: int) -> HttpResponse:
     found = pictures.full_job(_find(request, pk))
-    charts = presentation.charts(metrics.names(found))
+    names = metrics.names(found)
+    charts = presentation.example_charts(names) if makes_examples(found) else presentation.charts(names)
     name = request.GET.get("chart", "")
     name = name if name in charts else next(iter(charts))
     context = pictures.job_context(found) | _search(found, search_text(request, "log"))

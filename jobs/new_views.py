@@ -117,7 +117,8 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
     empty = dict.fromkeys(("name", "recipe", "dataset", *new_fields.ROWS), "")
     filled = new_fields.DEFAULTS | empty | start.get("values", {}) | dict(values)
     datasets = list(visible(Dataset.objects.filter(status=Dataset.Status.ACTIVE), request.user)[:200])
-    if not start and "dataset" not in values:
+    asked = RECIPES.get(filled["recipe"])
+    if not start and "dataset" not in values and not (asked and asked.modality is None):
         filled["dataset"] = _newest(datasets)
     dataset = _dataset(request, filled)
     recipes = fitting.recipes(dataset.modality if dataset else None)

@@ -236,6 +236,19 @@ def charts(names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
     return dict(sorted(shown.items(), key=lambda group: (group[0] != "loss", group[0])))
 
 
+def example_charts(names: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """The same for a run that generates: how good its examples are, and how many it keeps."""
+    wanted = {
+        "quality": {"generate/quality": "Mean of the kept", "generate/score": "Best of each"},
+        "examples": {"generate/kept": "Kept", "generate/failed": "Not kept"},
+    }
+    there = set(names)
+    return {
+        title: [{"name": name, "label": label, "known": name in there} for name, label in lines.items()]
+        for title, lines in wanted.items()
+    }
+
+
 def needs(job: Job) -> Needs:
     """What a job needs of a node; as text '2 GPUs with 40 GiB each'."""
     return Needs.of_lane(job.lane)

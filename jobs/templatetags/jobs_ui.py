@@ -14,6 +14,7 @@ from common.icons import svg
 from common.templatetags.hub import ticking
 from engine.catalogue import RECIPES
 from jobs import estimates, presentation
+from jobs.generation.shown import makes_examples
 from jobs.models import Attempt, Job
 from jobs.queue_pictures import View
 from jobs.states import LOOKS, Priority, Request, Status
@@ -33,6 +34,9 @@ OUTCOMES: dict[str, tuple[str, str]] = {
     Attempt.Outcome.LOST: ("red", "alert-triangle"),
 }
 ICONS = {"text": "text", "image": "image", None: "spark"}
+
+
+register.filter("generates", makes_examples)
 
 
 @register.filter

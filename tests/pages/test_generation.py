@@ -9,7 +9,7 @@ from jobs.creation import create_job
 from jobs.endpoints import verbs as endpoints
 from jobs.models import Job
 from jobs.progress import ProgressWriter
-from tests.world import make_version, run
+from tests.world import make_dataset, make_version, run
 
 GENERATE = "/jobs/new?recipe=generate"
 
@@ -35,6 +35,12 @@ def test_the_form_offers_who_can_write_and_where_examples_can_go(page, owner, st
     assert f"version {theirs.pk}" not in text and "Photos" not in text
     assert ">Stories</option>" in text and ">Sounds</option>" not in text
     assert "save_to" not in page.get("/jobs/new?recipe=simulate").content.decode()
+
+
+def test_the_form_is_its_own_though_there_are_data_to_train_on(page, owner):
+    make_dataset(owner, "Fables")
+    assert 'id="recipe-generate" checked' in page.get(GENERATE).content.decode()
+    assert 'id="recipe-generate" checked' not in page.get("/jobs/new").content.decode()
 
 
 def test_a_run_is_started_by_the_form_and_a_wrong_name_is_marked(page, owner, endpoint):
@@ -63,10 +69,13 @@ def test_the_page_shows_what_is_made(page, owner, endpoint):
         writer.example({"step": step, "genre": "Sea" if step < 3 else "Land", "prompt": "p", "kept": kept,
                         "winner": "endpoint mine", "reason": "" if kept else "Low.", "candidates": [one]})  # fmt: skip
         writer.step({"step": step, "epoch": 0.1, "time": time.time(), "metrics": {"generate/kept": step}, "rate": 1.0})
+    writer.set(phase="training")
     writer.flush()
     text = page.get(f"/jobs/{job.pk}").content.decode()
     assert '<b data-testid="kept">3</b> of 10' in text and "Mean quality <b>7.5</b> of 10" in text
     assert "&lt;b&gt;tale 3&lt;/b&gt;" in text and "<b>tale" not in text and "tale 4" not in text
+    assert "Training loss" not in text
+    assert "Mean of the kept" in text and "Generating" in text
     assert "Kept by genre" in text and f'/datasets/{target.pk}">Stories</a>' in text
 
 
