@@ -17,7 +17,10 @@ from tests.world import make_job, make_node, make_version, make_world, run
 
 OURS = {"accounts", "datasets", "registry", "jobs", "history", "performance"}
 # Shown on the page of their job, by the million.
-UNSEEN = {"ProgressRow", "ProgressSummary", "LogLine", "EditedItem", "JobSample", "SessionDay", "SessionDayShare"}
+UNSEEN = {
+    "ProgressRow", "ProgressSummary", "LogLine", "EditedItem", "JobSample", "GeneratedExample", "SessionDay",
+    "SessionDayShare",
+}  # fmt: skip
 
 
 def our_models():
