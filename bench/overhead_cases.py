@@ -149,7 +149,7 @@ def pipeline_spec(root: Path, threads: int) -> Spec:
         file = io.BytesIO()
         Image.fromarray(random.integers(0, 255, (20, 24, 3)).astype(np.uint8)).save(file, "PNG")
         items.append((f"{number}.png", None, "validation" if number == 5 else "train", file.getvalue()))
-    config = {"steps": 1_000_000, "batch_size": 4, "rank": 4, "prompt": "a photo of sks dog", "sample_every": 0}
+    config = {"steps": 1_000_000, "batch_size": 4, "rank": 4, "prompt": "a photo of sks dog", "sample_every": 1_000_000}
     spec = _files_spec(root, "image-generation", "image", items, config, threads)
     return spec.model_copy(update={"base": make_pipeline(root / "pipeline")})
 
