@@ -170,7 +170,7 @@ def series_spec(root: Path, threads: int) -> Spec:
     hours = np.datetime64("2024-01-01", "us") + places.astype("timedelta64[h]")
     day = np.sin(places * 2 * np.pi / 24)
     data = sheet_data(root, {"hour": hours, "a": day + noise[0], "b": 3 * day + noise[1]})
-    config = {"target": "all", "horizon": 96, "history": 336, "network_steps": 1_000_000, "candidates": ["network"],
+    config = {"target": "all", "horizon": 96, "history": 336, "network_steps": 100_000, "candidates": ["network"],
               "batch_size": 256}  # fmt: skip
     return _spec(root, "forecast", config, data, threads)
 
