@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from bench import scratch
 from bench.report import line
 
 ITEMS = 1_000_000
@@ -34,31 +31,13 @@ FROM generate_series(%s::int, %s::int) AS n
 
 def main() -> None:
     print("\n## Browsing", flush=True)
-    home = Path(tempfile.mkdtemp(prefix="thbench-"))
-    home.chmod(0o755)
-    os.environ |= {"TRAINHUB_HOME": str(home), "DJANGO_SETTINGS_MODULE": "trainhub.settings"}
-    from common.embedded_postgres import EmbeddedPostgres
-
-    server = EmbeddedPostgres(home)
-    try:
-        with server:
-            _measure()
-    finally:
-        for folder in (home, server.run, server.data.parent):
-            shutil.rmtree(folder, ignore_errors=True)
+    with scratch.database():
+        _measure()
 
 
 def _measure() -> None:
-    import django
-
-    from common.paths import prepare_home
-
-    prepare_home()
-    django.setup()
-    from django.core.management import call_command
     from django.db import connection
 
-    call_command("migrate", verbosity=0)
     dataset, owner = _filled()
     from datasets.items import browse, edits, filters
 

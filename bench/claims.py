@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
+from bench import scratch
 from bench.report import line, spread
 
 QUEUED = 100_000
@@ -15,29 +12,12 @@ CLAIMS = 100
 
 
 def main() -> None:
-    home = Path(tempfile.mkdtemp(prefix="thbench-"))
-    home.chmod(0o755)
-    os.environ |= {"TRAINHUB_HOME": str(home), "DJANGO_SETTINGS_MODULE": "trainhub.settings"}
-    from common.embedded_postgres import EmbeddedPostgres
-
-    server = EmbeddedPostgres(home)
-    try:
-        with server:
-            _measure()
-    finally:
-        for folder in (home, server.run, server.data.parent):
-            shutil.rmtree(folder, ignore_errors=True)
+    with scratch.database():
+        _measure()
 
 
 def _measure() -> None:
-    import django
-
-    from common.paths import prepare_home
-
-    prepare_home()
-    django.setup()
     from django.contrib.auth import get_user_model
-    from django.core.management import call_command
     from django.db import connection
     from django.utils import timezone
 
@@ -45,7 +25,6 @@ def _measure() -> None:
     from jobs.models import Job, Node, Slot
     from jobs.queue import Owner, claim
 
-    call_command("migrate", verbosity=0)
     owner = get_user_model().objects.create_superuser("bench", "", "correct horse battery")
     pattern, _ = create_job(owner, recipe="simulate")
     # The columns of a job that was made by its own verb, so that new ones are right here too.

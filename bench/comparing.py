@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
+from bench import scratch
 from bench.report import line, spread
 
 RUNS = 50
@@ -29,32 +26,14 @@ WHERE series.id = %s
 
 def main() -> None:
     print("\n## Comparing", flush=True)
-    home = Path(tempfile.mkdtemp(prefix="thbench-"))
-    home.chmod(0o755)
-    os.environ |= {"TRAINHUB_HOME": str(home), "DJANGO_SETTINGS_MODULE": "trainhub.settings"}
-    from common.embedded_postgres import EmbeddedPostgres
-
-    server = EmbeddedPostgres(home)
-    try:
-        with server:
-            _measure()
-    finally:
-        for folder in (home, server.run, server.data.parent):
-            shutil.rmtree(folder, ignore_errors=True)
+    with scratch.database():
+        _measure()
 
 
 def _measure() -> None:
-    import django
-
-    from common.paths import prepare_home
-
-    prepare_home()
-    django.setup()
-    from django.core.management import call_command
     from django.db import connection
     from django.test import Client
 
-    call_command("migrate", verbosity=0)
     owner, jobs = _filled()
     client = Client(headers={"host": "127.0.0.1"})
     client.force_login(owner)

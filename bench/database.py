@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
+from bench import scratch
 from bench.report import line
 
 ROWS = 1_000_000
@@ -16,31 +13,13 @@ BATCH = 5_000
 
 def main() -> None:
     print("\n## Database", flush=True)
-    home = Path(tempfile.mkdtemp(prefix="thbench-"))
-    home.chmod(0o755)
-    os.environ |= {"TRAINHUB_HOME": str(home), "DJANGO_SETTINGS_MODULE": "trainhub.settings"}
-    from common.embedded_postgres import EmbeddedPostgres
-
-    server = EmbeddedPostgres(home)
-    try:
-        with server:
-            _measure()
-    finally:
-        for folder in (home, server.run, server.data.parent):
-            shutil.rmtree(folder, ignore_errors=True)
+    with scratch.database():
+        _measure()
 
 
 def _measure() -> None:
-    import django
-
-    from common.paths import prepare_home
-
-    prepare_home()
-    django.setup()
-    from django.core.management import call_command
     from django.db import connection
 
-    call_command("migrate", verbosity=0)
     job, writer = _running_job()
     started = time.perf_counter()
     events = 0

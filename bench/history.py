@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from bench import scratch
 from bench.report import line, spread
 
 SESSIONS, JOBS = 1_000_000, 200_000
@@ -52,33 +51,14 @@ FROM (SELECT n, n %% 5 = 0 AS made FROM generate_series(%(first)s::int, %(last)s
 
 def main() -> None:
     print("\n## History", flush=True)
-    home = Path(tempfile.mkdtemp(prefix="thbench-"))
-    home.chmod(0o755)
-    os.environ |= {"TRAINHUB_HOME": str(home), "DJANGO_SETTINGS_MODULE": "trainhub.settings",
-                   "TRAINHUB_DEVICE_HOUR_PRICE": "EUR cpu=0.05"}  # fmt: skip
-    from common.embedded_postgres import EmbeddedPostgres
-
-    server = EmbeddedPostgres(home)
-    try:
-        with server:
-            _measure()
-    finally:
-        for folder in (home, server.run, server.data.parent):
-            shutil.rmtree(folder, ignore_errors=True)
+    with scratch.database(TRAINHUB_DEVICE_HOUR_PRICE="EUR cpu=0.05"):
+        _measure()
 
 
 def _measure() -> None:
-    import django
-
-    from common.paths import prepare_home
-
-    prepare_home()
-    django.setup()
-    from django.core.management import call_command
     from django.db import connection
     from django.test import Client
 
-    call_command("migrate", verbosity=0)
     owner, boss, subject = _filled()
     from history.models import Session
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +18,6 @@ from datasets.items import rows
 from datasets.models import Dataset, Item
 from datasets.quality import runs
 
-CHUNK = 500
-
 
 @dataclass(frozen=True)
 class Written:
@@ -34,8 +32,9 @@ class Written:
 
 
 @transaction.atomic
-def add(dataset_id: int, written: Sequence[Written]) -> dict[Any, int]:
-    """Make pairs of these; the items by the callers' keys. A pair that the dataset has already is that item.
+def add(dataset_id: int, batches: Iterable[Sequence[Written]], note: Callable[[dict[Any, int]], None]) -> None:
+    """Make pairs of these, a batch at a time; `note` is told the items of each batch, by the caller's keys. A pair that
+    the dataset has already is that item.
 
     They pass the same gates as all items: reviews, rules and the checks of quality begin with them. NotFoundError when
     the dataset is not there any more.
@@ -43,18 +42,18 @@ def add(dataset_id: int, written: Sequence[Written]) -> dict[Any, int]:
     dataset = Dataset.objects.select_for_update(no_key=True).filter(pk=dataset_id).first()
     if dataset is None:
         raise NotFoundError("The dataset for these texts is not there any more.", "Choose another one.")
-    places: dict[Any, int] = {}
     count = size = 0
-    for start in range(0, len(written), CHUNK):
-        made = _chunk(dataset, written[start : start + CHUNK], places)
+    for batch in batches:
+        made, places = _made(dataset, batch)
         count += len(made)
         size += sum(item.bytes for item in made)
+        note(places)
     if count:
         _grow(dataset, count, size)
-    return places
 
 
-def _chunk(dataset: Dataset, written: Sequence[Written], places: dict[Any, int]) -> list[Item]:
+def _made(dataset: Dataset, written: Sequence[Written]) -> tuple[list[Item], dict[Any, int]]:
+    """The items that are new, and where each of the texts is now."""
     contents = [{"prompt": one.prompt, "completion": one.completion} for one in written]
     addresses = [rows.address(content) for content in contents]
     known = dict(Item.objects.filter(dataset=dataset, sha256__in=addresses).values_list("sha256", "pk"))
@@ -65,8 +64,7 @@ def _chunk(dataset: Dataset, written: Sequence[Written], places: dict[Any, int])
     }
     Item.objects.bulk_create(fresh.values())
     known |= {address: item.pk for address, item in fresh.items()}
-    places.update({one.key: known[address] for one, address in zip(written, addresses, strict=True)})
-    return list(fresh.values())
+    return list(fresh.values()), {one.key: known[address] for one, address in zip(written, addresses, strict=True)}
 
 
 def _item(dataset: Dataset, one: Written, address: str, content: dict[str, Any]) -> Item:
@@ -78,15 +76,16 @@ def _item(dataset: Dataset, one: Written, address: str, content: dict[str, Any])
 
 
 def _grow(dataset: Dataset, count: int, size: int) -> None:
-    importing = dataset.imports.filter(finished_at=None).exists()
+    # While something else fills it, that sets the status and begins the checks at its end.
+    busy = dataset.status == Dataset.Status.PROCESSING
     Dataset.objects.filter(pk=dataset.pk).update(
         item_count=F("item_count") + count,
         byte_count=F("byte_count") + size,
-        status=dataset.status if importing else Dataset.Status.ACTIVE,
+        status=Dataset.Status.PROCESSING if busy else Dataset.Status.ACTIVE,
         updated_at=Now(),
     )
     governance.ask(Dataset.objects.filter(pk=dataset.pk))
     dataset.refresh_from_db()
-    if not importing:
+    if not busy:
         runs.after_import(dataset)
     publish(f"dataset.{dataset.pk}")

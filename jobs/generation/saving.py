@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.db import transaction
@@ -13,6 +14,8 @@ from engine import catalogue
 from jobs.generation import examples
 from jobs.generation.sources import VERSION
 from jobs.models import GeneratedExample, Job
+
+BATCH = 500
 
 
 def check_target(recipe: str, target: Dataset | None) -> None:
@@ -35,13 +38,20 @@ def save(job: Job, session: str, before: int = 0) -> int:
     held = Job.objects.select_for_update(of=("self",)).get(pk=job.pk)
     if held.save_to_id is None:
         return 0
-    waiting = list(examples.unsaved(held))
-    written = [_written(held, one, session) for one in waiting]
-    places = generated.add(held.save_to_id, written) if written else {}
-    for one in waiting:
-        one.item_id = places[one.pk]
-    GeneratedExample.objects.bulk_update(waiting, ["item"], batch_size=500)
+    generated.add(held.save_to_id, _waiting(held, session), _note)
     return GeneratedExample.objects.filter(job=held, step__gt=before, kept=True, item__isnull=False).count()
+
+
+def _waiting(job: Job, session: str) -> Iterator[list[generated.Written]]:
+    """What is no item yet, in batches; each is to be noted before the next one is asked for."""
+    while batch := list(examples.unsaved(job).defer("candidates")[:BATCH]):
+        yield [_written(job, one, session) for one in batch]
+
+
+def _note(places: dict[Any, int]) -> None:
+    GeneratedExample.objects.bulk_update(
+        [GeneratedExample(pk=key, item_id=item) for key, item in places.items()], ["item"]
+    )
 
 
 def _written(job: Job, one: GeneratedExample, session: str) -> generated.Written:

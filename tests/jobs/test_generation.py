@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import InvalidInputError, NotFoundError
 from datasets.creation import create_dataset
-from datasets.models import Item
+from datasets.models import Dataset, Item
 from history.generations import generated
 from history.models import Session
 from history.recording import record_pending
@@ -18,7 +18,7 @@ from jobs import control
 from jobs.creation import create_job
 from jobs.endpoints import verbs as endpoints
 from jobs.folders import work_folder
-from jobs.generation import examples
+from jobs.generation import examples, saving
 from jobs.models import GeneratedExample, Job
 from jobs.progress import ProgressWriter
 from jobs.queue import claim
@@ -231,6 +231,23 @@ def test_what_a_run_made_that_was_retried_is_not_counted_again(running):
     assert [first[name] for name in told] == [20, 7, 13]
     assert [second[name] for name in told] == [15, 2, 13]
     assert second["performance_by_model"]["endpoint good"]["wins"] == 2
+
+
+def test_kept_examples_are_saved_batch_by_batch_and_a_dataset_at_work_stays_so(running, stories, monkeypatch):
+    monkeypatch.setattr(saving, "BATCH", 2)
+    job = running.job
+    Job.objects.filter(pk=job.pk).update(save_to=stories, config={"judge": "measures"})
+    Dataset.objects.filter(pk=stories.pk).update(status="processing")
+    writer = ProgressWriter(job, running.number)
+    for step in range(1, 8):
+        writer.example(event(step, text=f"tale {min(step, 5)}"))  # the last three are one
+    writer.flush()
+    assert saving.save(job, "s") == saving.save(job, "s") == 7
+    stories.refresh_from_db()
+    assert (stories.status, stories.item_count, Item.objects.count()) == ("processing", 5, 5)
+    assert set(GeneratedExample.objects.values_list("item__content__completion", flat=True)) == {
+        f"tale {n}" for n in range(1, 6)
+    }
 
 
 # What is refused when the job is made
