@@ -50,6 +50,8 @@ def test_a_run_is_started_by_the_form_and_a_wrong_name_is_marked(page, owner, en
     answer = page.post("/jobs/new", form | {"config.generators": "endpoint nobody"})
     assert answer.status_code == 400
     assert "There is no &#x27;endpoint nobody&#x27; for you." in answer.content.decode()
+    text = page.post("/jobs/new", form | {"config.genres": "a\na"}).content.decode()
+    assert 'id="config.genres-error"' in text and "Each may stand in one line only." in text
     assert page.post("/jobs/new", form).status_code == 302
     job = Job.objects.get()
     assert (job.save_to, job.config["examples"], job.config["genres"]) == (target, 20, "Sea\nLand: 2")

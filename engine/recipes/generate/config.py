@@ -6,7 +6,7 @@ import math
 import string
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from engine.config import RecipeConfig, setting
 
@@ -97,20 +97,35 @@ class GenerateConfig(RecipeConfig):
         others = [name for name in (self.judge, self.reference, self.classifier) if name and name != MEASURES]
         return list(dict.fromkeys([*lines(self.generators), *others]))
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        _check_genres(lines(self.genres))
-        for line in (found := lines(self.prompts)):
+    @field_validator("genres")
+    @classmethod
+    def _genres_are_some(cls, text: str) -> str:
+        _check_genres(lines(text))
+        return text
+
+    @field_validator("prompts")
+    @classmethod
+    def _prompts_are_some(cls, text: str) -> str:
+        for line in (found := lines(text)):
             _check_prompt(line)
         if not 1 <= len(found) <= MOST_PROMPTS:
-            raise ValueError(f"prompts: write at least one and at most {MOST_PROMPTS:,} prompts, one a line.")
-        names = lines(self.generators)
+            raise ValueError(f"Write at least one and at most {MOST_PROMPTS:,} prompts, one a line.")
+        return text
+
+    @field_validator("generators")
+    @classmethod
+    def _generators_are_named_once(cls, text: str) -> str:
+        names = lines(text)
         if len(names) > MOST_GENERATORS:
-            raise ValueError(f"generators: name at most {MOST_GENERATORS}.")
+            raise ValueError(f"Name at most {MOST_GENERATORS}.")
         if len(set(names)) < len(names):
-            raise ValueError("generators: each may be named once.")
+            raise ValueError("Each may be named once.")
+        return text
+
+    @model_validator(mode="after")
+    def _longest_is_not_below_shortest(self) -> Self:
         if self.longest < self.shortest:
-            raise ValueError("longest: must not be below shortest.")
+            raise ValueError("The longest text must not be below the shortest.")
         return self
 
 
@@ -132,23 +147,23 @@ def _genre(line: str) -> tuple[str, float]:
 def _check_genres(found: list[str]) -> None:
     pairs = [_genre(line) for line in found]
     if not 1 <= len(pairs) <= MOST_GENRES:
-        raise ValueError(f"genres: write at least one and at most {MOST_GENRES} genres, one a line.")
+        raise ValueError(f"Write at least one and at most {MOST_GENRES} genres, one a line.")
     if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("genres: each may stand in one line only.")
+        raise ValueError("Each may stand in one line only.")
     if any(len(name) > LONGEST_NAME for name, _ in pairs):
-        raise ValueError(f"genres: a name has at most {LONGEST_NAME} characters.")
+        raise ValueError(f"A name has at most {LONGEST_NAME} characters.")
     if any(not math.isfinite(weight) or weight < 0 for _, weight in pairs) or not any(weight for _, weight in pairs):
-        raise ValueError("genres: a weight is a number from 0 on, and one of them above 0.")
+        raise ValueError("A weight is a number from 0 on, and one of them above 0.")
 
 
 def _check_prompt(text: str) -> None:
     try:
         fields = [part[1:] for part in string.Formatter().parse(text) if part[1] is not None]
     except ValueError as error:
-        raise ValueError(f"prompts: '{text[:60]}' can't be read: {error}. Write {{{{ for a brace itself.") from None
+        raise ValueError(f"'{text[:60]}' can't be read: {error}. Write {{{{ for a brace itself.") from None
     for name, layout, conversion in fields:
         if name not in FIELDS or layout or conversion:
-            raise ValueError(f"prompts: {{{name}}} stands for nothing; there are {{genre}} and {{number}}.")
+            raise ValueError(f"{{{name}}} stands for nothing; there are {{genre}} and {{number}}.")
 
 
 def filled(prompt: str, genre: str, number: int) -> str:
