@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+import hypothesis
 import pytest
 from django.apps import apps
 from django.conf import settings
@@ -16,6 +17,10 @@ def pytest_configure(config) -> None:
     settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
     post_migrate.connect(_put_back)
+    # How long an example takes says how busy the machine is, not whether it is right.
+    slow = hypothesis.HealthCheck.too_slow
+    hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[slow])
+    hypothesis.settings.load_profile("shared")
 
 
 # What measures time or memory: one at a time, after all that share the machine.
