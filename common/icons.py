@@ -43,6 +43,7 @@ PATHS: dict[str, str] = {
     "hourglass": "M6 3h12M6 21h12M7 3c0 5 4 6.5 4 9s-4 4-4 9M17 3c0 5-4 6.5-4 9s4 4 4 9",
     "image": "M4 5h16v14H4zM4 16l5-5 4 4 2-2 5 4M15 9v.01",
     "info": "M3.5 12a8.5 8.5 0 1 0 17 0a8.5 8.5 0 1 0-17 0M12 11v5M12 8v.01",
+    "lock": "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3",
     "key": "M4 15a4 4 0 1 0 8 0a4 4 0 1 0-8 0M11 12l8-8M16 7l3 3",
     "lineage": "M4 4h6v5H4zM14 15h6v5h-6zM14 4h6v5h-6zM10 6.5h4M7 9v8.5h7",
     "list": "M9 6h11M9 12h11M9 18h11M4 6v.01M4 12v.01M4 18v.01",

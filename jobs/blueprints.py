@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -10,12 +11,12 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from common.access import get_visible
-from common.errors import ConflictError, InvalidInputError, NotFoundError
+from common.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError
 from common.uniqueness import one_name
 from datasets.freezing import versions
 from datasets.freezing.splits import CONTENT, KEY
 from datasets.models import Dataset, DatasetVersion, Subject
-from jobs import bases, columns, creation, limits, room
+from jobs import bases, columns, creation, limits, room, template_rules
 from jobs.generation import sources
 from jobs.models import Job, JobTemplate
 from jobs.needs import Needs
@@ -38,18 +39,21 @@ VALUES = (
 MAX_NAME = 200
 
 
-def check(owner: AbstractBaseUser, given: dict[str, Any]) -> dict[str, Any]:
+def check(owner: AbstractBaseUser, given: dict[str, Any], asked: Sequence[str] = ()) -> dict[str, Any]:
     """A request as it is kept, complete with its recipe's settings; rows are named by their ids.
 
     `given` holds what `creation.create_job` takes, without times and jobs to wait for. Raises what create_job raises
-    for a request that can't be used, except what passes by itself: limits, and a model or subject that is busy.
+    for a request that can't be used, except what passes by itself: limits, and a model or subject that is busy. Values
+    that will be `asked` for anew may be missing, or unusable.
     """
     unknown = sorted(set(given) - set(ROWS) - set(VALUES))
     if unknown:
         raise InvalidInputError(f"'{unknown[0][:40]}' can't be kept.", f"Use {', '.join([*VALUES, *ROWS])}.")
     kept = {key: value for key, value in given.items() if value not in (None, "", {})}
     recipe = kept.get("recipe", "")
-    kept["config"] = creation.check_config(recipe, kept.get("config", {}))
+    given_config = kept.get("config", {})
+    with _unless_asked(asked):
+        kept["config"] = creation.check_config(recipe, given_config)
     kept["resources"] = Needs.read(kept.get("resources", {})).stored()
     kept["priority"] = read_priority(kept.get("priority", 0))
     for key in {"max_seconds", "stall_seconds"} & set(kept):
@@ -59,18 +63,41 @@ def check(owner: AbstractBaseUser, given: dict[str, Any]) -> dict[str, Any]:
     fractions = kept.get("validation_fraction", 0.1), kept.get("test_fraction", 0.0)
     rule = kept.get("split_by", CONTENT), kept.get("split_key", KEY)
     versions.check_split(*fractions, kept.get("seed", 0), *rule)
-    rows = _rows(owner, kept)
-    creation.check_data(owner, recipe, rows.get("dataset"), rows.get("dataset_version"))
-    columns.check(recipe, kept["config"], rows.get("dataset"), rows.get("dataset_version"))
-    creation.check_parts(owner, recipe, rows.get("subject"), rows.get("model"), rows.get("base_version"))
-    bases.check_one(recipe, kept["config"], rows.get("base_version"))
-    sources.check(owner, recipe, kept["config"])
-    creation.check_target(owner, recipe, rows.get("save_to"))
-    room.check(
-        recipe, kept["config"], Needs.read(kept["resources"]), base_version=rows.get("base_version"),
-        dataset=rows.get("dataset"), version=rows.get("dataset_version"),
-    )  # fmt: skip
+    found = rows(owner, kept)
+    with _unless_asked(asked):
+        creation.check_data(owner, recipe, found.get("dataset"), found.get("dataset_version"))
+    with _unless_asked(asked):
+        creation.check_parts(owner, recipe, found.get("subject"), found.get("model"), found.get("base_version"))
+    with _unless_asked(asked):
+        creation.check_target(owner, recipe, found.get("save_to"))
+    if kept.setdefault("config", {}) is not given_config:  # it is complete
+        _check_settings(owner, kept, found, asked)
     return kept
+
+
+def _check_settings(owner: AbstractBaseUser, kept: dict[str, Any], found: dict[str, Any], asked: Sequence[str]) -> None:
+    """Whether the settings suit what they are about: the data, the base, whom they name, and the hub's devices."""
+    recipe, config = kept["recipe"], kept["config"]
+    base, dataset, version = (found.get(key) for key in ("base_version", "dataset", "dataset_version"))
+    with _unless_asked(asked):
+        columns.check(recipe, config, dataset, version)
+    with _unless_asked(asked):
+        bases.check_one(recipe, config, base)
+    with _unless_asked(asked):
+        sources.check(owner, recipe, config)
+    with _unless_asked(asked):
+        needs = Needs.read(kept["resources"])
+        room.check(recipe, config, needs, base_version=base, dataset=dataset, version=version)
+
+
+@contextmanager
+def _unless_asked(asked: Sequence[str]) -> Iterator[None]:
+    """Let a problem pass that is about nothing but values that will be asked for anew."""
+    try:
+        yield
+    except ProblemError as problem:
+        if not problem.fields or not set(problem.fields) <= set(asked):
+            raise
 
 
 def start(owner: AbstractBaseUser, kept: dict[str, Any], now: datetime, number: int = 1, **options: Any) -> Job:
@@ -81,7 +108,14 @@ def start(owner: AbstractBaseUser, kept: dict[str, Any], now: datetime, number: 
     wanted = {key: value for key, value in kept.items() if key not in ROWS}
     name = wanted.pop("name", "").replace("{date}", f"{now:%Y-%m-%d}").replace("{time}", f"{now:%H:%M}")
     name = name.replace("{number}", str(number))
-    return creation.create_job(owner, **wanted, **_rows(owner, kept), name=name, **options)[0]
+    return creation.create_job(owner, **wanted, **rows(owner, kept), name=name, **options)[0]
+
+
+def start_from(template: JobTemplate, given: dict[str, Any], now: datetime, number: int = 1, **options: Any) -> Job:
+    """Make a job of a template, for its owner, with some values of one's own. Raises as `start`, and
+    InvalidInputError for what the template does not allow."""
+    template_rules.applied(template, given)
+    return start(template.owner, altered(template_rules.without_asked(template), given), now, number, **options)
 
 
 def altered(kept: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -109,23 +143,49 @@ def of_job(job: Job, *, newest: bool = True) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def save(owner: AbstractBaseUser, name: str, given: dict[str, Any]) -> JobTemplate:
-    """Keep a request under a name of its own. Raises as `check`, ConflictError when the name is taken."""
-    kept = check(owner, given)
+def save(
+    owner: AbstractBaseUser,
+    name: str,
+    given: dict[str, Any],
+    *,
+    required: Sequence[str] = (),
+    locked: Sequence[str] = (),
+) -> JobTemplate:
+    """Keep a request under a name of its own. Raises as `check` and `template_rules.check`, ConflictError when the
+    name is taken."""
+    kept = check(owner, given, required)
+    asked, held = template_rules.check(kept, required, locked)
     with _one_name(name):
-        return JobTemplate.objects.create(owner=owner, name=clean_name(name), request=kept)
+        return JobTemplate.objects.create(owner=owner, name=clean_name(name), request=kept, required=asked, locked=held)
 
 
 @transaction.atomic
-def change(template: JobTemplate, *, name: str | None = None, request: dict[str, Any] | None = None) -> JobTemplate:
-    """Give a template another name or request; its schedules use it from their next time on. None changes nothing."""
+def change(
+    template: JobTemplate,
+    *,
+    name: str | None = None,
+    request: dict[str, Any] | None = None,
+    required: Sequence[str] | None = None,
+    locked: Sequence[str] | None = None,
+) -> JobTemplate:
+    """Give a template another name, request or other rules; its schedules use it from their next time on.
+
+    None changes nothing. InvalidInputError for rules that its schedules can't keep.
+    """
     row = JobTemplate.objects.select_for_update(of=("self",)).select_related("owner").filter(pk=template.pk).first()
     if row is None:
         raise NotFoundError(f"There is no template {template.pk}.", "It may have been deleted.")
     if name is not None:
         row.name = clean_name(name)
-    if request is not None:
-        row.request = check(row.owner, request)
+    row.required = list(required) if required is not None else row.required
+    row.locked = list(locked) if locked is not None else row.locked
+    if request is not None or required is not None:
+        row.request = check(row.owner, row.request if request is None else request, row.required)
+    row.required, row.locked = template_rules.check(row.request, row.required, row.locked)
+    if row.required and (names := _used_by(row)):
+        message = f"The template '{row.name}' can't ask for values anew: it {names}, and nobody is asked by a schedule."
+        hint = "Delete these first, or let them use another template."
+        raise InvalidInputError(message, hint, fields={"required": [f"{message} {hint}"]})
     with _one_name(row.name):
         row.save()
     return row
@@ -137,15 +197,21 @@ def delete(template: JobTemplate) -> None:
     row = JobTemplate.objects.select_for_update(of=("self",)).filter(pk=template.pk).first()
     if row is None:
         return
-    names = list(row.schedules.values_list("name", flat=True)[:4])
-    if names:
-        more = " and more" if len(names) > 3 else ""
-        shown = ", ".join(f"'{name}'" for name in names[:3])
+    if names := _used_by(row):
         raise ConflictError(
-            f"The template '{row.name}' is used by the {'schedule' if len(names) == 1 else 'schedules'} {shown}{more}.",
-            "Delete these first, or let them use another template.",
+            f"The template '{row.name}' {names}.", "Delete these first, or let them use another template."
         )
     row.delete()
+
+
+def _used_by(row: JobTemplate) -> str:
+    """Which schedules use it, as words; '' for none."""
+    names = list(row.schedules.values_list("name", flat=True)[:4])
+    if not names:
+        return ""
+    more = " and more" if len(names) > 3 else ""
+    shown = ", ".join(f"'{name}'" for name in names[:3])
+    return f"is used by the {'schedule' if len(names) == 1 else 'schedules'} {shown}{more}"
 
 
 def clean_name(name: str) -> str:
@@ -158,10 +224,10 @@ def clean_name(name: str) -> str:
     return name
 
 
-def _rows(owner: AbstractBaseUser, kept: dict[str, Any]) -> dict[str, Any]:
+def rows(owner: AbstractBaseUser, kept: dict[str, Any]) -> dict[str, Any]:
     """The rows that a request points at; NotFoundError for one that is gone."""
     return {
-        key: get_visible(rows.all(), owner, path, pk=kept[key]) for key, (rows, path) in ROWS.items() if key in kept
+        key: get_visible(known.all(), owner, path, pk=kept[key]) for key, (known, path) in ROWS.items() if key in kept
     }
 
 

@@ -13,14 +13,14 @@ from datasets.freezing import sizes
 from datasets.gating import gates
 from datasets.models import Dataset, Modality
 from engine.catalogue import RECIPES
-from jobs import estimates, forms, new_fields, placing
+from jobs import estimates, forms, lending, new_fields, placing
 from jobs.creation import check_config
 
 
 @require_safe
 def expected(request: HttpRequest) -> HttpResponse:
     """The estimate for what is typed; nothing while it is no request for a job."""
-    typed = placing.DEFAULTS | {key: clean(value) for key, value in request.GET.items()}
+    typed = placing.DEFAULTS | lending.filled(request.user, {key: clean(value) for key, value in request.GET.items()})
     recipe = typed.get("recipe", "")
     told = ""
     if recipe in RECIPES:

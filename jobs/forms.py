@@ -20,6 +20,7 @@ from registry.bases import Base
 PREFIX = "config."
 # The fields that every recipe's form has.
 TITLES = {
+    "name": "Name",
     "dataset": "Dataset",
     "validation_fraction": "Share for validation",
     "test_fraction": "Share for testing",
@@ -37,6 +38,7 @@ TITLES = {
     "devices": "Devices",
     "memory_gib": "Memory of each",
     "labels": "Labels of the node",
+    "preemptible": "Gives way",
     "not_before": "Start at",
     "after": "Start after jobs",
     "after_failure": "If one of them fails",
@@ -118,7 +120,7 @@ def read(recipe: str, typed: Mapping[str, str]) -> dict[str, Any]:
         kinds = _kinds(schema)
         text = typed.get(PREFIX + name, "")
         if "boolean" in kinds:
-            config[name] = text != ""
+            config[name] = text not in {"", "off"}  # 'off' where on or off has to be chosen
         elif "array" in kinds:
             if text.strip() in choices_of(branches_of(schema)):
                 config[name] = text.strip()
@@ -173,7 +175,7 @@ def _setting(name: str, schema: dict[str, Any], config: Mapping[str, Any], typed
     branches = branches_of(schema)
     choices = choices_of(branches)
     limits = next((branch for branch in branches if branch.get("type") in {"integer", "number"}), {})
-    default = _shown(schema.get("default"))
+    default = shown(schema.get("default"))
     kind = "text"
     if "boolean" in kinds:
         kind = "checkbox"
@@ -186,7 +188,7 @@ def _setting(name: str, schema: dict[str, Any], config: Mapping[str, Any], typed
     elif schema.get("lines"):
         kind = "lines"
     if typed is None:
-        value = _shown(config.get(name, schema.get("default")))
+        value = shown(config.get(name, schema.get("default")))
     else:
         value = typed.get(PREFIX + name, "")
     return Setting(
@@ -205,7 +207,8 @@ def _setting(name: str, schema: dict[str, Any], config: Mapping[str, Any], typed
     )
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A setting's value as the form shows it; for a checkbox 'on' or ''."""
     if value is None or value is False:
         return ""
     if isinstance(value, list):

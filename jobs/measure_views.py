@@ -10,7 +10,7 @@ from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
 from datasets.models import Dataset
 from engine.catalogue import RECIPES
-from jobs import bases, estimates, expected_views, forms, measuring, new_checks, new_fields, placing
+from jobs import bases, estimates, expected_views, forms, lending, measuring, new_checks, new_fields, placing
 from jobs.creation import check_config, check_data
 from jobs.estimates import Estimate
 
@@ -18,7 +18,7 @@ from jobs.estimates import Estimate
 @require_POST
 def measure(request: HttpRequest) -> HttpResponse:
     """What a trial found: time, memory and cost, or what to change."""
-    typed = placing.DEFAULTS | {key: clean(value) for key, value in request.POST.items()}
+    typed = placing.DEFAULTS | lending.filled(request.user, {key: clean(value) for key, value in request.POST.items()})
     try:
         context = _measured(request, typed)
     except ProblemError as problem:

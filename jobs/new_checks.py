@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -18,22 +18,27 @@ from jobs.needs import Needs
 # The order of the form, around the recipe's settings.
 BEFORE = (
     "dataset", "validation_fraction", "test_fraction", "seed", "split_by", "split_key", "recipe", "model", "subject",
-    "base_version", "save_to",
+    "base_version", "save_to", "name",
 )  # fmt: skip
 
 
 def everything(
-    first: ProblemError, values: Mapping[str, str], user: AbstractBaseUser, dataset: Dataset | None
+    first: ProblemError,
+    values: Mapping[str, str],
+    user: AbstractBaseUser,
+    dataset: Dataset | None,
+    also: Sequence[Callable[[], object]] = (),
 ) -> ProblemError:
-    """The problem that was met first, with the fields of all others; itself where there are none."""
+    """The problem that was met first, with the fields of all others; itself where there are none. `also` are checks
+    that only some forms have; what they say of a field goes before the rest."""
     if not first.fields:
         return first
     fields, kind = dict(first.fields), type(first)
-    for check in _checks(values, user, dataset):
+    for check in (*_checks(values, user, dataset), *also):
         try:
             check()
         except ProblemError as problem:
-            fields = problem.fields | fields
+            fields = fields | problem.fields if check in also else problem.fields | fields
             kind = NotFoundError if isinstance(problem, NotFoundError) else kind  # what is not theirs answers 404
     if set(fields) == set(first.fields):
         return first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -12,19 +13,20 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from common.access import get_visible, visible
+from common.access import visible
 from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
 from datasets import fitting, overview
 from datasets.freezing.splits import CONTENT, KEY, RULE_WORDS
-from datasets.models import Dataset, DatasetVersion, Modality, Subject
+from datasets.models import Dataset, Modality, Subject
 from engine.catalogue import RECIPES
-from jobs import blueprints, columns, forms, new_checks, new_fields, parts, placing, recommending
+from jobs import columns, forms, lending, new_checks, new_fields, parts, placing, recommending
 from jobs.creation import create_job
 from jobs.generation import sources
-from jobs.models import Job, JobTemplate, Slot
+from jobs.models import Job, Slot
 from jobs.needs import DEVICES
 from jobs.states import Status
+from jobs.template_rules import REQUIRED
 from registry.models import Model, ModelVersion
 
 CHOICES = 200
@@ -45,17 +47,25 @@ def new(request: HttpRequest) -> HttpResponse:
 @require_safe
 def split(request: HttpRequest) -> HttpResponse:
     """How many items each set would get with these fractions."""
-    values = {key: clean(value) for key, value in request.GET.items()}
+    values = lending.filled(request.user, {key: clean(value) for key, value in request.GET.items()})
     dataset = _dataset(request, values)
     return render(request, "parts/split.html", _split(dataset, new_fields.DEFAULTS | values))
 
 
 def _create(request: HttpRequest) -> HttpResponse:
-    values = {key: clean(value) for key, value in request.POST.items()}
+    posted = {key: clean(value) for key, value in request.POST.items()}
+    template = lending.template_of(request.user, posted)
+    values = lending.filled(request.user, posted)
+    ruled = [partial(lending.check, template, posted)] if template else []
     try:
-        job, created = create_job(request.user, **_wanted(request, values))
+        for check in ruled:
+            check()
+        wanted = _wanted(request, values)
+        job, created = create_job(
+            request.user, **lending.exactly(template, request.user, wanted) if template else wanted
+        )
     except ProblemError as first:
-        problem = new_checks.everything(first, values, request.user, _dataset(request, values))
+        problem = new_checks.everything(first, values, request.user, _dataset(request, values), ruled)
         context = _context(request, values, values)
         context |= new_checks.told(values.get("recipe", ""), problem)
         context["placing_wrong"] = not set(problem.fields).isdisjoint(placing.FIELDS)
@@ -113,15 +123,18 @@ def _dataset(request: HttpRequest, values: Mapping[str, str]) -> Dataset | None:
 
 def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str, str] | None) -> dict[str, Any]:
     """The form: filled with what was typed, else from the job `from` or a template, else with defaults."""
-    start = {} if typed is not None else _start(request, values)
+    template = lending.template_of(request.user, values)
+    rule = lending.rules(template)
+    start = {} if typed is not None else lending.start(request.user, values)
     empty = dict.fromkeys(("name", "recipe", "dataset", *new_fields.ROWS), "")
-    filled = new_fields.DEFAULTS | empty | start.get("values", {}) | dict(values)
+    asked_for = dict.fromkeys((name for name, how in rule.items() if how == REQUIRED), "")
+    filled = new_fields.DEFAULTS | empty | start.get("values", {}) | asked_for | dict(values) | lending.held(template)
     datasets = list(visible(Dataset.objects.filter(status=Dataset.Status.ACTIVE), request.user)[:200])
     asked = RECIPES.get(filled["recipe"])
-    if not start and "dataset" not in values and not (asked and asked.modality is None):
+    if not start and not rule and "dataset" not in values and not (asked and asked.modality is None):
         filled["dataset"] = _newest(datasets)
     dataset = _dataset(request, filled)
-    recipes = fitting.recipes(dataset.modality if dataset else None)
+    recipes = lending.recipes(template) or fitting.recipes(dataset.modality if dataset else None)
     recipe = _recipe(filled["recipe"], [entry.name for entry in recipes])
     same = start.get("recipe") == recipe
     config = start.get("config", {}) if same else {}
@@ -132,6 +145,8 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
     divided = parts.divided(recipe, dataset, counted.get("counts"))
     if known is not None and (taken := advice.get(values.get("take", ""))):
         known = {**known, forms.PREFIX + values["take"]: taken.value}
+    shown = {**known, **lending.held(template)} if known is not None else None
+    groups = forms.groups(recipe, config, shown, advice, columns.of(dataset), divided.unused) if recipe else {}
     return {
         "values": filled,
         "datasets": datasets,
@@ -139,7 +154,10 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "recipes": recipes,
         "recipe": RECIPES.get(recipe),
         "divided": divided,
-        "groups": forms.groups(recipe, config, known, advice, columns.of(dataset), divided.unused) if recipe else {},
+        "groups": lending.ruled(groups, rule, known is not None),
+        "rules": rule,
+        "asked": bool(asked_for),
+        "ruled_by": template if rule else None,
         "subjects": _choices(Subject.objects.order_by("name"), request.user, "owner", filled["subject"]),
         "bases": _choices(
             ModelVersion.objects.select_related("model")
@@ -183,27 +201,6 @@ def _newest(datasets: list[Dataset]) -> str:
 def _recipe(asked: str, fit: list[str]) -> str:
     """The recipe that was asked for where it fits the data, else the first that does; '' where none does."""
     return asked if asked in fit else next(iter(fit), "")
-
-
-def _start(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
-    """What another job (`from`) or a template (`template`) lends to this one."""
-    if key := values.get("template"):
-        template = get_visible(JobTemplate.objects.all(), request.user, pk=key)
-        kept, source = template.request, {"template": template}
-    elif key := values.get("from"):
-        job = get_visible(Job.objects.select_related("dataset_version", "model_version"), request.user, pk=key)
-        kept, source = blueprints.of_job(job), {"job": job}
-    else:
-        return {}
-    lent = {"recipe": kept["recipe"], "name": kept.get("name", ""), "seed": str(kept.get("seed", 0))}
-    lent |= {key: str(kept.get(key, "")) for key in ("dataset", *new_fields.ROWS)} | placing.lent(kept)
-    if frozen := kept.get("dataset_version"):
-        version = DatasetVersion.objects.filter(pk=frozen).first()
-        lent["dataset"] = str(version.dataset_id) if version else ""
-    fractions = ("validation_fraction", "test_fraction")
-    lent |= {name: f"{kept[name]:g}" for name in fractions if kept.get(name) is not None}
-    lent |= {"split_by": kept.get("split_by", CONTENT), "split_key": kept.get("split_key", KEY)}
-    return {"values": lent, "config": kept["config"], "recipe": kept["recipe"], **source}
 
 
 def _choices(rows: QuerySet[Any], user: Any, owner: str, chosen: str) -> list[Any]:

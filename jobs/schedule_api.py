@@ -29,6 +29,7 @@ from jobs.schedule_serializers import (
     TemplateStartInput,
 )
 from jobs.serializers import JobSerializer
+from jobs.template_rules import LOCKED, REQUIRED
 
 TAGS = ["training schedules"]
 
@@ -75,7 +76,8 @@ class TemplatesView(generics.ListAPIView):
     )
     def post(self, request: Request) -> Response:
         given = _with_rows(request, TemplateInput.read(request.data))
-        template = blueprints.save(request.user, given["name"], given["request"])
+        rules = {name: given.get(name, []) for name in (REQUIRED, LOCKED)}
+        template = blueprints.save(request.user, given["name"], given["request"], **rules)
         return Response(TemplateSerializer(template).data, status=201)
 
 
@@ -114,7 +116,7 @@ class TemplateStartView(APIView):
         tags=TAGS,
         summary="Start a job of a template",
         description="The job belongs to the template's owner. What the body names takes the place of the "
-        "template's own for this job.",
+        "template's own for this job; what the template requires must be named, and what it locks stays.",
         request=TemplateStartInput,
         responses={201: JobSerializer},
     )
@@ -124,8 +126,7 @@ class TemplateStartView(APIView):
         when = {key: given.pop(key) for key in ("not_before", "after", "after_failure") if key in given}
         if "after" in when:
             when["after"] = waiting.jobs_named(request.user, when["after"])
-        wanted = blueprints.altered(template.request, given)
-        job = blueprints.start(template.owner, wanted, schedules.database_now(), **when)
+        job = blueprints.start_from(template, given, schedules.database_now(), **when)
         return Response(shown(job), status=201)
 
 

@@ -9,10 +9,12 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.numbers import BIGINT_MAX, finite
-from common.serializers import IdField, Input, MomentField, TextField, WholeField
+from common.serializers import FiniteFloatField, IdField, Input, MomentField, TextField, WholeField
+from datasets.freezing.splits import RULES
+from datasets.serializers import SplitKeyField
 from jobs import schedules
 from jobs.creation import MAX_NEEDED
-from jobs.inputs import NewJobInput, PriorityField
+from jobs.inputs import NewJobInput, PriorityField, ResourcesField
 from jobs.models import AfterFailure, JobTemplate, Schedule, ScheduleEvent
 from jobs.rules import DAYS, KINDS, MAX_EXPRESSION
 
@@ -22,6 +24,10 @@ RULE_HELP = (
     '{"kind": "monthly", "day": 31, "at": "02:30"} (or the last day) and '
     '{"kind": "cron", "expression": "30 2 * * MON-FRI"}.'
 )
+
+
+NAMED = "config.<setting> for one of the recipe's settings, else as in a request: dataset, seed, base_version, …"
+MOST_RULES = 200
 
 
 class RequestInput(NewJobInput):
@@ -55,8 +61,19 @@ class RuleField(serializers.DictField):
     """Checked as a whole by `jobs.rules`."""
 
 
+class RuledField(serializers.ListField):
+    """Names of values, as errors of a request name them. Which there are depends on the recipe."""
+
+    child = TextField()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, max_length=MOST_RULES, **options)
+
+
 class TemplateInput(Input):
     name = TextField()
+    required = RuledField(help_text=f"What whoever starts from it must give anew. {NAMED}")
+    locked = RuledField(help_text="What stays as the template has it.")
     request = RequestInput(required=False, help_text="What its jobs are asked for.")
     job = IdField(required=False, help_text="Instead of a request: take that of this job.")
 
@@ -69,6 +86,8 @@ class TemplateInput(Input):
 class TemplateChangeInput(Input):
     name = TextField(required=False)
     request = RequestInput(required=False, help_text="Replaces the whole request.")
+    required = RuledField(help_text="Replaces the whole list.")
+    locked = RuledField(help_text="Replaces the whole list.")
 
 
 class TemplateStartInput(Input):
@@ -78,8 +97,20 @@ class TemplateStartInput(Input):
     config = serializers.DictField(required=False, help_text="Only the settings that differ.")
     dataset = IdField(required=False)
     dataset_version = IdField(required=False)
+    subject = IdField(required=False)
+    model = IdField(required=False)
+    base_version = IdField(required=False)
+    save_to = IdField(required=False)
+    validation_fraction = FiniteFloatField(required=False)
+    test_fraction = FiniteFloatField(required=False)
+    split_by = serializers.ChoiceField(choices=RULES, required=False)
+    split_key = SplitKeyField(required=False)
     seed = WholeField(required=False, max_value=BIGINT_MAX)
     priority = PriorityField(required=False)
+    resources = ResourcesField(required=False)
+    preemptible = serializers.BooleanField(required=False, allow_null=True, default=None)
+    max_seconds = FiniteFloatField(required=False)
+    stall_seconds = FiniteFloatField(required=False)
     not_before = MomentField(required=False, allow_null=True)
     after = serializers.ListField(child=IdField(), required=False, max_length=MAX_NEEDED)
     after_failure = serializers.ChoiceField(choices=AfterFailure.choices, required=False)
@@ -93,10 +124,12 @@ class TemplateStartInput(Input):
 class TemplateSerializer(serializers.ModelSerializer):
     owner = serializers.CharField(source="owner.username")
     request = serializers.DictField()
+    required = serializers.ListField(child=serializers.CharField(), help_text="What must be given anew.")
+    locked = serializers.ListField(child=serializers.CharField(), help_text="What can't be changed.")
 
     class Meta:
         model = JobTemplate
-        fields = ["id", "name", "owner", "request", "created_at", "updated_at"]
+        fields = ["id", "name", "owner", "request", "required", "locked", "created_at", "updated_at"]
 
     def to_representation(self, instance: JobTemplate) -> dict[str, Any]:
         return finite(super().to_representation(instance))

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from common import wording
 from common.access import get_visible, visible
-from common.errors import InvalidInputError, NotFoundError, ProblemError
-from common.pages import clean, done, number_in, page_of, refused, show
+from common.errors import InvalidInputError, ProblemError
+from common.pages import done, number_in, page_of, refused, show
 from jobs import blueprints, schedule_forms, schedules
 from jobs.models import Job, JobTemplate, Schedule
 from jobs.rules import zones
@@ -98,82 +98,6 @@ QUESTIONS = {
 }
 
 
-@require_safe
-def templates(request: HttpRequest) -> HttpResponse:
-    rows = visible(JobTemplate.objects.select_related("owner"), request.user).order_by("name", "id")
-    return show(request, "jobs/templates.html", "jobs/_templates.html", {"page": page_of(request, rows)})
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def new_template(request: HttpRequest) -> HttpResponse:
-    """Keep the request of a job under a name."""
-    values = {key: clean(value) for key, value in (request.POST or request.GET).items()}
-    if (key := number_in(values.get("job") or request.GET.get("job"))) is None:
-        raise InvalidInputError("A template keeps the settings of a job.", "Press Save as template on the job's page.")
-    job = get_visible(_jobs(), request.user, pk=key)
-    context: dict[str, Any] = {"job": job, "name": values.get("name", job.name)}
-    if request.method == "POST":
-        try:
-            template = blueprints.save(request.user, context["name"], blueprints.of_job(job))
-        except ProblemError as problem:
-            told = {"problem": problem, "errors": problem.fields}
-            return render(request, "jobs/template_new.html", context | told, status=problem.status)
-        messages.success(request, f"'{template.name}' is saved. Start jobs from it, or let it repeat.")
-        return redirect("templates")
-    return render(request, "jobs/template_new.html", context)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def edit_template(request: HttpRequest, pk: int) -> HttpResponse:
-    """Give a template another name, or the settings of a job whose number is typed."""
-    row = get_visible(JobTemplate.objects.select_related("owner"), request.user, pk=pk)
-    values = {"name": row.name, "job": ""} | {key: clean(value) for key, value in request.POST.items()}
-    context: dict[str, Any] = {"template": row, "values": values, "used": row.schedules.count()}
-    if request.method == "POST":
-        try:
-            changed = blueprints.change(row, name=values["name"], request=_settings_of(request, values["job"]))
-        except ProblemError as problem:
-            told = {"problem": problem, "errors": problem.fields}
-            return render(request, "jobs/template_edit.html", context | told, status=problem.status)
-        messages.success(request, f"'{changed.name}' is changed.")
-        return redirect("templates")
-    return render(request, "jobs/template_edit.html", context)
-
-
-def _settings_of(request: HttpRequest, typed: str) -> dict[str, Any] | None:
-    """The request of the job whose number was typed; None for nothing."""
-    if not (text := typed.strip().removeprefix("#")):
-        return None
-    try:
-        return blueprints.of_job(get_visible(_jobs(), request.user, pk=number_in(text) or 0))
-    except NotFoundError:
-        hint = "Look the job's number up in the list of jobs, or leave this empty."
-        message = f"There is no job {text[:40]} for you."
-        raise InvalidInputError(message, hint, fields={"job": [f"{message} {hint}"]}) from None
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def template_action(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
-    """Start a job of a template, or delete it; asked by GET, says what it means."""
-    row = get_visible(JobTemplate.objects.select_related("owner"), request.user, pk=pk)
-    if verb not in {"start", "delete"}:
-        raise Http404
-    if request.method != "POST":
-        line = "A job with its settings is queued." if verb == "start" else "Jobs that were made of it stay."
-        asked = {"title": f"{verb.capitalize()} '{row.name}'?", "lines": [line], "button": verb.capitalize()}
-        asked |= {"action": reverse("template-action", args=[pk, verb]), "back": reverse("templates")}
-        asked |= {"keep": "Leave it", "icon_name": "trash" if verb == "delete" else "player-play"}
-        return show(request, "confirm.html", "parts/confirm.html", asked)
-    try:
-        if verb == "delete":
-            blueprints.delete(row)
-            return done(request, f"The template '{row.name}' is deleted.", reverse("templates"))
-        job = blueprints.start(row.owner, row.request, schedules.database_now())
-    except ProblemError as problem:
-        return refused(request, problem, reverse("templates"))
-    return done(request, f"'{job.name}' is in the queue.", reverse("job", args=[job.pk]))
-
-
 def _form(request: HttpRequest, row: Schedule | None) -> HttpResponse:
     """The form of a new schedule, or of `row`. HTMX asks for its fields again when the kind of rule changes."""
     if request.method == "POST" and "look" not in request.POST:
@@ -203,7 +127,8 @@ def _save(request: HttpRequest, row: Schedule | None) -> HttpResponse:
             said = f"'{row.name}' is changed."
     except ProblemError as problem:
         context = _context(request, row, schedule_forms.start(row, values))
-        context |= {"problem": problem, "errors": problem.fields}
+        fields = problem.fields | ({"source": told} if (told := problem.fields.get("template")) else {})
+        context |= {"problem": problem, "errors": fields}
         return render(request, "jobs/schedule_form.html", context, status=problem.status)
     messages.success(request, said)
     return redirect("schedule", pk=row.pk)
@@ -237,7 +162,9 @@ def _context(request: HttpRequest, row: Schedule | None, values: dict[str, Any])
         "schedule": row,
         "values": values,
         "job": job,
-        "templates": [(f"template:{row.pk}", row.name) for row in JobTemplate.objects.filter(owner=owner)[:200]],
+        "templates": [
+            (f"template:{row.pk}", row.name) for row in JobTemplate.objects.filter(owner=owner, required=[])[:200]
+        ],
         "kinds": schedule_forms.KINDS,
         "units": schedule_forms.UNITS,
         "days": schedule_forms.day_choices(values),

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.push import publish
-from jobs import blueprints
+from jobs import blueprints, template_rules
 from jobs.lifecycle import record
 from jobs.models import Job, JobTemplate, Schedule, ScheduleEvent
 from jobs.rules import Rule, read_zone
@@ -187,8 +187,11 @@ def make_job(row: Schedule, *, by: AbstractBaseUser | None, message: str, due: d
             f"The account of {row.owner.get_username()} is switched off.", "An administrator can switch it on."
         )
     now = row.db_now  # type: ignore[attr-defined]
-    request = row.template.request if row.template else row.request
-    job = blueprints.start(row.owner, request, (due or now).astimezone(read_zone(row.zone)), row.runs + 1)
+    moment, number = (due or now).astimezone(read_zone(row.zone)), row.runs + 1
+    if row.template:
+        job = blueprints.start_from(row.template, {}, moment, number)
+    else:
+        job = blueprints.start(row.owner, row.request, moment, number)
     Job.objects.filter(pk=job.pk).update(schedule=row, scheduled_for=due)
     record(job, "scheduled", actor=by, message=message, details={"schedule": row.pk})
     Schedule.objects.filter(pk=row.pk).update(
@@ -235,6 +238,7 @@ def _source(owner: AbstractBaseUser, template: JobTemplate | None, request: dict
                 "The template belongs to someone else than the schedule.", "Save one of its owner's.",
                 fields={"template": ["belongs to someone else"]},
             )  # fmt: skip
+        template_rules.unattended(template)
         return {"template": template, "request": {}}
     return {"template": None, "request": blueprints.check(owner, request or {})}
 

@@ -12,6 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from common.errors import ConflictError, InvalidInputError, ProblemError
 from datasets.models import EligibilityPolicy, Subject
 from engine import catalogue
+from jobs import template_rules
 from jobs.candidates import Candidate, candidates
 from jobs.creation import check_config, create_job
 from jobs.models import Job, JobTemplate
@@ -59,12 +60,14 @@ def start(
 def _request(
     recipe: str, config: Mapping[str, Any] | None, template: JobTemplate | None, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    kept = template.request if template else {}
+    kept = template_rules.without_asked(template) if template else {}
     recipe = recipe or kept.get("recipe", "")
     if not recipe:
         raise InvalidInputError("No recipe was named.", "Name a recipe or a template.", fields={"recipe": ["Missing."]})
     lent = kept.get("config", {}) if kept.get("recipe") == recipe else {}
     given = {name: value for name, value in options.items() if value is not None}
+    if template:
+        template_rules.applied_to_many(template, {**given, "recipe": recipe, "config": config})
     chosen = {name: kept[name] for name in OPTIONS if kept.get(name) is not None} | given
     return {"recipe": recipe, "config": {**lent, **(config or {})}, "options": chosen}
 

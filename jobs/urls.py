@@ -9,6 +9,7 @@ from jobs import (
     queue_views,
     schedule_views,
     subject_views,
+    template_views,
     views,
 )
 from jobs.endpoints import views as endpoint_views
@@ -55,8 +56,8 @@ urlpatterns = [
     path("endpoints/<int:pk>", endpoint_views.endpoint, name="endpoint"),
     path("endpoints/<int:pk>/try", endpoint_views.try_out, name="endpoint-try"),
     path("endpoints/<int:pk>/delete", endpoint_views.delete, name="endpoint-delete"),
-    path("templates", schedule_views.templates, name="templates"),
-    path("templates/new", schedule_views.new_template, name="template-new"),
-    path("templates/<int:pk>/edit", schedule_views.edit_template, name="template-edit"),
-    path("templates/<int:pk>/<slug:verb>", schedule_views.template_action, name="template-action"),
+    path("templates", template_views.templates, name="templates"),
+    path("templates/new", template_views.new_template, name="template-new"),
+    path("templates/<int:pk>/edit", template_views.edit_template, name="template-edit"),
+    path("templates/<int:pk>/<slug:verb>", template_views.template_action, name="template-action"),
 ]

@@ -8,6 +8,7 @@ from typing import Any
 from django import template
 from django.core.paginator import Page
 from django.http import HttpRequest
+from django.template.base import FilterExpression, Parser, Token
 from django.template.context import RequestContext
 from django.utils import timezone
 from django.utils.html import format_html
@@ -149,3 +150,33 @@ def sparkline(values: list[float], label: str) -> dict[str, Any]:
     step = 100 / (len(values) - 1)
     points = " ".join(f"{i * step:.1f},{22 - 20 * (value - low) / spread:.1f}" for i, value in enumerate(values))
     return {"points": points, "label": label}
+
+
+class FieldNode(template.Node):
+    """See `field`."""
+
+    def __init__(self, key: FilterExpression, name: str, inside: template.NodeList) -> None:
+        self.key, self.name, self.inside = key, name, inside
+
+    def render(self, context: template.Context) -> SafeString:
+        rule = (context.get("rules") or {}).get(self.key.resolve(context), "")
+        inside = self.inside.render(context)
+        name = format_html(' class="{}"', self.name) if self.name else ""
+        if rule == "locked":
+            hint = format_html('<div class="form-hint ruled">{}<span>Locked by the template</span></div>', svg("lock"))
+            box = '<fieldset{} disabled aria-label="Locked by the template" data-rule="locked">{}{}</fieldset>'
+            return format_html(box, name, inside, hint)
+        if rule == "required":
+            hint = format_html('<div class="form-hint ruled">{}<span>To be filled in</span></div>', svg("edit"))
+            return format_html('<div{} data-rule="required">{}{}</div>', name, inside, hint)
+        return format_html("<div{}>{}</div>", name, inside)
+
+
+@register.tag
+def field(parser: Parser, token: Token) -> FieldNode:
+    """{% field key "class" %}…{% endfield %}: a field of a form in its box. `rules` (key → rule) may lock it, or ask
+    for it; the class may be left out."""
+    _, key, *name = token.split_contents()
+    inside = parser.parse(("endfield",))
+    parser.delete_first_token()
+    return FieldNode(parser.compile_filter(key), name[0].strip('"') if name else "", inside)

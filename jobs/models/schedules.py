@@ -15,6 +15,8 @@ class JobTemplate(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="job_templates")
     name = models.CharField(max_length=200)
     request = models.JSONField(help_text="What jobs.creation is asked for; rows are named by their ids.")
+    required = models.JSONField(default=list, blank=True, help_text="What is asked for anew, see jobs.template_rules.")
+    locked = models.JSONField(default=list, blank=True, help_text="What can't be changed by whoever starts from it.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
