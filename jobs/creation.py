@@ -21,7 +21,7 @@ from datasets.models import Dataset, DatasetVersion, Subject
 from engine import catalogue, refusals
 from engine.protocol import EngineError
 from jobs import bases, columns, conflicts, estimates, labels, limits, room
-from jobs.generation import saving, sources
+from jobs.generation import prompts, saving, sources
 from jobs.lifecycle import record
 from jobs.models import AfterFailure, Dependency, Job
 from jobs.needs import Needs
@@ -54,6 +54,7 @@ def create_job(
     model: Model | None = None,
     base_version: ModelVersion | None = None,
     save_to: Dataset | None = None,
+    prompts_from: dict[str, Any] | None = None,
     resources: dict[str, Any] | None = None,
     preemptible: bool = False,
     not_before: datetime | None = None,
@@ -72,10 +73,12 @@ def create_job(
     passed the dataset's gates. Raises InvalidInputError for settings that the recipe
     refuses, ConflictError when the model or subject is busy, a limit is reached or the key belongs to another
     request. A job that is not `alone`, such as a search's trial, shares its data with others that run beside it, so it
-    is about no subject.
+    is about no subject. `prompts_from` names a template of training sheets (and the sheet, and how many) that makes the
+    prompts of a run which generates, see `jobs.generation.prompts`.
     """
     seed = check_seed(seed)
-    checked = check_config(recipe, config or {})
+    whole, prompted_by = prompts.into(owner, recipe, config or {}, prompts_from)
+    checked = check_config(recipe, whole)
     needs = Needs.read(resources or {})
     timing = {
         "preemptible": preemptible,
@@ -93,6 +96,7 @@ def create_job(
     waits_for = sorted({job.pk for job in after})
     # What is not given is left out, so that the digests of requests from before there was such a thing hold.
     keys = [*([split_key] if split_key else []), *([{"save_to": save_to.pk}] if save_to else [])]
+    keys += [{"prompts_from": prompts_from}] if prompts_from else []
     digest = _digest(*request, subject, model, base_version, needs.stored(), timing, waits_for, split_by, *keys)
     if idempotency_key and (earlier := _earlier(owner, idempotency_key, digest)):
         return earlier, False
@@ -140,7 +144,8 @@ def create_job(
                 **timing | {"not_before": later},
             )
             Dependency.objects.bulk_create(Dependency(job=job, needs=other) for other in needed)
-            record(job, "created", move=("", status), actor=owner, message=reason or "Queued.")
+            details = {prompts.NAME: prompted_by} if prompted_by else None
+            record(job, "created", move=("", status), actor=owner, message=reason or "Queued.", details=details)
             knock_on_commit()
     except (IntegrityError, ConflictError) as error:
         # The same request, sent twice, may itself have taken the last place that a limit leaves.

@@ -13,6 +13,7 @@ from common.serializers import FiniteFloatField, IdField, Input, MomentField, Te
 from datasets.freezing.splits import RULES
 from datasets.serializers import SplitKeyField
 from engine.catalogue import RECIPES
+from engine.recipes.generate.config import MOST_PROMPTS
 from jobs.batch import ACTIONS, AT_ONCE, PRIORITY
 from jobs.creation import MAX_NEEDED
 from jobs.limits import LIMITED_PHASES
@@ -56,6 +57,19 @@ class PhaseSecondsField(serializers.DictField):
     child = FiniteFloatField(allow_null=True)
 
 
+class PromptsFromInput(Input):
+    """Where prompts come from that a run asks its generators."""
+
+    template = IdField(help_text="A template of training sheets; its prompt is rendered.")
+    sheet = IdField(
+        required=False,
+        help_text="A dataset of tables; left out: the one that the template was used for last.",
+    )
+    limit = WholeField(
+        required=False, min_value=1, max_value=MOST_PROMPTS, help_text="At most so many, from the first row on."
+    )
+
+
 class NewJobInput(Input):
     recipe = serializers.ChoiceField(choices=list(RECIPES))
     dataset = IdField(required=False, allow_null=True, help_text="Is frozen into a version first.")
@@ -75,6 +89,9 @@ class NewJobInput(Input):
     base_version = IdField(required=False, allow_null=True)
     save_to = IdField(
         required=False, allow_null=True, help_text="The dataset that takes the examples of a run which generates."
+    )
+    prompts_from = PromptsFromInput(
+        required=False, help_text="In place of the setting prompts, which is filled in when the job is made."
     )
     resources = ResourcesField(required=False, help_text="What it needs of a node; any device when left out.")
     preemptible = serializers.BooleanField(

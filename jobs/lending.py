@@ -14,9 +14,11 @@ from datasets.models import DatasetVersion
 from engine.catalogue import RECIPES
 from jobs import blueprints, forms, new_fields, placing, template_rules
 from jobs.forms import Setting
+from jobs.generation import prompts
 from jobs.models import Job, JobTemplate
 from jobs.template_rules import LOCKED, REQUIRED
 
+PROMPTS = forms.PREFIX + prompts.SETTING
 # Fields of the form that are one value of a request.
 FIELDS = {
     "resources": ("device", "devices", "memory_gib", "labels"),
@@ -77,11 +79,13 @@ def filled(user: AbstractBaseUser, values: Mapping[str, str]) -> dict[str, str]:
 
 def check(template: JobTemplate, posted: Mapping[str, str]) -> None:
     """InvalidInputError, at its fields, for a form that the template's rules do not allow."""
-    wrong = {}
+    wrong: dict[str, str] = {}
     own = held(template)
+    filled_in = {PROMPTS} if prompts.typed(posted) else set()  # by a template of a sheet
     for name in template.required:
-        if not posted.get(name, "").strip():
+        if not posted.get(name, "").strip() and name not in filled_in:
             wrong[name] = template_rules.ASKED
+    wrong |= dict.fromkeys(filled_in & set(template.locked), template_rules.KEPT)
     for name in template.locked:
         if any(posted.get(field, own[field]).replace("\r\n", "\n") != own[field] for field in _fields(name)):
             wrong[name] = template_rules.KEPT

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from common.revision import revision
-from datasets.models import DatasetVersion
+from datasets.models import Dataset, DatasetVersion, Template
+from jobs.generation import prompts
+from jobs.generation.shown import makes_examples
 from jobs.models import Job
 from registry.models import ModelVersion
 
@@ -39,6 +41,7 @@ def _sources(job: Job) -> list[dict[str, Any]]:
         )
     if base := job.base_version:
         sources.append(_node("model_version", base.pk, str(base)))
+    sources += _prompts(job)
     code = job.model_version.code if job.model_version else revision()
     sources.append(_node("code", None, f"TrainHub {code.get('trainhub', '')}", **code))
     if job.environment:
@@ -47,6 +50,18 @@ def _sources(job: Job) -> list[dict[str, Any]]:
         name = ", ".join(f"{title} {version}" for title, version in versions.items() if version)
         sources.append(_node("environment", None, name, **job.environment))
     return sources
+
+
+def _prompts(job: Job) -> list[dict[str, Any]]:
+    """Of a run that generates: the template that made its prompts, and the sheet whose rows it was given."""
+    event = job.events.filter(kind="created").first() if makes_examples(job) else None
+    made = (event.details or {}).get(prompts.NAME) if event else None
+    if not made:
+        return []
+    there = Template.objects.filter(pk=made["template"]).exists() and Dataset.objects.filter(pk=made["sheet"]).exists()
+    sheet = _node("sheet", made["sheet"], made["sheet_name"])
+    name = made["template_name"]
+    return [_node("prompts", made["template"], name, prompts=made["prompts"], there=there, comes_from=[sheet])]
 
 
 def _sheets(frozen: DatasetVersion) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from jobs.needs import Needs
 # The order of the form, around the recipe's settings.
 BEFORE = (
     "dataset", "validation_fraction", "test_fraction", "seed", "split_by", "split_key", "recipe", "model", "subject",
-    "base_version", "save_to", "name",
+    "base_version", "save_to", "name", "prompts_from.template", "prompts_from.sheet", "prompts_from.limit",
 )  # fmt: skip
 
 

@@ -18,11 +18,11 @@ from common.errors import InvalidInputError, ProblemError
 from common.pages import clean, number_in, show
 from datasets import fitting, overview
 from datasets.freezing.splits import CONTENT, KEY, RULE_WORDS
-from datasets.models import Dataset, Modality, Subject
+from datasets.models import Dataset, Modality, Subject, Template
 from engine.catalogue import RECIPES
 from jobs import columns, forms, lending, new_checks, new_fields, parts, placing, recommending
 from jobs.creation import create_job
-from jobs.generation import sources
+from jobs.generation import prompts, sources
 from jobs.models import Job, Slot
 from jobs.needs import DEVICES
 from jobs.states import Status
@@ -52,11 +52,26 @@ def split(request: HttpRequest) -> HttpResponse:
     return render(request, "parts/split.html", _split(dataset, new_fields.DEFAULTS | values))
 
 
+@require_safe
+def prompts_shown(request: HttpRequest) -> HttpResponse:
+    """What prompts the chosen template makes, or what is wrong with the choice."""
+    context: dict[str, Any] = {}
+    if asked := prompts.typed({key: clean(value) for key, value in request.GET.items()}):
+        try:
+            context["made"] = prompts.make(request.user, **asked)
+        except ProblemError as problem:
+            context["problem"] = problem
+    return render(request, "jobs/_prompts.html", context)
+
+
 def _create(request: HttpRequest) -> HttpResponse:
     posted = {key: clean(value) for key, value in request.POST.items()}
     template = lending.template_of(request.user, posted)
     values = lending.filled(request.user, posted)
     ruled = [partial(lending.check, template, posted)] if template else []
+    also = list(ruled)
+    if asked := prompts.typed(values):
+        also.append(partial(prompts.make, request.user, **asked))
     try:
         for check in ruled:
             check()
@@ -65,7 +80,7 @@ def _create(request: HttpRequest) -> HttpResponse:
             request.user, **lending.exactly(template, request.user, wanted) if template else wanted
         )
     except ProblemError as first:
-        problem = new_checks.everything(first, values, request.user, _dataset(request, values), ruled)
+        problem = new_checks.everything(first, values, request.user, _dataset(request, values), also)
         context = _context(request, values, values)
         context |= new_checks.told(values.get("recipe", ""), problem)
         context["placing_wrong"] = not set(problem.fields).isdisjoint(placing.FIELDS)
@@ -100,11 +115,16 @@ def _wanted(request: HttpRequest, values: Mapping[str, str]) -> dict[str, Any]:
     if recipe not in RECIPES:
         raise InvalidInputError("Choose a recipe.", "It says what is trained.", fields={"recipe": ["Choose one."]})
     needs_data = RECIPES[recipe].modality is not None
+    prompted = prompts.typed(values) if RECIPES[recipe].makes == "examples" else None
+    config = forms.read(recipe, values)
+    if prompted:
+        config.pop(prompts.SETTING, None)
     return {
         "recipe": recipe,
         "dataset": _dataset(request, values) if needs_data else None,
         "name": values.get("name", "")[:200],
-        "config": forms.read(recipe, values),
+        "config": config,
+        "prompts_from": prompted,
         "validation_fraction": new_fields.fraction(values, "validation_fraction") if needs_data else None,
         "test_fraction": new_fields.fraction(values, "test_fraction") if needs_data else None,
         "split_by": values.get("split_by") or None if needs_data else None,
@@ -189,6 +209,16 @@ def _examples(request: HttpRequest, recipe: str, filled: Mapping[str, str]) -> d
         "generates": True,
         "targets": _choices(texts, request.user, "owner", filled["save_to"]),
         "askable": sources.offered(request.user),
+        "prompt_templates": _choices(
+            Template.objects.order_by("name"), request.user, "owner", filled.get("prompts_from.template", "")
+        ),
+        "sheets": _choices(
+            Dataset.objects.filter(modality=Modality.TABLE).order_by("name"),
+            request.user,
+            "owner",
+            filled.get("prompts_from.sheet", ""),
+        ),
+        "prompts_from": {part: filled.get(f"prompts_from.{part}", "") for part in prompts.PARTS},
     }
 
 

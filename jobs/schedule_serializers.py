@@ -36,6 +36,7 @@ class RequestInput(NewJobInput):
     not_before = None
     after = None
     after_failure = None
+    prompts_from = None  # a kept request has the prompts themselves
     name = TextField(
         required=False, allow_blank=True, default="", help_text="{date}, {time} and {number} are filled in."
     )

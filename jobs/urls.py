@@ -27,6 +27,7 @@ urlpatterns = [
     path("jobs/new", new_views.new, name="job-new"),
     path("jobs/new/expected", expected_views.expected, name="job-new-expected"),
     path("jobs/new/measure", measure_views.measure, name="job-new-measure"),
+    path("jobs/new/prompts", new_views.prompts_shown, name="job-new-prompts"),
     path("jobs/new/split", new_views.split, name="job-new-split"),
     path("jobs/<int:pk>", job_views.job, name="job"),
     path("jobs/<int:pk>/log", job_views.log, name="job-log"),
