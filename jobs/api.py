@@ -160,22 +160,21 @@ class MetricsView(APIView):
         operation_id="training_jobs_metrics",
         tags=TAGS,
         summary="A metric over the steps, or which metrics there are",
-        description="`format=csv` gives every point, whatever `max_points` says.",
+        description="`format=csv` gives every point, whatever `max_points` says; without a name that of all metrics, a "
+        "column each.",
         parameters=[MetricsQuery],
         responses=CurveSerializer,
     )
     def get(self, request: Request, job_id: int) -> HttpResponseBase:
         job = find(request, job_id)
         asked = MetricsQuery.read(request.query_params)
+        if asked["format"] == "csv":
+            name = asked["name"]
+            rows = metrics.export(job, name) if name else metrics.export_all(job)
+            file = f"job-{job.pk}-metric{'' if name else 's'}.csv"
+            return download(request._request, rows, "text/csv; charset=utf-8", file)
         if not asked["name"]:
             return Response({"names": metrics.names(job)})
-        if asked["format"] == "csv":
-            return download(
-                request._request,
-                metrics.export(job, asked["name"]),
-                "text/csv; charset=utf-8",
-                f"job-{job.pk}-metric.csv",
-            )
         curve = metrics.read(
             job,
             asked["name"],
@@ -201,7 +200,7 @@ class LogsView(APIView):
         asked = LogsQuery.read(request.query_params)
         if asked["format"] == "text":
             return download(request._request, logs.export(job), "text/plain; charset=utf-8", f"job-{job.pk}.log")
-        lines = logs.read(job, after=asked["after"], limit=asked["limit"], search=asked["search"])
+        lines = logs.read(job, after=asked["after"], limit=asked["limit"], search=asked["search"], level=asked["level"])
         return Response(
             {
                 "lines": LogLineSerializer(lines, many=True).data,

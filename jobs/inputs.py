@@ -14,6 +14,7 @@ from datasets.freezing.splits import RULES
 from datasets.serializers import SplitKeyField
 from engine.catalogue import RECIPES
 from engine.recipes.generate.config import MOST_PROMPTS
+from jobs import logs
 from jobs.batch import ACTIONS, AT_ONCE, PRIORITY
 from jobs.creation import MAX_NEEDED
 from jobs.limits import LIMITED_PHASES
@@ -161,7 +162,7 @@ class StatusQuery(Input):
 
 
 class MetricsQuery(Input):
-    name = TextField(max_length=100, required=False, default="", help_text="Empty: which metrics there are.")
+    name = TextField(max_length=100, required=False, default="", help_text="Empty: which metrics there are, or all.")
     from_step = WholeField(required=False, default=None, allow_null=True)
     to_step = WholeField(required=False, default=None, allow_null=True)
     max_points = WholeField(
@@ -174,4 +175,7 @@ class LogsQuery(Input):
     after = WholeField(required=False, default=0, help_text="Lines with a higher number.")
     limit = WholeField(required=False, default=500, min_value=1, max_value=1000)
     search = TextField(required=False, allow_blank=True, default="")
+    level = serializers.ChoiceField(
+        choices=list(logs.LEVELS), required=False, default="", help_text="Lines of this level and worse ones."
+    )
     format = serializers.ChoiceField(choices=["json", "text"], required=False, default="json")

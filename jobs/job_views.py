@@ -15,7 +15,7 @@ from common import downloads, wording
 from common.access import get_visible
 from common.downloads import download
 from common.errors import ProblemError
-from common.pages import clean, done, form_of, refused, search_text, show
+from common.pages import chosen, clean, done, form_of, refused, search_text, show
 from datasets.gating import gates
 from datasets.models import Modality
 from datasets.overview import holds_text_out
@@ -38,7 +38,7 @@ def job(request: HttpRequest, pk: int) -> HttpResponse:
     charts = presentation.example_charts(names) if makes_examples(found) else presentation.charts(names)
     name = request.GET.get("chart", "")
     name = name if name in charts else next(iter(charts))
-    context = pictures.job_context(found) | _search(found, search_text(request, "log"))
+    context = pictures.job_context(found) | _search(request, found)
     context |= {"charts": list(charts), "chart_name": name, "lines": charts[name]}
     context |= {"series": json.dumps(charts[name]), "changed": _changed(found)}
     context |= {"levels": Priority.choices, "limit_shown": placing.length_shown(found.max_seconds)}
@@ -127,14 +127,21 @@ def _changes(before: Job, after: Job) -> str:
 
 @require_safe
 def log(request: HttpRequest, pk: int) -> HttpResponse:
-    """Lines of the log that hold what was typed."""
-    return render(request, "jobs/_log_found.html", _search(_find(request, pk), search_text(request, "log")))
+    """Lines of the log that hold what was typed, and are as bad as was asked for."""
+    return render(request, "jobs/_log_found.html", _search(request, _find(request, pk)))
 
 
 @require_safe
 def log_file(request: HttpRequest, pk: int) -> HttpResponseBase:
     found = _find(request, pk)
     return download(request, logs.export(found), "text/plain; charset=utf-8", f"job-{found.pk}.log")
+
+
+@require_safe
+def metrics_file(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Every metric at every step."""
+    found = _find(request, pk)
+    return download(request, metrics.export_all(found), "text/csv; charset=utf-8", f"job-{found.pk}-metrics.csv")
 
 
 @require_safe
@@ -147,9 +154,11 @@ def _find(request: HttpRequest, pk: int) -> Job:
     return get_visible(Job.objects.all(), request.user, pk=pk)
 
 
-def _search(found: Job, text: str) -> dict[str, Any]:
-    lines = logs.read(found, limit=FOUND_LINES, search=text) if text else []
-    return {"search": text, "found": lines, "limit": FOUND_LINES}
+def _search(request: HttpRequest, found: Job) -> dict[str, Any]:
+    text, level = search_text(request, "log"), chosen(request, "level", logs.LEVELS)
+    lines = logs.read(found, limit=FOUND_LINES, search=text, level=level) if text or level else []
+    told = {"search": text, "log_level": level, "looked": bool(text or level), "found": lines, "limit": FOUND_LINES}
+    return told | {"log_levels": logs.LEVEL_WORDS.items()}
 
 
 def _changed(found: Job) -> list[tuple[str, Any, Any]]:

@@ -9,11 +9,17 @@ from django.db.models import QuerySet
 from jobs.models import Job, LogLine
 
 MAX_LINES = 2_000
+# From a level on: what is asked for → the levels that lines have.
+LEVELS = {"warning": ("warning", "error", "critical"), "error": ("error", "critical")}
+LEVEL_WORDS = {"warning": "Warnings and errors", "error": "Errors"}
 
 
-def read(job: Job, *, after: int = 0, limit: int = 500, search: str = "") -> list[LogLine]:
-    """Lines with a number above `after`, oldest first; with `search`, those that hold it in any case."""
+def read(job: Job, *, after: int = 0, limit: int = 500, search: str = "", level: str = "") -> list[LogLine]:
+    """Lines with a number above `after`, oldest first; with `search`, those that hold it in any case, and with a
+    `level`, those of this level and worse ones. A log is as long as `jobs.progress.MAX_LOG_LINES` at most."""
     lines = _lines(job, search).filter(number__gt=after)
+    if level in LEVELS:
+        lines = lines.filter(level__in=LEVELS[level])
     return list(lines.order_by("number")[: max(1, min(limit, MAX_LINES))])
 
 

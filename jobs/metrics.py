@@ -8,18 +8,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from operator import or_
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter, or_
 
 from django.db import connection
 from django.db.models import Q
 
 from common.errors import InvalidInputError, NotFoundError
+from common.pages import harmless
 from jobs.models import Job, MetricSeries, ProgressRow, ProgressSummary
 from jobs.progress import BUCKET
 
 # Up to here rows are read and thinned one by one; beyond, the summaries answer.
 EXACT_ROWS = 50_000
 MAX_POINTS = 10_000
+PAGE = 2_000  # rows of one metric that are in memory while all are exported
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,28 @@ def export(job: Job, name: str) -> Iterator[str]:
     if series is None:
         raise NotFoundError(f"Job {job.pk} has no metric '{name[:100]}'.", "See the job's metrics for their names.")
     return _csv(series.pk, name)
+
+
+def export_all(job: Job) -> Iterator[str]:
+    """All metrics as one CSV: a line a step, a column each, empty where one was not reported. Memory is constant."""
+    found = list(MetricSeries.objects.filter(job=job).order_by("name").values_list("id", "name"))
+    yield _line("step", "recorded_at", *(harmless(name) for _, name in found))
+    # Each is read by the index on its steps, page by page: one query for all would have to sort millions of rows.
+    rows = merge(*(_paged(series_id, column) for column, (series_id, _) in enumerate(found)))
+    for step, same in groupby(rows, key=itemgetter(0)):
+        cells, last = [""] * len(found), None
+        for _, column, value, at in same:
+            cells[column] = "" if value is None else repr(value)
+            last = at if last is None else max(last, at)
+        yield _line(step, last.isoformat() if last else "", *cells)
+
+
+def _paged(series_id: int, column: int) -> Iterator[tuple[int, int, float | None, datetime]]:
+    rows = ProgressRow.objects.filter(series_id=series_id).order_by("step").values_list("step", "value", "recorded_at")
+    page = list(rows[:PAGE])
+    while page:
+        yield from ((step, column, value, at) for step, value, at in page)
+        page = list(rows.filter(step__gt=page[-1][0])[:PAGE]) if len(page) == PAGE else []
 
 
 def _csv(series_id: int, name: str) -> Iterator[str]:

@@ -32,6 +32,7 @@ urlpatterns = [
     path("jobs/<int:pk>", job_views.job, name="job"),
     path("jobs/<int:pk>/log", job_views.log, name="job-log"),
     path("jobs/<int:pk>/log.txt", job_views.log_file, name="job-log-file"),
+    path("jobs/<int:pk>/metrics.csv", job_views.metrics_file, name="job-metrics-file"),
     path("jobs/<int:pk>/samples/<int:step>", job_views.sample, name="job-sample"),
     path("jobs/<int:pk>/change", job_views.change, name="job-change"),
     path("jobs/<int:pk>/<slug:name>", job_views.action, name="job-action"),

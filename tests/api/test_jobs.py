@@ -243,6 +243,16 @@ def test_metrics_come_as_csv(alice, owner):
     assert [row[0] for row in rows] == ["step", "1", "2", "3"]
 
 
+def test_all_metrics_come_as_one_csv_and_logs_by_level(alice, owner):
+    job = make_job(owner)
+    report(job, steps=3)
+    answer = alice.get(f"training/jobs/{job.pk}/metrics?format=csv")
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    assert rows[0] == ["step", "recorded_at", "train/loss"] and [row[0] for row in rows[1:]] == ["1", "2", "3"]
+    assert alice.get(f"training/jobs/{job.pk}/logs?level=error").json()["lines"] == []
+    assert alice.get(f"training/jobs/{job.pk}/logs?level=loud").status_code == 400
+
+
 def test_an_unknown_metric_names_those_that_there_are(alice, owner):
     job = make_job(owner)
     report(job)

@@ -2,6 +2,7 @@
 
 import math
 import time
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -212,3 +213,39 @@ def test_the_time_left_does_not_jump_when_an_evaluation_takes_its_time(writer, r
         left.append((writer.step_seconds or 0.1) * (1000 - number))
     jumps = [later - earlier for earlier, later in pairwise(left[100:])]
     assert max(jumps) < 25  # a pause of 3 s among steps of 0.1 s, 900 steps to go
+
+
+def test_all_metrics_come_in_one_table_with_a_line_a_step(writer, running, monkeypatch):
+    monkeypatch.setattr(metrics, "PAGE", 2)  # so that every metric takes several pages
+    for number in range(1, 6):
+        more = {"validation/loss": number / 2} if number % 2 else {}
+        writer.step(step(number, float("nan") if number == 3 else float(number), **more))
+    writer.flush()
+    rows = [line.rstrip().split(",") for line in metrics.export_all(running.job)]
+    assert rows[0] == ["step", "recorded_at", "train/loss", "validation/loss"]
+    assert [[row[0], *row[2:]] for row in rows[1:]] == [
+        ["1", "1.0", "0.5"], ["2", "2.0", ""], ["3", "", "1.5"], ["4", "4.0", ""], ["5", "5.0", "2.5"],
+    ]  # fmt: skip
+    assert all(row[1].startswith("20") for row in rows[1:])
+
+
+def test_all_metrics_of_a_long_run_are_never_in_memory_at_once(writer, running):
+    report(writer, 1, 6000)
+    tracemalloc.start()
+    assert sum(1 for _ in metrics.export_all(running.job)) == 6001
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 2**20
+
+
+def test_a_run_without_metrics_has_a_table_without_lines(running):
+    assert list(metrics.export_all(running.job)) == ["step,recorded_at\n"]
+
+
+def test_lines_of_a_log_are_found_by_their_level_and_worse_ones(writer, running):
+    for level in ("info", "warning", "error"):
+        writer.log(f"{level} of it", level)
+    writer.flush()
+    found = {level: [line.level for line in logs.read(running.job, level=level)] for level in ("", *logs.LEVELS)}
+    assert found == {"": ["info", "warning", "error"], "warning": ["warning", "error"], "error": ["error"]}
+    assert [line.text for line in logs.read(running.job, level="warning", search="ERR")] == ["error of it"]

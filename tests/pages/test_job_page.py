@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from jobs import control, presentation
-from jobs.models import Job
+from jobs.models import Job, LogLine
 from tests.pages.conftest import HTMX
 from tests.world import make_job, make_version
 
@@ -26,6 +26,20 @@ def test_a_log_is_searched_and_downloaded(page, world):
     whole = b"".join(page.get(f"/jobs/{world.job.pk}/log.txt")).decode()
     assert len(whole.splitlines()) == 2
     assert "line two" in page.get(f"/jobs/{world.job.pk}?log=two").content.decode()
+
+
+def test_a_log_is_narrowed_by_level_and_all_metrics_come_as_one_file(page, world, stranger):
+    LogLine.objects.filter(job=world.job, text__contains="two").update(level="warning")
+    found = page.get(f"/jobs/{world.job.pk}/log?level=warning", headers=HTMX).content.decode()
+    assert "line two" in found and "line one" not in found and "1 line of warnings and errors" in found
+    whole = page.get(f"/jobs/{world.job.pk}?level=warning").content.decode()
+    assert 'value="warning" selected' in whole and "1 line of warnings" in whole
+    assert "line" not in page.get(f"/jobs/{world.job.pk}/log?level=nonsense", headers=HTMX).content.decode()
+    address = f"/jobs/{world.job.pk}/metrics.csv"
+    assert address in whole
+    assert b"".join(page.get(address)).startswith(b"step,recorded_at,")
+    page.force_login(stranger)
+    assert page.get(address).status_code == 404
 
 
 def test_cancelling_says_first_what_is_lost(page, owner):
