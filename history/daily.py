@@ -38,6 +38,13 @@ ON CONFLICT (user_id, day, kind, recipe, modality, outcome, metric, currency) DO
     estimated_took = history_sessionday.estimated_took + EXCLUDED.estimated_took
 """
 
+FINE_TUNING = """
+UPDATE history_sessionday AS day SET fine_tuning = day.fine_tuning + 1 FROM history_session AS one
+WHERE one.id = %s AND day.user_id = one.user_id AND day.day = (one.started_at AT TIME ZONE 'UTC')::date
+    AND (day.kind, day.recipe, day.modality, day.outcome, day.metric, day.currency)
+      = (one.kind, one.recipe, one.modality, one.outcome, one.metric, one.currency)
+"""
+
 SHARES = """
 INSERT INTO history_sessiondayshare (user_id, day, what, name, sessions, count, rated, quality)
 SELECT user_id, (started_at AT TIME ZONE 'UTC')::date, what, left(part.label, 200), count(*), coalesce(sum(number), 0),
@@ -60,6 +67,13 @@ def add(session: Session) -> None:
     """Count a new session; in the transaction that made it."""
     _run("WHERE id = %s", [session.pk], shares=bool(session.genres or session.genre_distribution) or bool(
         session.performance_by_model))  # fmt: skip
+
+
+def add_fine_tuning(session: Session) -> None:
+    """Count that a session, recorded before, started a fine-tuning; in the transaction that says so."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        cursor.execute(FINE_TUNING, [session.pk])
 
 
 def rebuild() -> None:

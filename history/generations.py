@@ -14,7 +14,7 @@ from jobs.models import Job
 TENTH = Decimal("0.1")
 
 
-def generated(job: Job, session_id: str, before: int) -> dict[str, Any]:
+def generated(job: Job, before: int) -> dict[str, Any]:
     """Fields of a session, once what the run kept lies in its dataset.
 
     `before` is how many examples the job had when this run began: those of a run that was retried are not its own.
@@ -22,7 +22,7 @@ def generated(job: Job, session_id: str, before: int) -> dict[str, Any]:
     config = GenerateConfig.model_validate(job.config)
     titles = sources.titles(job)
     found = examples.figures(job, titles, before)
-    saved = saving.save(job, session_id, before)
+    saved = saving.save(job, before)
     asked = config.examples - before
     best = max(found.generators, key=lambda name: found.generators[name][0], default="")
     return {

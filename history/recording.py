@@ -23,26 +23,26 @@ from history import daily
 from history.facts import expected_and_paid, headline, modality_of
 from history.generations import generated
 from history.models import Session
+from jobs.automatic.starting import STARTED
 from jobs.generation.shown import makes_examples
-from jobs.models import Attempt, Job, JobEvent, OutboxMessage
+from jobs.models import Attempt, FineTuning, Job, JobEvent, OutboxMessage
+from jobs.runs import ENDED, session_id_of
 from jobs.states import TERMINAL, Status
 
 log = logging.getLogger(__name__)
 
-TOPIC = "run_ended"
 AT_ONCE = 20  # messages in one transaction
-NAMESPACE = uuid.UUID("8f0f2a52-6f0d-5d5e-9d0c-0f5b6f1f7a11")  # any constant: session ids of jobs derive from it
 
 
 def record_pending(limit: int = 500) -> int:
-    """Record the runs that wait in the outbox, oldest first; returns how many were taken up well.
+    """Take up what waits in the outbox, oldest first: runs, and what they started; returns how many were taken up well.
 
     Several processes may do so at once: each takes what no other holds.
     """
     done, last = 0, 0
     for _ in range(0, limit, AT_ONCE):
         with transaction.atomic():
-            waiting = OutboxMessage.objects.filter(topic=TOPIC, processed_at__isnull=True, pk__gt=last)
+            waiting = OutboxMessage.objects.filter(topic__in=(ENDED, STARTED), processed_at__isnull=True, pk__gt=last)
             held = waiting.select_related("job__model_version").select_for_update(skip_locked=True, of=("self",))
             messages = list(held.order_by("pk")[:AT_ONCE])
             done += sum(_take_up(message) for message in messages)
@@ -55,7 +55,10 @@ def record_pending(limit: int = 500) -> int:
 def _take_up(message: OutboxMessage) -> bool:
     try:
         with transaction.atomic():
-            record_run(message.job, message.attempt_number)
+            if message.topic == ENDED:
+                record_run(message.job, message.attempt_number)
+            else:
+                mark_fine_tuning(message.job, message.attempt_number)
     except (OperationalError, InterfaceError):
         raise  # the database is away: nothing can be noted now
     except Exception as error:
@@ -71,11 +74,6 @@ def _take_up(message: OutboxMessage) -> bool:
     return True
 
 
-def session_id_of(job_id: int, attempt_number: int) -> uuid.UUID:
-    """The id of the session of a job's run that ended with this attempt: always the same."""
-    return uuid.uuid5(NAMESPACE, f"job {job_id} attempt {attempt_number}")
-
-
 def record_run(job: Job, attempt_number: int) -> Session | None:
     """The session of the run that ended with this attempt; None when the job ended before it ever ran.
 
@@ -88,10 +86,12 @@ def record_run(job: Job, attempt_number: int) -> Session | None:
     # The job may have been retried meanwhile, so the outcome comes from the event, not from the row.
     outcome = ended.to_status
     started_at = attempts[0].started_at
-    session_id = session_id_of(job.pk, attempt_number)
+    session_id = session_id_of(job.pk, attempts[0].number)
     if known := Session.objects.filter(session_id=session_id).first():
         return known
     generates = makes_examples(job)
+    if generates:  # whether its examples start a fine-tuning is decided by who holds its row
+        Job.objects.select_for_update(of=("self",)).only("pk").get(pk=job.pk)
     seconds = _seconds(attempts, ended.at)
     session, created = Session.objects.get_or_create(
         session_id=session_id,
@@ -107,12 +107,8 @@ def record_run(job: Job, attempt_number: int) -> Session | None:
             "total_seconds": seconds,
             "subject_id": job.subject_id,
             "modality": modality_of(job.recipe),
-            "fine_tuning_triggered": job.base_version_id is not None,
-            **(
-                generated(job, str(session_id), _begun_at(job, attempts))
-                if generates
-                else _data(job, outcome) | _result(job, outcome)
-            ),
+            "fine_tuning_triggered": FineTuning.objects.filter(session_id=session_id).exists(),
+            **(generated(job, _begun_at(job, attempts)) if generates else _data(job, outcome) | _result(job, outcome)),
             **expected_and_paid(job, seconds),
         },
     )
@@ -122,13 +118,25 @@ def record_run(job: Job, attempt_number: int) -> Session | None:
     return session
 
 
+def mark_fine_tuning(job: Job, first_attempt: int) -> None:
+    """Say on the session of the run that this attempt began that its examples started a fine-tuning. Safe to repeat.
+
+    One that is not recorded yet finds that out by itself: who starts a fine-tuning holds the job's row, and so does
+    who records its run.
+    """
+    session_id = session_id_of(job.pk, first_attempt)
+    if Session.objects.filter(session_id=session_id, fine_tuning_triggered=False).update(fine_tuning_triggered=True):
+        daily.add_fine_tuning(Session.objects.get(session_id=session_id))
+        publish(f"history.{job.owner_id}", f"job.{job.pk}")
+
+
 def _end(job: Job, attempt_number: int) -> JobEvent | None:
     ends = JobEvent.objects.filter(job=job, attempt_number=attempt_number, to_status__in=TERMINAL)
     return ends.order_by("sequence").first()
 
 
 def _attempts(job: Job, attempt_number: int) -> list[Attempt]:
-    earlier = OutboxMessage.objects.filter(topic=TOPIC, job=job, attempt_number__lt=attempt_number)
+    earlier = OutboxMessage.objects.filter(topic=ENDED, job=job, attempt_number__lt=attempt_number)
     before = earlier.order_by("-attempt_number").values_list("attempt_number", flat=True).first() or 0
     return list(Attempt.objects.filter(job=job, number__gt=before, number__lte=attempt_number).order_by("number"))
 

@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django_q.models import OrmQ
 
 from common.background import QUEUE, put
+from jobs import runs
 from jobs.models import Job, OutboxMessage, Trial
 
 RETRY_SHARE = 1 / 30  # of the sweeps, which come once a second
@@ -34,7 +35,7 @@ class _Gathered:
 
 def note_end(job: Job) -> None:
     """Leave word for the rooms above, and for its search, that a run has ended, in the transaction that ended it."""
-    message = OutboxMessage(topic="run_ended", job=job, attempt_number=job.attempt_number)
+    message = OutboxMessage(topic=runs.ENDED, job=job, attempt_number=job.attempt_number)
     OutboxMessage.objects.bulk_create([message], ignore_conflicts=True)
     wake_on_commit(evaluated=job.model_version_id is not None)
     if search_id := Trial.objects.filter(job=job).values_list("search_id", flat=True).first():

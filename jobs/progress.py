@@ -22,6 +22,7 @@ from django.db.models.functions import Now
 from common.push import publish
 from common.wording import storable
 from jobs import samples
+from jobs.automatic import threshold
 from jobs.estimates import PEAK
 from jobs.generation import examples
 from jobs.lifecycle import StaleAttemptError
@@ -59,6 +60,7 @@ class ProgressWriter:
     def __init__(self, job: Job, number: int, flushes: int = 0) -> None:
         """`number` is that of the attempt, `flushes` how many batches it has written before."""
         self.job_id, self.owner_id, self.number = job.pk, job.owner_id, number
+        self.save_to_id = job.save_to_id
         self.batch = Batch()
         self.pending: Batch | None = None  # handed to the database, outcome unknown
         self.flushes = flushes
@@ -142,6 +144,8 @@ class ProgressWriter:
         self.pending = None
         self.lines += len(batch.lines)
         self.flushes += 1
+        if any(row["kept"] for row in batch.examples):
+            threshold.notice(self.owner_id, self.save_to_id)
         return request
 
     @transaction.atomic
@@ -166,7 +170,7 @@ class ProgressWriter:
             cursor.execute(_SUMMARISE, [series, bucket * BUCKET])
         Checkpoint.objects.filter(job_id=self.job_id, step__gt=step).delete()
         JobSample.objects.filter(job_id=self.job_id, step__gt=step).delete()
-        GeneratedExample.objects.filter(job_id=self.job_id, step__gt=step).delete()
+        GeneratedExample.objects.filter(job_id=self.job_id, step__gt=step).exclude(examples.SETTLED).delete()
         publish(f"job.{self.job_id}")
 
     def _rows(self, step: int, at: float, metrics: dict[str, Any]) -> None:
@@ -237,7 +241,7 @@ class ProgressWriter:
         self._write_lines(batch.lines)
         self._write_checkpoints(batch.checkpoints)
         samples.write(self.job_id, batch.samples)
-        examples.write(self.job_id, batch.examples)
+        examples.write(self.job_id, self.number, batch.examples)
         publish(f"job.{self.job_id}", f"jobs.{self.owner_id}", "jobs.all")
         return counted[0]
 

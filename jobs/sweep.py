@@ -21,6 +21,7 @@ from datasets.models import Import, QualityRun, Rendering
 from datasets.quality.runs import LONG, sweep_quality
 from datasets.rendering.renderings import sweep_renderings
 from jobs import outbox
+from jobs.automatic import threshold
 from jobs.firing import fire_due
 from jobs.folders import sweep_folders
 from jobs.models import Slot
@@ -57,6 +58,7 @@ SWEEPS = (
     sweep_merges,
     governance.sweep,
     searches.sweep,
+    threshold.sweep,
     outbox.sweep,
     sweep_folders,
 )

@@ -12,6 +12,7 @@ from django_q.models import OrmQ
 
 from engine.launch import boot_id
 from jobs import outbox
+from jobs.automatic import starting
 from jobs.firing import serve
 from jobs.models import Node, Slot
 from jobs.queue import Owner, claim
@@ -38,6 +39,11 @@ def answer(slot_id: int) -> int:
 def serve_schedule(schedule_id: int) -> int:
     """Make the job of a schedule whose time has come; 0 when someone else did."""
     return serve(schedule_id)
+
+
+def start_fine_tuning(rule_id: int) -> int:
+    """Start what the new examples of an automatic training complete; how many fine-tunings."""
+    return starting.start_all(rule_id)
 
 
 def advance_search(search_id: int) -> None:

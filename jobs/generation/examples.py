@@ -9,12 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import Avg, Count, Max, Min, QuerySet
+from django.db.models import Avg, Count, Max, Min, Q, QuerySet
 
 from common.wording import storable
 from jobs.models import GeneratedExample, Job
 
 REASON = 500
+# Examples that count, or lie in a dataset: they stay, though an attempt that crashed makes their numbers again.
+SETTLED = Q(item__isnull=False) | Q(fine_tuning__isnull=False)
 
 
 def read(event: dict[str, Any], at: float) -> dict[str, Any]:
@@ -30,9 +32,12 @@ def read(event: dict[str, Any], at: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write(job_id: int, rows: Iterable[dict[str, Any]]) -> None:
-    """Keep these. A step that is told once more, after a rewind, takes the place of what was there."""
-    latest = {row["step"]: row for row in rows}
+def write(job_id: int, number: int, rows: Iterable[dict[str, Any]]) -> None:
+    """Keep these, of attempt `number`, in a transaction that holds the job. A step that is told once more, after a
+    rewind, takes the place of what was there, unless that lies in a dataset already."""
+    latest = {row["step"]: row | {"attempt_number": number} for row in rows}
+    for step in GeneratedExample.objects.filter(SETTLED, job=job_id, step__in=latest).values_list("step", flat=True):
+        del latest[step]
     if latest:
         GeneratedExample.objects.bulk_create(
             [GeneratedExample(job_id=job_id, **row) for row in latest.values()],
@@ -96,8 +101,9 @@ def latest_kept(job: Job, count: int) -> QuerySet[GeneratedExample]:
 
 
 def unsaved(job: Job) -> QuerySet[GeneratedExample]:
-    """What was kept and is no item yet, in order."""
-    return GeneratedExample.objects.filter(job=job, kept=True, item__isnull=True).order_by("step")
+    """What was kept and is no item yet, in order. What a fine-tuning took in was one, and someone deleted it."""
+    waiting = GeneratedExample.objects.filter(job=job, kept=True, item__isnull=True, fine_tuning__isnull=True)
+    return waiting.order_by("step")
 
 
 def _candidate(one: dict[str, Any]) -> dict[str, Any]:

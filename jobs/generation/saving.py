@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +12,7 @@ from common.errors import InvalidInputError
 from datasets.items import generated
 from datasets.models import Dataset, Modality
 from engine import catalogue
+from jobs import runs
 from jobs.generation import examples
 from jobs.generation.sources import VERSION
 from jobs.models import GeneratedExample, Job
@@ -29,23 +31,28 @@ def check_target(recipe: str, target: Dataset | None) -> None:
 
 
 @transaction.atomic
-def save(job: Job, session: str, before: int = 0) -> int:
+def save(job: Job, before: int = 0) -> int:
     """Put what the job kept, and is no item yet, into its dataset; how many of its examples after number `before` are
     items there now.
 
-    `session` is noted with each. 0 where the job names no dataset, or it was deleted meanwhile.
+    With each the session of its run is noted. 0 where the job names no dataset, or it was deleted meanwhile.
     """
     held = Job.objects.select_for_update(of=("self",)).get(pk=job.pk)
     if held.save_to_id is None:
         return 0
-    generated.add(held.save_to_id, _waiting(held, session), _note)
+    generated.add(held.save_to_id, _waiting(held), _note)
     return GeneratedExample.objects.filter(job=held, step__gt=before, kept=True, item__isnull=False).count()
 
 
-def _waiting(job: Job, session: str) -> Iterator[list[generated.Written]]:
+def _waiting(job: Job) -> Iterator[list[generated.Written]]:
     """What is no item yet, in batches; each is to be noted before the next one is asked for."""
+
+    @cache
+    def session(number: int) -> str:
+        return str(runs.session_of(job.pk, number))
+
     while batch := list(examples.unsaved(job).defer("candidates")[:BATCH]):
-        yield [_written(job, one, session) for one in batch]
+        yield [_written(job, one, session(one.attempt_number or job.attempt_number)) for one in batch]
 
 
 def _note(places: dict[Any, int]) -> None:

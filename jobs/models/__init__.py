@@ -1,5 +1,6 @@
 """What runs: jobs and their attempts, the nodes and slots that run them, what they report, and what makes them."""
 
+from jobs.models.automatic import AutomaticTraining, FineTuning
 from jobs.models.endpoints import Endpoint
 from jobs.models.examples import GeneratedExample
 from jobs.models.job import AfterFailure, Attempt, Dependency, Job, JobEvent, Limit, OutboxMessage
@@ -11,9 +12,11 @@ from jobs.models.searches import Search, SearchEvent, Trial
 __all__ = [
     "AfterFailure",
     "Attempt",
+    "AutomaticTraining",
     "Checkpoint",
     "Dependency",
     "Endpoint",
+    "FineTuning",
     "GeneratedExample",
     "Job",
     "JobEvent",

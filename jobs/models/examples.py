@@ -24,6 +24,11 @@ class GeneratedExample(models.Model):
     # [{"generator", "text", "score", "reasons", "error", "seconds"}, …]
     candidates = models.JSONField(default=list)
     item = models.ForeignKey(Item, models.SET_NULL, null=True, blank=True, related_name="examples")
+    attempt_number = models.PositiveIntegerField(null=True, help_text="The attempt of its job that made it.")
+    fine_tuning = models.ForeignKey(
+        "FineTuning", models.SET_NULL, null=True, blank=True, related_name="taken", db_index=False,
+        help_text="The automatic one that took it in: it counts once.",
+    )  # fmt: skip
     at = models.DateTimeField()
 
     class Meta:
@@ -37,6 +42,14 @@ class GeneratedExample(models.Model):
                 condition=Q(score__isnull=True) | Q(score__gte=0, score__lte=10), name="example_score_in_range"
             ),
             models.CheckConstraint(condition=Q(step__gt=0), name="example_step_from_one"),
+            models.CheckConstraint(condition=Q(kept=True) | Q(fine_tuning__isnull=True), name="example_taken_was_kept"),
+        ]
+        indexes = [
+            # What counts toward the next fine-tuning: few rows, however many examples there have been.
+            models.Index(
+                fields=["job", "id"], condition=Q(kept=True, fine_tuning__isnull=True), name="example_uncounted"
+            ),
+            models.Index(fields=["fine_tuning"], condition=Q(fine_tuning__isnull=False), name="example_of_fine_tuning"),
         ]
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ from jobs.conclusion import Ending, conclude
 from jobs.control import cancel, retry
 from jobs.models import Attempt, Node, OutboxMessage, Slot
 from jobs.queue import Owner, claim
+from jobs.runs import session_id_of
 from tests.world import make_dataset, make_job, make_version
 
 
@@ -75,7 +76,7 @@ def test_recording_twice_makes_one_session(owner, run):
     OutboxMessage.objects.update(processed_at=None)
     assert record_pending() == 1
     assert Session.objects.count() == 1
-    assert Session.objects.get().session_id == recording.session_id_of(job.pk, 1)
+    assert Session.objects.get().session_id == session_id_of(job.pk, 1)
 
 
 def test_a_retried_job_is_two_sessions_each_with_its_own_end(owner, run):

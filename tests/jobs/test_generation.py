@@ -226,7 +226,7 @@ def test_what_a_run_made_that_was_retried_is_not_counted_again(running):
     for step in range(1, 9):
         writer.example(event(step, kept=step != 7))
     writer.flush()
-    first, second = generated(job, "s", 0), generated(job, "s", 5)
+    first, second = generated(job, 0), generated(job, 5)
     told = ("examples_requested", "examples_successful", "examples_failed")
     assert [first[name] for name in told] == [20, 7, 13]
     assert [second[name] for name in told] == [15, 2, 13]
@@ -242,7 +242,7 @@ def test_kept_examples_are_saved_batch_by_batch_and_a_dataset_at_work_stays_so(r
     for step in range(1, 8):
         writer.example(event(step, text=f"tale {min(step, 5)}"))  # the last three are one
     writer.flush()
-    assert saving.save(job, "s") == saving.save(job, "s") == 7
+    assert saving.save(job) == saving.save(job) == 7
     stories.refresh_from_db()
     assert (stories.status, stories.item_count, Item.objects.count()) == ("processing", 5, 5)
     assert set(GeneratedExample.objects.values_list("item__content__completion", flat=True)) == {
