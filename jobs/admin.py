@@ -16,6 +16,7 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 from common.admin import ReadOnlyAdmin
 from common.errors import ProblemError
 from jobs import batch, hub_admin, schedule_admin  # noqa: F401  register nodes, limits and schedules
+from jobs.automatic import admin as automatic_admin  # noqa: F401  registers automatic training
 from jobs.endpoints import admin as endpoint_admin  # noqa: F401  registers endpoints
 from jobs.models import (
     Attempt,

@@ -183,7 +183,7 @@ def change(
         row.request = check(row.owner, row.request if request is None else request, row.required)
     row.required, row.locked = template_rules.check(row.request, row.required, row.locked)
     if row.required and (names := _used_by(row)):
-        message = f"The template '{row.name}' can't ask for values anew: it {names}, and nobody is asked by a schedule."
+        message = f"The template '{row.name}' can't ask for values anew: it {names}, where there is nobody to ask."
         hint = "Delete these first, or let them use another template."
         raise InvalidInputError(message, hint, fields={"required": [f"{message} {hint}"]})
     with _one_name(row.name):
@@ -193,7 +193,7 @@ def change(
 
 @transaction.atomic
 def delete(template: JobTemplate) -> None:
-    """Remove a template. ConflictError while schedules use it."""
+    """Remove a template. ConflictError while schedules or automatic training use it."""
     row = JobTemplate.objects.select_for_update(of=("self",)).filter(pk=template.pk).first()
     if row is None:
         return
@@ -205,10 +205,10 @@ def delete(template: JobTemplate) -> None:
 
 
 def _used_by(row: JobTemplate) -> str:
-    """Which schedules use it, as words; '' for none."""
+    """Which schedules use it, or whether automatic training does, as words; '' for none."""
     names = list(row.schedules.values_list("name", flat=True)[:4])
     if not names:
-        return ""
+        return "is used by automatic training" if row.automatic_trainings.exists() else ""
     more = " and more" if len(names) > 3 else ""
     shown = ", ".join(f"'{name}'" for name in names[:3])
     return f"is used by the {'schedule' if len(names) == 1 else 'schedules'} {shown}{more}"

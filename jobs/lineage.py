@@ -8,7 +8,7 @@ from common.revision import revision
 from datasets.models import Dataset, DatasetVersion, Template
 from jobs.generation import prompts
 from jobs.generation.shown import makes_examples
-from jobs.models import Job
+from jobs.models import FineTuning, Job
 from registry.models import ModelVersion
 
 
@@ -18,12 +18,12 @@ def lineage(job: Job) -> dict[str, Any]:
     return {
         **_node("job", job.pk, job.name, status=job.status, recipe=job.recipe, seed=job.seed),
         "comes_from": _sources(job),
-        "led_to": [_version(version)] if version else [],
+        "led_to": [*([_version(version)] if version else []), *_started(job)],
     }
 
 
 def _sources(job: Job) -> list[dict[str, Any]]:
-    sources: list[dict[str, Any]] = []
+    sources: list[dict[str, Any]] = _trigger(job)
     if frozen := job.dataset_version:
         data = _node("dataset", frozen.dataset_id, frozen.dataset.name, modality=frozen.dataset.modality)
         if sheets := _sheets(frozen):
@@ -62,6 +62,31 @@ def _prompts(job: Job) -> list[dict[str, Any]]:
     sheet = _node("sheet", made["sheet"], made["sheet_name"])
     name = made["template_name"]
     return [_node("prompts", made["template"], name, prompts=made["prompts"], there=there, comes_from=[sheet])]
+
+
+def _trigger(job: Job) -> list[dict[str, Any]]:
+    """The examples that started it by themselves, and the run whose example reached the threshold."""
+    made = FineTuning.objects.filter(job=job).select_related("generated_by", "rule__subject").first()
+    if made is None:
+        return []
+    maker = made.generated_by
+    came = [_node("job", maker.pk, maker.name, recipe=maker.recipe)] if maker else []
+    return [
+        _node(
+            "trigger", made.pk, f"{made}: {made.examples} new examples", rule=str(made.rule or "Automatic training"),
+            number=made.number, examples=made.examples, threshold=made.threshold, session_id=str(made.session_id),
+            job=maker.pk if maker else None, at=made.at.isoformat(), comes_from=came,
+        )
+    ]  # fmt: skip
+
+
+def _started(job: Job) -> list[dict[str, Any]]:
+    """Fine-tunings that an example of this job started."""
+    found = FineTuning.objects.filter(generated_by=job).select_related("job").order_by("-id")[:50]
+    return [
+        _node("job", one.job_id, one.job.name, status=one.job.status, recipe=one.job.recipe, fine_tuning=one.number)
+        for one in found
+    ]
 
 
 def _sheets(frozen: DatasetVersion) -> list[dict[str, Any]]:

@@ -109,10 +109,10 @@ def applied_to_many(template: JobTemplate, given: Mapping[str, Any]) -> None:
 
 
 def unattended(template: JobTemplate) -> None:
-    """Refuse a template that asks for something where nobody is there to answer: in a schedule."""
+    """Refuse a template that asks for something where there is nobody to ask: in a schedule, or in automatic training."""
     if template.required:
         asked = titled(template.request["recipe"], template.required)
-        message = f"The template '{template.name}' asks for {asked} anew, and nobody is asked by a schedule."
+        message = f"The template '{template.name}' asks for {asked} anew, and there is nobody to ask."
         hint = "Use another template, or change this one so that it asks for nothing."
         raise InvalidInputError(message, hint, fields={"template": [f"{message} {hint}"]})
 

@@ -26,9 +26,22 @@ from history import saved_views
 from history.models import Session
 from history.recording import record_reported
 from jobs import blueprints, schedules
+from jobs.automatic import settings as automatic
 from jobs.creation import create_job
 from jobs.endpoints import verbs as endpoints
-from jobs.models import Attempt, Checkpoint, Job, JobSample, LogLine, MetricSeries, Node, ProgressRow, Slot
+from jobs.models import (
+    Attempt,
+    AutomaticTraining,
+    Checkpoint,
+    FineTuning,
+    Job,
+    JobSample,
+    LogLine,
+    MetricSeries,
+    Node,
+    ProgressRow,
+    Slot,
+)
 from jobs.queue import Owner, claim
 from jobs.search import verbs as searches
 from performance.recording import record
@@ -145,6 +158,8 @@ class World:
     sheet: Any
     rendering: Any
     endpoint: Any
+    automatic: AutomaticTraining
+    fine_tuning: FineTuning
 
     def parameters(self) -> dict[str, Any]:
         """What each placeholder of an address stands for."""
@@ -194,6 +209,7 @@ def make_world(owner) -> World:
     version = make_version(owner, f"{marker} model", more={"report.json": report_blocks.pack([made]), "fox.png": png()})
     now = timezone.now()
     sheet = make_table(owner, f"{marker} sheet")
+    rule = automatic.change(owner, dataset=dataset.pk, genres=f"{marker} genre", threshold=1)
     session, _ = record_reported(owner, {"name": f"{marker} session", "started_at": now, "completed_at": now})
     return World(
         marker=marker,
@@ -227,5 +243,9 @@ def make_world(owner) -> World:
         rendering=make_rendering(sheet, f"{marker} pairs"),
         endpoint=endpoints.make(
             owner, name=f"{marker}-endpoint", url="https://93.184.216.34/v1", model=f"{marker} tiny", key="hidden-key"
+        ),
+        automatic=rule,
+        fine_tuning=FineTuning.objects.create(
+            rule=rule, number=1, job=job, session_id=session.session_id, examples=1, threshold=1, at=now
         ),
     )

@@ -71,6 +71,7 @@ version_1 = [
     path("", include("jobs.api_urls")),
     path("", include("jobs.schedule_api_urls")),
     path("", include("jobs.endpoints.api_urls")),
+    path("", include("jobs.automatic.api_urls")),
     path("", include("history.api_urls")),
     path("", include("performance.api_urls")),
     path("schema", SchemaView.as_view(), name="api-schema"),

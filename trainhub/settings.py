@@ -226,6 +226,18 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "dashboard"
 LOGOUT_REDIRECT_URL = "login"
 
+# Mail, where a server is named; nothing is sent without one.
+EMAIL_HOST = os.environ.get("TRAINHUB_MAIL_HOST", "")
+EMAIL_PORT = int(os.environ.get("TRAINHUB_MAIL_PORT", "587"))
+EMAIL_HOST_USER = os.environ.get("TRAINHUB_MAIL_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("TRAINHUB_MAIL_PASSWORD", "")
+_TLS = os.environ.get("TRAINHUB_MAIL_TLS", "starttls")
+if _TLS not in {"starttls", "ssl", "off"}:
+    raise ImproperlyConfigured("TRAINHUB_MAIL_TLS must be starttls, ssl or off.")
+EMAIL_USE_TLS, EMAIL_USE_SSL = _TLS == "starttls", _TLS == "ssl"
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = os.environ.get("TRAINHUB_MAIL_FROM", f"trainhub@{urlsplit(TRAINHUB_URL).hostname or 'localhost'}")
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

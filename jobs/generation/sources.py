@@ -35,6 +35,11 @@ def check(owner: AbstractBaseUser, recipe: str, config: Mapping[str, Any]) -> No
     given = GenerateConfig.model_validate(config)
     if not lines(given.generators):
         raise _wrong("generators", "Nobody is named to write the examples.")
+    check_named(owner, given)
+
+
+def check_named(owner: AbstractBaseUser, given: GenerateConfig) -> None:
+    """The same for those that are named; who writes may be left open."""
     for setting, name, wanted, endpoint_too in _roles(given):
         found = _find(owner, name)
         if found is None:

@@ -79,7 +79,7 @@ def test_a_dataset_that_is_asked_for_may_be_missing_in_the_template_and_a_versio
 
 def test_a_schedule_asks_nobody(owner):
     template = make_template(owner, required=["seed"])
-    with pytest.raises(InvalidInputError, match="asks for 'Seed' anew, and nobody is asked by a schedule"):
+    with pytest.raises(InvalidInputError, match="asks for 'Seed' anew, and there is nobody to ask"):
         schedules.create(owner, name="Nightly", rule=HOURLY, zone="UTC", template=template)
     template = blueprints.change(template, required=[], locked=["seed"])
     row = schedules.create(owner, name="Nightly", rule=HOURLY, zone="UTC", template=template, overlap="queue")
