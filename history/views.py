@@ -19,6 +19,8 @@ from history.models import SavedView, Session
 from history.reading import sessions
 from history.rows import rows_of
 from history.saved_views import query
+from jobs.automatic import settings as automatic
+from jobs.automatic import threshold
 
 OUTCOMES = [("completed", "Completed"), ("failed", "Failed"), ("cancelled", "Cancelled")]
 SIZES = ("25", "50", "100", "200")
@@ -45,6 +47,7 @@ def history(request: HttpRequest) -> HttpResponseBase:
         "size": size, "sizes": SIZES, "outcomes": OUTCOMES, "recipes": RECIPES.values(), "kinds": Session.Kind.choices,
         "modalities": filters.MODALITIES, "more": wanted.active() - {"search", "outcome", "recipe", "model"},
         "views": _views(request, wanted, sort), **people(request),
+        "bar": lambda: _bar(request),  # of the whole page: a list that is filtered has none
     }  # fmt: skip
     return show(request, "history/history.html", "history/_list.html", context)
 
@@ -55,6 +58,12 @@ def session(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_visible(sessions(request.user).select_related("job", "subject"), request.user, "user", pk=pk)
     context = {"session": found, "limits": {"note": notes.NOTE, "tags": notes.TAGS * (notes.TAG + 2)}}
     return show(request, "history/session.html", "history/_session.html", context)
+
+
+def _bar(request: HttpRequest) -> dict[str, Any] | None:
+    """How far the next fine-tuning of one's own examples is; None where none was settled."""
+    rule = automatic.of(request.user)
+    return threshold.bar(rule) if rule.dataset_id else None
 
 
 def people(request: HttpRequest) -> dict[str, Any]:

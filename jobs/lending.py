@@ -13,6 +13,7 @@ from datasets.freezing.splits import CONTENT, KEY
 from datasets.models import DatasetVersion
 from engine.catalogue import RECIPES
 from jobs import blueprints, forms, new_fields, placing, template_rules
+from jobs.automatic import settings as automatic
 from jobs.forms import Setting
 from jobs.generation import prompts
 from jobs.models import Job, JobTemplate
@@ -27,12 +28,17 @@ FIELDS = {
 
 
 def start(user: AbstractBaseUser, values: Mapping[str, str]) -> dict[str, Any]:
-    """What another job (`from`) or a template (`template`) lends: fields, settings and recipe; {} for neither."""
+    """What another job (`from`), a template (`template`) or one's settings of automatic training (`defaults=mine`)
+    lend: fields, settings and recipe; {} for none of them."""
     if template := template_of(user, values):
         kept, source = template_rules.without_asked(template), {"template": template}
     elif key := values.get("from"):
         job = get_visible(Job.objects.select_related("dataset_version", "model_version"), user, pk=key)
         kept, source = blueprints.of_job(job), {"job": job}
+    elif values.get("defaults") == "mine":
+        rule = automatic.of(user)
+        kept, source = {"recipe": automatic.RECIPE, "config": automatic.config_of(rule)}, {}
+        kept |= {"save_to": rule.dataset_id} if rule.dataset_id else {}
     else:
         return {}
     return {"values": lent(kept), "config": kept["config"], "recipe": kept["recipe"], **source}

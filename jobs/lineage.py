@@ -6,6 +6,7 @@ from typing import Any
 
 from common.revision import revision
 from datasets.models import Dataset, DatasetVersion, Template
+from jobs import runs
 from jobs.generation import prompts
 from jobs.generation.shown import makes_examples
 from jobs.models import FineTuning, Job
@@ -71,11 +72,12 @@ def _trigger(job: Job) -> list[dict[str, Any]]:
         return []
     maker = made.generated_by
     came = [_node("job", maker.pk, maker.name, recipe=maker.recipe)] if maker else []
+    session = runs.recorded([made.session_id]).get(made.session_id)
     return [
         _node(
             "trigger", made.pk, f"{made}: {made.examples} new examples", rule=str(made.rule or "Automatic training"),
             number=made.number, examples=made.examples, threshold=made.threshold, session_id=str(made.session_id),
-            job=maker.pk if maker else None, at=made.at.isoformat(), comes_from=came,
+            session=session, job=maker.pk if maker else None, at=made.at.isoformat(), comes_from=came,
         )
     ]  # fmt: skip
 

@@ -12,6 +12,7 @@ from jobs import (
     template_views,
     views,
 )
+from jobs.automatic import views as automatic_views
 from jobs.endpoints import views as endpoint_views
 from jobs.search import views as search_views
 
@@ -54,6 +55,8 @@ urlpatterns = [
     path("schedules/<int:pk>", schedule_views.schedule, name="schedule"),
     path("schedules/<int:pk>/edit", schedule_views.edit, name="schedule-edit"),
     path("schedules/<int:pk>/<slug:verb>", schedule_views.action, name="schedule-action"),
+    path("automatic", automatic_views.automatic, name="automatic"),
+    path("automatic/start", automatic_views.start, name="automatic-start"),
     path("endpoints", endpoint_views.endpoints, name="endpoints"),
     path("endpoints/<int:pk>", endpoint_views.endpoint, name="endpoint"),
     path("endpoints/<int:pk>/try", endpoint_views.try_out, name="endpoint-try"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine import catalogue
 from engine.protocol import EngineError
+from jobs.automatic import threshold
 from jobs.generation import examples, sources
 from jobs.models import Job
 
@@ -25,7 +26,7 @@ def moment(job: Job) -> Any:
     """Changes when what is shown should be counted anew."""
     if not makes_examples(job):
         return None
-    return job.status, job.save_to_id, job.current_step // max(1, job.current_step // REDRAWN)
+    return job.status, job.save_to_id, job.event_count, job.current_step // max(1, job.current_step // REDRAWN)
 
 
 def made(job: Job) -> dict[str, Any] | None:
@@ -41,4 +42,5 @@ def made(job: Job) -> dict[str, Any] | None:
     return {
         "figures": found, "asked": job.config.get("examples", 0), "generators": generators,
         "genres": list(found.genres.items()), "winners": winners,
+        "bar": threshold.bar_of(job.owner_id, job.save_to_id),
     }  # fmt: skip

@@ -76,6 +76,7 @@ def pages(world, node):
         "sheet-render": f"/datasets/{world.sheet.pk}/sheet/templates/{world.rendering.template_id}/render",
         "rendering": f"/datasets/{world.sheet.pk}/sheet/renderings/{world.rendering.pk}",
         "dataset-subjects": f"/datasets/{world.dataset.pk}/subjects",
+        "automatic": "/automatic",
         "subjects": "/subjects",
         "subject-new": "/subjects/new",
         "subject": f"/subjects/{world.subject.pk}",

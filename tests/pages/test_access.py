@@ -38,6 +38,7 @@ POST_ONLY = {
     "dataset-review-undo",
     "version-try",
     "endpoint-try",
+    "automatic-start",
     "session-note",
     "session-star",
     "history-view-new",
@@ -48,7 +49,7 @@ FOR_ALL = {
     "reviews", "models", "history", "history-compare", "history-trends", "performance",
     "settings", "schedules", "schedule-new", "schedule-preview",
     "searches", "search-new",
-    "templates", "endpoints",
+    "templates", "endpoints", "automatic",
     "subjects", "subject-new",
 }  # fmt: skip
 FOR_ADMINISTRATORS = {"node-action"}
