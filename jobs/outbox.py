@@ -18,6 +18,7 @@ from django_q.models import OrmQ
 
 from common.background import QUEUE, put
 from jobs import runs
+from jobs.automatic import mail
 from jobs.models import Job, OutboxMessage, Trial
 
 RETRY_SHARE = 1 / 30  # of the sweeps, which come once a second
@@ -37,6 +38,7 @@ def note_end(job: Job) -> None:
     """Leave word for the rooms above, and for its search, that a run has ended, in the transaction that ended it."""
     message = OutboxMessage(topic=runs.ENDED, job=job, attempt_number=job.attempt_number)
     OutboxMessage.objects.bulk_create([message], ignore_conflicts=True)
+    mail.tell_ended(job)
     wake_on_commit(evaluated=job.model_version_id is not None)
     if search_id := Trial.objects.filter(job=job).values_list("search_id", flat=True).first():
         transaction.on_commit(lambda: put(QUEUE, ADVANCE, search_id), robust=True)

@@ -21,7 +21,7 @@ from datasets.models import Import, QualityRun, Rendering
 from datasets.quality.runs import LONG, sweep_quality
 from datasets.rendering.renderings import sweep_renderings
 from jobs import outbox
-from jobs.automatic import threshold
+from jobs.automatic import mail, threshold
 from jobs.firing import fire_due
 from jobs.folders import sweep_folders
 from jobs.models import Slot
@@ -59,6 +59,7 @@ SWEEPS = (
     governance.sweep,
     searches.sweep,
     threshold.sweep,
+    mail.sweep,
     outbox.sweep,
     sweep_folders,
 )

@@ -12,7 +12,7 @@ from django_q.models import OrmQ
 
 from engine.launch import boot_id
 from jobs import outbox
-from jobs.automatic import starting
+from jobs.automatic import mail, starting
 from jobs.firing import serve
 from jobs.models import Node, Slot
 from jobs.queue import Owner, claim
@@ -44,6 +44,11 @@ def serve_schedule(schedule_id: int) -> int:
 def start_fine_tuning(rule_id: int) -> int:
     """Start what the new examples of an automatic training complete; how many fine-tunings."""
     return starting.start_all(rule_id)
+
+
+def send_letter(letter_id: int) -> bool:
+    """Send word by mail; whether it was sent."""
+    return mail.send(letter_id)
 
 
 def advance_search(search_id: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from common.admin import ReadOnlyAdmin
-from jobs.models import AutomaticTraining, FineTuning
+from jobs.models import AutomaticTraining, FineTuning, Letter
 
 
 @admin.register(AutomaticTraining)
@@ -21,3 +21,10 @@ class FineTuningAdmin(ReadOnlyAdmin):
     list_display = ["number", "rule", "job", "examples", "generated_by", "session_id", "at"]
     list_select_related = ["rule__subject", "job", "generated_by"]
     search_fields = ["rule__owner__username", "job__name", "generated_by__name"]
+
+
+@admin.register(Letter)
+class LetterAdmin(ReadOnlyAdmin):
+    list_display = ["title", "owner", "created_at", "sent_at", "tries", "last_error"]
+    list_select_related = ["owner"]
+    search_fields = ["title", "owner__username", "last_error"]

@@ -1,6 +1,6 @@
 """What runs: jobs and their attempts, the nodes and slots that run them, what they report, and what makes them."""
 
-from jobs.models.automatic import AutomaticTraining, FineTuning
+from jobs.models.automatic import AutomaticTraining, FineTuning, Letter
 from jobs.models.endpoints import Endpoint
 from jobs.models.examples import GeneratedExample
 from jobs.models.job import AfterFailure, Attempt, Dependency, Job, JobEvent, Limit, OutboxMessage
@@ -22,6 +22,7 @@ __all__ = [
     "JobEvent",
     "JobSample",
     "JobTemplate",
+    "Letter",
     "Limit",
     "LogLine",
     "MetricSeries",

@@ -100,3 +100,25 @@ class FineTuning(models.Model):
 
     def __str__(self) -> str:
         return f"Fine-tuning {self.number}"
+
+
+class Letter(models.Model):
+    """Word to a person by mail, written in the transaction of what it tells, sent later. See jobs.automatic.mail."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="letters")
+    key = models.CharField(max_length=100, help_text="What it tells: each is told once.")
+    title = models.CharField(max_length=300)
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    next_at = models.DateTimeField(null=True, blank=True, help_text="Null when it was sent, or given up.")
+    sent_at = models.DateTimeField(null=True, blank=True)
+    tries = models.PositiveIntegerField(default=0)
+    last_error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["owner", "key"], name="letter_once")]
+        indexes = [models.Index(fields=["next_at"], condition=Q(next_at__isnull=False), name="letter_due")]
+
+    def __str__(self) -> str:
+        return self.title

@@ -25,7 +25,8 @@ def stories(owner):
 def form(stories, **more):
     return {
         "genres": "Sea", "prompts": "Write of {genre}.", "generators": "", "judge": "measures",
-        "minimum_quality": "6,5", "examples": "40", "dataset": str(stories.pk), "threshold": "5", "template": "", "recipe": "text-generation",
+        "minimum_quality": "6,5", "examples": "40", "dataset": str(stories.pk), "threshold": "5", "template": "",
+        "recipe": "text-generation",
         "base_version": "", "enabled": "1", "subject": "",
     } | more  # fmt: skip
 
