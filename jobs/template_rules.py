@@ -109,7 +109,7 @@ def applied_to_many(template: JobTemplate, given: Mapping[str, Any]) -> None:
 
 
 def unattended(template: JobTemplate) -> None:
-    """Refuse a template that asks for something where there is nobody to ask: in a schedule, or in automatic training."""
+    """Refuse a template that asks for something where there is nobody to ask: in a schedule, in automatic training."""
     if template.required:
         asked = titled(template.request["recipe"], template.required)
         message = f"The template '{template.name}' asks for {asked} anew, and there is nobody to ask."

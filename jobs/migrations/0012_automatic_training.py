@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('datasets', '0006_checked_again'),
-        ('jobs', '0010_generated_examples'),
+        ('jobs', '0011_template_rules'),
         ('registry', '0002_merges'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
