@@ -1,4 +1,8 @@
-"""A database of its own for one part of the bench. Django is set up for it once, so each part is a process."""
+"""A database of its own for one part of the bench. Django is set up for it once, so each part is a process.
+
+With BENCH_HOME=/some/folder in the environment a part that takes long to fill keeps its database there, and the next
+run finds it filled.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +12,40 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+KEPT, FILLED = "BENCH_HOME", "filled"
 
 
 @contextmanager
-def database(**environment: str) -> Iterator[None]:
-    """An empty hub's database in a home of its own, with Django set up for it; both are gone afterwards."""
-    home = Path(tempfile.mkdtemp(prefix="thbench-"))
-    home.chmod(0o755)
+def database(kept: str = "", **environment: str) -> Iterator[Path]:
+    """An empty hub's database in a home of its own, with Django set up for it; both are gone afterwards.
+
+    A part that gives its name as `kept` finds what an earlier run left below BENCH_HOME, where that is set: whole, as
+    it has written the file `FILLED` into the home.
+    """
+    stays = bool(kept and os.environ.get(KEPT))
+    home = Path(os.environ[KEPT]).resolve() / kept if stays else Path(tempfile.mkdtemp(prefix="thbench-"))
     os.environ |= {"TRAINHUB_HOME": str(home), "DJANGO_SETTINGS_MODULE": "trainhub.settings", **environment}
     from common.embedded_postgres import EmbeddedPostgres
 
+    if stays and not (home / FILLED).exists():
+        _remove(EmbeddedPostgres(home))
+    home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    home.chmod(0o755)
     server = EmbeddedPostgres(home)
     try:
         with server:
             _set_up()
-            yield
+            yield home
     finally:
-        for folder in (home, server.run, server.data.parent):
-            shutil.rmtree(folder, ignore_errors=True)
+        if not stays:
+            _remove(server)
+
+
+def _remove(server: Any) -> None:
+    for folder in (server.home, server.run, server.data.parent):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _set_up() -> None:
