@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q
 from django.utils.dateparse import parse_date
@@ -114,7 +115,7 @@ def _value(name: str, text: str, viewer: AbstractBaseUser) -> Any:
 
 def _exists(name: str, number: int, viewer: AbstractBaseUser) -> bool:
     if name == "user":
-        return viewer.pk == number or (viewer.is_staff and type(viewer).objects.filter(pk=number).exists())
+        return viewer.pk == number or (viewer.is_staff and get_user_model().objects.filter(pk=number).exists())
     model = {"subject": Subject, "model": Model}[name]
     return visible(model.objects.all(), viewer).filter(pk=number).exists()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
 
@@ -26,7 +27,7 @@ def sessions_of(user: AbstractBaseUser, user_id: int) -> QuerySet[Session]:
 
 def check_user(user: AbstractBaseUser, user_id: int) -> None:
     """NotFoundError when that is neither `user` nor known to a member of staff."""
-    if user.pk != user_id and not (user.is_staff and type(user).objects.filter(pk=user_id).exists()):
+    if user.pk != user_id and not (user.is_staff and get_user_model().objects.filter(pk=user_id).exists()):
         raise NotFoundError(f"There is no user {user_id} for you.", "Use your own id: see GET /api/v1/auth/me.")
 
 
