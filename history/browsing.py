@@ -6,6 +6,7 @@ Totals that the sums of each day can answer are exact; others are counted up to 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -20,6 +21,7 @@ from history.models import Session
 from history.paging import Slice, Source, walk
 
 PAGE, MAX_PAGE = 25, 200
+LOOKED_THROUGH = 20_000
 # What a list can be sorted by: its column, and what the sessions listed then have.
 SORTS: dict[str, tuple[str, Q]] = {
     "started": ("started_at", Q()),
@@ -80,6 +82,15 @@ def figures(viewer: AbstractBaseUser, wanted: Filters) -> Figures | None:
     return Figures(totals, totals["sessions"] >= COUNTED)
 
 
+def newest(viewer: AbstractBaseUser, wanted: Filters) -> tuple[QuerySet[Session], bool]:
+    """The newest sessions that fit, 10,000 or a few more, and whether they are all; of what no index answers, those
+    among the latest 20,000."""
+    source = _source(viewer, wanted, "started_at", Q())
+    rows, whole = (source.fitting, True) if source.indexed else _latest(source, LOOKED_THROUGH)
+    end = _started_at(rows, COUNTED)
+    return (rows, whole) if end is None else (rows.filter(started_at__gt=end), False)
+
+
 def matching(viewer: AbstractBaseUser, wanted: Filters) -> QuerySet[Session]:
     """All sessions that fit, newest first."""
     found = _scope(viewer, wanted).filter(filters.time_range(wanted.since, wanted.until))
@@ -101,11 +112,18 @@ def _scope(viewer: AbstractBaseUser, wanted: Filters) -> QuerySet[Session]:
 
 def _within_reach(source: Source) -> tuple[QuerySet[Session], bool]:
     """(what fits, True); of what no index answers only the first stretch, and whether that is all."""
-    if source.indexed:
-        return source.fitting, True
-    stretch = source.base.order_by("-started_at", "-id").values_list("started_at", flat=True)
-    end = stretch[FIRST_STRETCH : FIRST_STRETCH + 1].first()
+    return (source.fitting, True) if source.indexed else _latest(source, FIRST_STRETCH)
+
+
+def _latest(source: Source, many: int) -> tuple[QuerySet[Session], bool]:
+    """What fits of the latest `many` sessions that are walked, and whether that is all."""
+    end = _started_at(source.base, many)
     return (source.fitting, True) if end is None else (source.fitting.filter(started_at__gt=end), False)
+
+
+def _started_at(rows: QuerySet[Session], place: int) -> datetime | None:
+    """When the session began that so many newer ones stand before; None when there are not so many."""
+    return rows.order_by("-started_at", "-id").values_list("started_at", flat=True)[place : place + 1].first()
 
 
 def _source(viewer: AbstractBaseUser, wanted: Filters, column: str, only: Q) -> Source:

@@ -87,8 +87,8 @@ class Session(models.Model):
             models.Index(
                 fields=["subject", "-started_at", "-id"],
                 # What trends by subject add up: read from the index alone.
-                include=["user", "recipe", "metric", "metric_value", "quality_average"],
-                condition=Q(subject__isnull=False), name="session_of_subject",
+                include=["user", "kind", "outcome", "modality", "recipe", "metric", "metric_value", "quality_average"],
+                condition=Q(subject__isnull=False), name="session_by_subject",
             ),
             models.Index(fields=["user", "-started_at", "-id"], condition=Q(starred=True), name="session_starred"),
             models.Index(fields=["user", "-started_at", "-id"], condition=~Q(tags=[]), name="session_tagged"),
@@ -107,6 +107,20 @@ class Session(models.Model):
                 condition=Q(examples_successful__isnull=False), name="session_by_examples",
             ),
             models.Index(fields=["user", "cost", "id"], condition=Q(cost__isnull=False), name="session_by_cost"),
+            # The same orders of everyone's, for administrators.
+            models.Index(fields=["name", "id"], name="session_all_by_name"),
+            models.Index(
+                fields=["total_seconds", "id"], condition=Q(total_seconds__isnull=False), name="session_all_by_time"
+            ),
+            models.Index(
+                fields=["quality_average", "id"],
+                condition=Q(quality_average__isnull=False), name="session_all_by_quality",
+            ),
+            models.Index(
+                fields=["examples_successful", "id"],
+                condition=Q(examples_successful__isnull=False), name="session_all_by_examples",
+            ),
+            models.Index(fields=["cost", "id"], condition=Q(cost__isnull=False), name="session_all_by_cost"),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -15,7 +15,8 @@ from django.db.models import QuerySet
 from datasets.items.paging import FIRST_STRETCH, LONGEST_STRETCH, Beside
 from history.models import Session
 
-BUDGET = 0.15  # seconds of looking for one page
+BUDGET = 0.06  # seconds of looking for one page
+SHORTEST_STRETCH = 500
 Key = tuple[Any, int]
 
 
@@ -65,7 +66,8 @@ def _found(source: Source, column: str, key: Key | None, down: bool, wanted: int
     if source.indexed:
         return list(_beyond(source.fitting, column, key, down).values_list("pk", flat=True)[:wanted]), None
     ids: list[int] = []
-    stretch, until = FIRST_STRETCH, time.monotonic() + BUDGET
+    stretch, begun = FIRST_STRETCH, time.monotonic()
+    until = begun + BUDGET
     while True:
         last = _beyond(source.base, column, key, down).values_list(column, "pk")[stretch - 1 : stretch].first()
         found = _beyond(source.fitting, column, key, down)
@@ -74,9 +76,12 @@ def _found(source: Source, column: str, key: Key | None, down: bool, wanted: int
         ids += found.values_list("pk", flat=True)[: wanted - len(ids)]
         if last is None or len(ids) >= wanted:
             return ids, None
-        if time.monotonic() > until:
+        now = time.monotonic()
+        if now >= until:
             return ids, last[1]
-        key, stretch = last, min(2 * stretch, LONGEST_STRETCH)
+        # As many as are likely to be looked through in the time that is left, so that it is hardly overdrawn.
+        likely = int(stretch * (until - now) / max(now - begun, 1e-6))
+        key, stretch, begun = last, max(SHORTEST_STRETCH, min(2 * stretch, likely, LONGEST_STRETCH)), now
 
 
 def _beyond(rows: QuerySet[Session], column: str, key: Key | None, down: bool) -> QuerySet[Session]:

@@ -196,6 +196,26 @@ def test_plans_use_the_indexes(owner, ten):
     assert "session_tag" in plan(Session.objects.filter(tags__contains=["x"]).order_by())
 
 
+@pytest.mark.parametrize("sort", [sort for sort in browsing.SORTS if sort != "started"])
+def test_everyones_sessions_have_an_index_in_each_order(ten, sort):
+    column, only = browsing.SORTS[sort]
+    found = plan(Session.objects.filter(only).order_by(f"-{column}", "-id").values("pk")[:25])
+    assert f"session_all_by_{sort}" in found and "Sort" not in found
+
+
+def test_the_index_of_subjects_holds_all_that_their_trends_filter_and_add_up():
+    """So that these are read from it alone."""
+    index = next(index for index in Session._meta.indexes if index.name == "session_by_subject")
+    assert {*filters.EQUAL, "user", "metric", "metric_value", "quality_average"} <= set(index.include)
+
+
+def test_an_administrator_narrows_to_one_user_on_the_page(client, administrator, owner, ten):
+    client.force_login(administrator)
+    html = client.get(f"/history?user={owner.pk}&outcome=failed").content.decode()
+    assert html.count('data-testid="session-row"') == 4
+    assert client.get(f"/api/v1/training-history/user/{owner.pk}/stats").json()["sessions"] == 10
+
+
 def test_days_are_whole(owner):
     session(owner, 0, started_at=datetime(2026, 3, 1, 23, 59, 59, 999_999, tzinfo=UTC),
             completed_at=datetime(2026, 3, 2, tzinfo=UTC))  # fmt: skip
