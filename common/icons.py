@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -77,6 +79,7 @@ PATHS: dict[str, str] = {
 }  # fmt: skip
 
 
+@cache
 def svg(name: str) -> SafeString:
     """The icon as SVG, hidden from screen readers: the word beside it says what it means."""
     return format_html(

@@ -68,6 +68,10 @@ class HistoryTrendsSerializer(serializers.Serializer):
     groups = HistoryGroupSerializer(many=True)
     genres = GenreSerializer(many=True)
     generators = GeneratorSerializer(many=True)
+    partial = serializers.BooleanField(help_text="Only the newest 10,000 sessions that fit, or fewer, are added up.")
+    groups_since = serializers.DateField(
+        allow_null=True, help_text="Groups are of the sessions since this day; null: of all."
+    )
 
 
 class TrendsView(APIView):
@@ -95,5 +99,4 @@ def _told(found: Trends) -> dict[str, Any]:
         }
         for group in found.groups
     ]
-    told = {name: getattr(found, name) for name in ("period", "by", "currency", "points", "genres", "generators")}
-    return dict(HistoryTrendsSerializer({**told, "groups": groups}).data)
+    return dict(HistoryTrendsSerializer({**vars(found), "groups": groups}).data)

@@ -1,6 +1,7 @@
 """How the history develops: per day, week or month, by recipe, subject or model. The database adds everything up.
 
-What the sums of each day know is read from them; a subject, a model, a tag is added up from its own sessions.
+What the sums of each day know is read from them; a subject, a model, a tag is added up from its own sessions, the
+newest ones where they are very many.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Avg, Count, DateField, F, FloatField, Q, QuerySet, Sum
+from django.db.models import Avg, Count, DateField, F, FloatField, Func, Q, QuerySet, Sum
 from django.db.models.functions import Cast, NullIf, Trunc
 
 from common.access import visible
 from datasets.models import Subject
 from engine.catalogue import RECIPES
-from history import browsing, statistics
+from history import browsing, filters, statistics
 from history.filters import DAILY, Filters
 from history.models import Session, SessionDay, SessionDayShare
 from registry.models import Model
@@ -28,6 +29,8 @@ MOST = 8  # lines of a chart
 LONGEST = 730  # periods; of a longer history the newest
 SHARES = 30  # genres and generators, those with most sessions
 GROUPED = {"recipe": "recipe", "subject": "subject", "model": "model_version__model"}
+# So many sessions are read for the lines of subjects, which an index holds, and of models.
+READ = {"subject": 200_000, "model": 20_000}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Trends:
-    """`points` has each period from the first to the last, also those without a session. None is 'not known'."""
+    """`points` has each period from the first to the last, also those without a session. None is 'not known'.
+
+    `partial`: only the newest 10,000 sessions that fit are added up. `groups_since`: groups are of the sessions since
+    then, None when of all.
+    """
 
     period: str
     by: str
@@ -51,6 +58,8 @@ class Trends:
     genres: list[dict[str, Any]] = field(default_factory=list)
     generators: list[dict[str, Any]] = field(default_factory=list)
     currency: str = ""
+    partial: bool = False
+    groups_since: date | None = None
 
     @property
     def starts(self) -> list[date]:
@@ -58,29 +67,55 @@ class Trends:
 
 
 def trends(viewer: AbstractBaseUser, wanted: Filters, *, period: str = "week", by: str = "recipe") -> Trends:
-    """Six queries at most, however many sessions there are."""
+    """Eight queries at most, however many sessions there are."""
     daily = wanted.active() <= DAILY
-    rows = _days(viewer, wanted, period) if daily else _sessions(viewer, wanted, period)
+    rows, whole = (_days(viewer, wanted, period), True) if daily else _newest(viewer, wanted, period)
     found = {row["start"]: row for row in _per_period(rows, daily)}
     if not found:
-        return Trends(period, by)
+        return Trends(period, by, partial=not whole)
     starts = _every(period, min(found), max(found))
     points = [_point(start, found.get(start)) for start in starts]
-    grouped = rows if daily and by == "recipe" else _sessions(viewer, wanted, period)
-    groups = _groups(viewer, grouped, by, starts[0], daily=daily and by == "recipe")
+    since = _read_since(points, by) if daily else starts[0]
+    by_days = daily and by == "recipe"
+    grouped = rows if by_days or not daily else _starting(browsing.matching(viewer, wanted), period)
+    groups = _groups(viewer, grouped, by, since, daily=by_days)
     within = replace(wanted, since=wanted.since or starts[0])
     return Trends(
-        period, by, points, groups, _genres(viewer, within), _generators(viewer, within), settings.DEVICE_HOUR_CURRENCY
-    )
+        period, by, points, groups, _genres(viewer, within), _generators(viewer, within),
+        settings.DEVICE_HOUR_CURRENCY, not whole, since if since > starts[0] else None,
+    )  # fmt: skip
+
+
+class _Start(Func):
+    """The first day of a day's week or month. Without time zones, which a date has none of: they cost most of it."""
+
+    template = "date_trunc('%(period)s', (%(expressions)s)::timestamp)::date"
+    output_field = DateField()
 
 
 def _days(viewer: AbstractBaseUser, wanted: Filters, period: str) -> QuerySet[SessionDay]:
-    return statistics.days(viewer, wanted).annotate(start=Trunc("day", period, output_field=DateField()))
+    start = F("day") if period == "day" else _Start("day", period=period)
+    return statistics.days(viewer, wanted).annotate(start=start)
 
 
-def _sessions(viewer: AbstractBaseUser, wanted: Filters, period: str) -> QuerySet[Session]:
-    moment = Trunc("started_at", period, output_field=DateField(), tzinfo=UTC)
-    return browsing.matching(viewer, wanted).order_by().annotate(start=moment)
+def _newest(viewer: AbstractBaseUser, wanted: Filters, period: str) -> tuple[QuerySet[Session], bool]:
+    rows, whole = browsing.newest(viewer, wanted)
+    return _starting(rows, period), whole
+
+
+def _starting(rows: QuerySet[Session], period: str) -> QuerySet[Session]:
+    return rows.order_by().annotate(start=Trunc("started_at", period, output_field=DateField(), tzinfo=UTC))
+
+
+def _read_since(points: list[dict[str, Any]], by: str) -> date:
+    """The first period from which on no more sessions than are read belong to the lines; at least the last one."""
+    left = READ.get(by)
+    since = points[-1]["start"]
+    for point in reversed(points):
+        if left is not None and (left := left - point["sessions"]) < 0:
+            break
+        since = point["start"]
+    return since
 
 
 def _per_period(rows: QuerySet[Any], daily: bool) -> QuerySet[Any, dict[str, Any]]:
@@ -126,6 +161,7 @@ def _groups(viewer: AbstractBaseUser, rows: QuerySet[Any], by: str, since: date,
     """The groups with most sessions, each with its headline metric."""
     column = GROUPED[by]
     rows = rows.exclude(recipe="") if by == "recipe" else rows.filter(**{f"{column}__isnull": False})
+    rows = rows.filter(day__gte=since) if daily else rows.filter(filters.time_range(since, None))
     number = Sum("sessions") if daily else Count("pk")
     most = rows.values(column).annotate(number=number).order_by("-number", column)[:MOST]
     names = _names(viewer, by, [row[column] for row in most])
@@ -137,7 +173,7 @@ def _groups(viewer: AbstractBaseUser, rows: QuerySet[Any], by: str, since: date,
     else:
         sums = {"number": number, "mean_quality": Avg("quality_average"), "value": Avg("metric_value")}
     found: dict[tuple[Any, str], dict[date, dict[str, Any]]] = {}
-    only = rows.filter(**{f"{column}__in": list(names)}, start__gte=since)
+    only = rows.filter(**{f"{column}__in": list(names)})
     for row in only.values("start", "metric", group=F(column)).annotate(**sums).order_by("start"):
         quality = row["mean_quality"]
         found.setdefault((row["group"], row["metric"]), {})[row["start"]] = {

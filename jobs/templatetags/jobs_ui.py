@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
 from django import template
 from django.utils import timezone
@@ -59,6 +60,7 @@ def status_word(status: str) -> SafeString:
     return _badge(Status(status), Status(status).label, "") if status in Status.values else format_html("{}", status)
 
 
+@cache
 def _badge(status: Status, word: str, test_id: str) -> SafeString:
     colour, icon = LOOKS[status]
     live = " is-live" if status == Status.RUNNING else ""

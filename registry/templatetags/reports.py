@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 from django import template
 from django.template.loader import render_to_string
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from common import wording
 from common.icons import svg
@@ -33,6 +35,13 @@ def draw(part: AnyBlock, key: object, version: ModelVersion | None = None) -> Sa
     elif isinstance(part, Table):
         context["numeric"] = _numeric(part)
     return render_to_string(f"registry/report/{part.kind}.html", context)
+
+
+@register.simple_tag
+def cells(rows: Sequence[Sequence[str]]) -> SafeString:
+    """The rows of a table of figures, put together at once: behind a chart of days lie thousands of cells."""
+    between = '</td><td class="num">'
+    return mark_safe("".join(f'<tr><td class="num">{between.join(map(escape, row))}</td></tr>' for row in rows))
 
 
 @register.simple_tag

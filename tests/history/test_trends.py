@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from datasets.subjects.subjects import create as create_subject
-from history import filters
+from history import browsing, filters
 from history.models import Session
 from history.recording import record_reported
 from history.trend_charts import charts
-from history.trends import trends
+from history.trends import READ, trends
 from tests.api.conftest import Api
 from tests.world import make_version
 
@@ -82,6 +82,36 @@ def test_lines_by_subject_and_by_model(owner, weeks):
     assert [(group.name, len(group.points)) for group in of(owner, by="subject").groups] == [("Pump", 1)]
     assert [group.name for group in of(owner, by="model").groups] == ["Teller"]
     assert [point["sessions"] for point in of(owner, subject=str(subject.pk)).points] == [1]
+
+
+def test_of_very_many_sessions_only_the_newest_are_read_and_it_is_said(client, owner, weeks, monkeypatch):
+    Session.objects.update(name="x")
+    every = of(owner, search="x")
+    monkeypatch.setattr(browsing, "COUNTED", 2)  # fitting ones
+    newest = of(owner, search="x")
+    assert (every.partial, newest.partial) == (False, True)
+    assert [point["sessions"] for point in newest.points] == [1, 0, 1]
+    assert {group.key for group in newest.groups} == {"text-generation"}
+    monkeypatch.setattr(browsing, "LOOKED_THROUGH", 1)  # ones that are searched
+    assert [point["sessions"] for point in of(owner, search="x").points] == [1]
+    client.force_login(owner)
+    assert "newest ones that fit" in client.get("/history/trends?search=x").content.decode()
+    assert of(owner).partial is False
+
+
+def test_lines_by_subject_are_of_as_many_sessions_as_can_be_read(client, owner, weeks, monkeypatch):
+    Session.objects.update(subject=create_subject(owner, name="Pump"))
+    every = of(owner, by="subject")
+    assert every.groups_since is None
+    assert sum(point["sessions"] for group in every.groups for point in group.points.values()) == 4
+    monkeypatch.setitem(READ, "subject", 3)
+    found = of(owner, by="subject")
+    assert (found.groups_since, [list(group.points) for group in found.groups]) == (
+        date(2026, 3, 9), [[date(2026, 3, 16)]],
+    )  # fmt: skip
+    assert sum(point["sessions"] for point in found.points) == 4
+    client.force_login(owner)
+    assert "since 9 March 2026" in client.get("/history/trends?by=subject").content.decode()
 
 
 def test_genres_and_generators(owner, weeks):
