@@ -29,7 +29,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
         return csv_response(request, f"trend-{chart.key}", chart.header, chart.rows)
     context = {
         "charts": found, "trends": developed, "wanted": wanted, "query": wanted.query(), "period": period,
-        "periods": PERIODS, "by": by, "bys": BY, "recipes": RECIPES.values(), "kinds": Session.Kind.choices, "modalities": filters.MODALITIES,
-        **people(request),
+        "periods": PERIODS, "by": by, "bys": BY, "recipes": RECIPES.values(), "kinds": Session.Kind.choices,
+        "modalities": filters.MODALITIES, **people(request),
     }  # fmt: skip
     return show(request, "history/trends.html", "history/_trends.html", context)
