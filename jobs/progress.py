@@ -26,7 +26,7 @@ from jobs.automatic import threshold
 from jobs.estimates import PEAK
 from jobs.generation import examples
 from jobs.lifecycle import StaleAttemptError
-from jobs.models import Attempt, Checkpoint, GeneratedExample, Job, JobSample, LogLine, MetricSeries, ProgressRow
+from jobs.models import Attempt, Checkpoint, Job, JobSample, LogLine, MetricSeries, ProgressRow
 from jobs.states import Status
 
 BUCKET = 512
@@ -170,7 +170,7 @@ class ProgressWriter:
             cursor.execute(_SUMMARISE, [series, bucket * BUCKET])
         Checkpoint.objects.filter(job_id=self.job_id, step__gt=step).delete()
         JobSample.objects.filter(job_id=self.job_id, step__gt=step).delete()
-        GeneratedExample.objects.filter(job_id=self.job_id, step__gt=step).exclude(examples.SETTLED).delete()
+        examples.forget(self.job_id, step)
         publish(f"job.{self.job_id}")
 
     def _rows(self, step: int, at: float, metrics: dict[str, Any]) -> None:

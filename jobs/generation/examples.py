@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +11,8 @@ from django.db import connection
 from django.db.models import Avg, Count, Max, Min, Q, QuerySet
 
 from common.wording import storable
+from jobs.generation import sums
+from jobs.generation.figures import Figures, figures_of
 from jobs.models import GeneratedExample, Job
 
 REASON = 500
@@ -46,23 +47,13 @@ def write(job_id: int, number: int, rows: Iterable[dict[str, Any]]) -> None:
             update_fields=[name for name in next(iter(latest.values())) if name != "step"],
             batch_size=500,
         )
+        sums.recount(job_id, min(latest), max(latest))
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What the examples of a run add up to. `generators`: {name: (wins, mean quality of all its candidates)}."""
-
-    made: int
-    kept: int
-    quality: float | None
-    least: float | None
-    most: float | None
-    genres: dict[str, int]
-    generators: dict[str, tuple[int, float | None]]
-
-    @property
-    def failed(self) -> int:
-        return self.made - self.kept
+def forget(job_id: int, step: int) -> None:
+    """Drop those after a step, from which the run goes on, unless they lie in a dataset already."""
+    GeneratedExample.objects.filter(job_id=job_id, step__gt=step).exclude(SETTLED).delete()
+    sums.recount(job_id, step + 1)
 
 
 def figures(job: Job, names: Iterable[str], after: int = 0) -> Figures:
@@ -72,13 +63,9 @@ def figures(job: Job, names: Iterable[str], after: int = 0) -> Figures:
     total = kept.aggregate(count=Count("pk"), mean=Avg("score"), least=Min("score"), most=Max("score"))
     wins = dict(kept.values_list("winner").annotate(count=Count("pk")).order_by())
     means = _means(rows)
-    return Figures(
-        made=rows.count(), kept=total["count"], quality=_float(total["mean"]), least=_float(total["least"]),
-        most=_float(total["most"]),
-        genres=dict(kept.values_list("genre").annotate(count=Count("pk")).order_by("-count", "genre")),
-        generators={
-            name: (wins.get(name, 0), means.get(name)) for name in dict.fromkeys([*names, *sorted({*wins, *means})])
-        },
+    return figures_of(
+        names, made=rows.count(), kept=total["count"], quality=total["mean"], least=total["least"], most=total["most"],
+        genres=dict(kept.values_list("genre").annotate(count=Count("pk")).order_by()), wins=wins, means=means,
     )  # fmt: skip
 
 
@@ -97,7 +84,8 @@ def _means(rows: QuerySet[GeneratedExample]) -> dict[str, float]:
 
 def latest_kept(job: Job, count: int) -> QuerySet[GeneratedExample]:
     """The newest examples that were kept."""
-    return GeneratedExample.objects.filter(job=job, kept=True).order_by("-step")[:count]
+    since = sums.since_kept(job, count)
+    return GeneratedExample.objects.filter(job=job, kept=True, step__gte=since).order_by("-step")[:count]
 
 
 def unsaved(job: Job) -> QuerySet[GeneratedExample]:
@@ -112,7 +100,3 @@ def _candidate(one: dict[str, Any]) -> dict[str, Any]:
         "reasons": [storable(str(reason)) for reason in one["reasons"]], "error": storable(str(one["error"])),
         "seconds": one["seconds"],
     }  # fmt: skip
-
-
-def _float(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)

@@ -7,7 +7,7 @@ from typing import Any
 from engine import catalogue
 from engine.protocol import EngineError
 from jobs.automatic import threshold
-from jobs.generation import examples, sources
+from jobs.generation import examples, sources, sums
 from jobs.models import Job
 
 WINNERS = 5
@@ -34,7 +34,7 @@ def made(job: Job) -> dict[str, Any] | None:
     if not makes_examples(job):
         return None
     titles = sources.titles(job)
-    found = examples.figures(job, titles)
+    found = sums.figures(job, titles)
     generators = [
         {"title": titles.get(name, name), "wins": wins, "mean": mean} for name, (wins, mean) in found.generators.items()
     ]

@@ -2,7 +2,7 @@
 
 from jobs.models.automatic import AutomaticTraining, FineTuning, Letter
 from jobs.models.endpoints import Endpoint
-from jobs.models.examples import GeneratedExample
+from jobs.models.examples import ExampleSum, GeneratedExample
 from jobs.models.job import AfterFailure, Attempt, Dependency, Job, JobEvent, Limit, OutboxMessage
 from jobs.models.nodes import Node, NodeEvent, SharedHome, Slot
 from jobs.models.progress import Checkpoint, JobSample, LogLine, MetricSeries, ProgressRow, ProgressSummary
@@ -16,6 +16,7 @@ __all__ = [
     "Checkpoint",
     "Dependency",
     "Endpoint",
+    "ExampleSum",
     "FineTuning",
     "GeneratedExample",
     "Job",

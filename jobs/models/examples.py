@@ -54,3 +54,25 @@ class GeneratedExample(models.Model):
 
     def __str__(self) -> str:
         return f"Example {self.step} of job {self.job_id}"
+
+
+class ExampleSum(models.Model):
+    """What a stretch of a run's examples adds up to, written with them, so that a page reads no example."""
+
+    job = models.ForeignKey(Job, models.CASCADE, related_name="+", db_index=False)
+    block = models.BigIntegerField(help_text="Steps of 500: number 0 holds those below 500.")
+    made = models.PositiveIntegerField()
+    kept = models.PositiveIntegerField()
+    score = models.DecimalField(max_digits=12, decimal_places=1, help_text="The sum of those that were kept.")
+    least = models.DecimalField(max_digits=3, decimal_places=1, null=True)
+    most = models.DecimalField(max_digits=3, decimal_places=1, null=True)
+    genres = models.JSONField(default=dict, help_text="Of those that were kept: {genre: how many}.")
+    wins = models.JSONField(default=dict, help_text="Of those that were kept: {generator: how many}.")
+    candidates = models.JSONField(default=dict, help_text="Of all: {generator: [how many have a score, their sum]}.")
+
+    class Meta:
+        ordering = ["job", "block"]
+        constraints = [models.UniqueConstraint(fields=["job", "block"], name="example_sum_once")]
+
+    def __str__(self) -> str:
+        return f"Examples of job {self.job_id}, block {self.block}"

@@ -18,8 +18,8 @@ from tests.world import make_job, make_node, make_version, make_world, run
 OURS = {"accounts", "datasets", "registry", "jobs", "history", "performance"}
 # Shown on the page of their job, by the million.
 UNSEEN = {
-    "ProgressRow", "ProgressSummary", "LogLine", "EditedItem", "JobSample", "GeneratedExample", "SessionDay",
-    "SessionDayShare",
+    "ProgressRow", "ProgressSummary", "LogLine", "EditedItem", "JobSample", "GeneratedExample", "ExampleSum",
+    "SessionDay", "SessionDayShare",
 }  # fmt: skip
 
 
