@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from bench import scratch
+from bench import examples, scratch
 from bench.report import line, spread
 
 SESSIONS, JOBS = 1_000_000, 200_000
 OTHERS = 50  # people who share half of the sessions; the other half is one person's
-REPEATS = 9
+REPEATS = 30
 PART = 100_000
 
 # Every fifth run is a generation, with genres and models that compete; two years, a run a minute.
@@ -77,19 +77,32 @@ def _measure(mark: Path) -> None:
         "search: nowhere": "?search=unicorn",
     }.items():  # fmt: skip
         _timed(f"history, {name}: page, count and figures", _ask(client, f"/history{query}"), "100 ms")
-    for name, query in {"first page": "", "failed": "?outcome=failed", "slowest first": "?sort=-time"}.items():
+    for name, query in {
+        "first page": "", "failed": "?outcome=failed", "slowest first": "?sort=-time", "by name": "?sort=name",
+        "failed, dearest first": "?outcome=failed&sort=-cost", "of one user": f"?user={owner.pk}&outcome=failed",
+    }.items():  # fmt: skip
         _timed(f"history of everyone, {name}", _ask(staff, f"/history{query}"))
     _timed("history, a row opened", _ask(client, f"/history/{middle}"), "100 ms")
     for by in ("recipe", "subject", "model"):
         _timed(f"trends by {by}", _ask(client, f"/history/trends?by={by}"))
     _timed("trends by day", _ask(client, "/history/trends?period=day"))
+    _timed("trends by subject and day", _ask(client, "/history/trends?by=subject&period=day"))
+    _timed("trends by subject of what generates", _ask(client, "/history/trends?by=subject&kind=generation"))
+    _timed("trends of what a search finds", _ask(client, "/history/trends?search=run"))
     _timed("trends of a subject", _ask(client, f"/history/trends?subject={subject}"))
     _timed("trends of everyone", _ask(staff, "/history/trends"))
+    _timed("trends of everyone by day", _ask(staff, "/history/trends?period=day"))
     user = f"/api/v1/training-history/user/{owner.pk}"
     _timed("API: statistics", _ask(client, f"{user}/stats"), "100 ms")
     _timed("API: find, failed", _ask(client, f"{user}/find?outcome=failed"), "100 ms")
+    _timed("API: middle page of all sessions by number", _ask(client, f"{user}/paginated?size=200&page=1250"))
     _timed("API: last page of all sessions by number", _ask(client, f"{user}/paginated?size=200&page=2500"))
     _timed("jobs page, 200,000 jobs", _ask(client, "/jobs"))
+    _timed("jobs page, the last of 8,000", _ask(client, "/jobs?page=8000"))
+    _timed("jobs page, by name", _ask(client, "/jobs?sort=name"))
+    writing = examples.run_of(owner)
+    _timed("page of a run of 1,000,000 examples", _ask(client, f"/jobs/{writing.pk}"))
+    examples.measure(writing, REPEATS)
     for form in ("csv", "parquet"):
         _export(client, form)
     connection.close()
@@ -197,6 +210,7 @@ def _fill_jobs(owner: Any, count: int) -> None:
             "generate_series(2, %s::int) AS n WHERE j.id = %s",
             [count, first.pk],
         )
+        cursor.execute("SELECT setval(pg_get_serial_sequence('jobs_job', 'id'), %s)", [count])
 
 
 if __name__ == "__main__":
