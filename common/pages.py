@@ -27,9 +27,11 @@ ID_MAX = 2**63 - 1
 View = Callable[..., HttpResponseBase]
 
 
-def page_of(request: HttpRequest, rows: QuerySet[Any] | list[Any], per_page: int = PER_PAGE) -> Page:
+def page_of(
+    request: HttpRequest, rows: QuerySet[Any] | list[Any], per_page: int = PER_PAGE, paginator: type = Paginator
+) -> Page:
     """The page that the address asks for; the nearest one when it asks for nonsense."""
-    return Paginator(rows, per_page).get_page(request.GET.get("page", "1")[:9])
+    return paginator(rows, per_page).get_page(request.GET.get("page", "1")[:9])
 
 
 def ordering(request: HttpRequest, allowed: dict[str, str], default: str) -> tuple[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -14,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.access import get_visible
+from common.by_id import ById
 from common.pagination import Pages
 from history import notes, reading
 from history.filters import Filters
@@ -30,16 +30,6 @@ from history.serializers import (
 from history.statistics import days, of_days
 
 TAGS = ["history"]
-
-
-class ById(Paginator):
-    """Finds a page's ids in the index alone, however far it lies behind, and reads only its own rows."""
-
-    def page(self, number: int | str) -> Page:
-        number = self.validate_number(number)
-        first = (number - 1) * self.per_page
-        ids = list(self.object_list.values_list("pk", flat=True)[first : first + self.per_page])
-        return self._get_page(self.object_list.filter(pk__in=ids), number, self)
 
 
 class HistoryPages(Pages):

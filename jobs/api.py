@@ -14,8 +14,10 @@ from rest_framework.views import APIView
 
 from common import downloads
 from common.access import get_visible, visible
+from common.by_id import ById
 from common.downloads import download
 from common.errors import InvalidInputError
+from common.pagination import Pages
 from common.parsers import check_text
 from datasets.models import Dataset, DatasetVersion, Subject
 from jobs import control, creation, lineage, logs, metrics, overview, repeating, samples, waiting
@@ -92,8 +94,13 @@ def idempotency_key(request: Request) -> str:
     return key
 
 
+class JobPages(Pages):
+    django_paginator_class = ById
+
+
 class JobsView(generics.ListAPIView):
     serializer_class = JobSerializer
+    pagination_class = JobPages
     filterset_class = JobFilter
 
     def get_queryset(self) -> Any:

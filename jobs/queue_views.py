@@ -15,6 +15,7 @@ from django.utils.safestring import mark_safe
 from django.views.decorators.http import require_safe
 
 from common.access import get_visible, visible
+from common.by_id import ById
 from common.errors import InvalidInputError
 from common.pages import (
     csv_response,
@@ -157,7 +158,10 @@ def _list_part(request: HttpRequest, target: str) -> str:
         return ""
     request.GET = QueryDict(query)  # type: ignore[assignment]
     found, context = views.filtered(request)
-    return partial("#list", render_to_string("jobs/_list.html", context | {"page": page_of(request, found)}, request))
+    return partial(
+        "#list",
+        render_to_string("jobs/_list.html", context | {"page": page_of(request, found, paginator=ById)}, request),
+    )
 
 
 def _csv(request: HttpRequest, view: View) -> HttpResponseBase:

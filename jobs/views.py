@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from common.by_id import ById
 from common.pages import chosen, csv_response, ordering, page_of, search_text, show
 from engine.catalogue import RECIPES
 from jobs import overview, pictures
@@ -36,7 +37,7 @@ def jobs(request: HttpRequest) -> HttpResponseBase:
     if request.GET.get("export") == "csv":
         return _csv(request, found)
     context |= {
-        "page": page_of(request, found),
+        "page": page_of(request, found, paginator=ById),
         "statuses": Status.choices,
         "recipes": RECIPES.values(),
     }
