@@ -6,25 +6,28 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from common.numbers import finite
+from datasets.models import Dataset
 from engine.recipes.generate.config import GenerateConfig
 from history.facts import headline
 from jobs.generation import examples, saving, sources
-from jobs.models import Job
+from jobs.models import GeneratedExample, Job, JobEvent
 
 TENTH = Decimal("0.1")
 
 
-def generated(job: Job, before: int) -> dict[str, Any]:
+def generated(job: Job, before: int, first_attempt: int = 1) -> dict[str, Any]:
     """Fields of a session, once what the run kept lies in its dataset.
 
-    `before` is how many examples the job had when this run began: those of a run that was retried are not its own.
+    `before` is how many examples the job had when this run began, with its `first_attempt`: those of a run that was
+    retried are not its own.
     """
     config = GenerateConfig.model_validate(job.config)
     titles = sources.titles(job)
     found = examples.figures(job, titles, before)
     saved = saving.save(job, before)
     asked = config.examples - before
-    best = max(found.generators, key=lambda name: found.generators[name][0], default="")
+    # Of those that won as often the one that wrote better.
+    best = max(found.generators, key=lambda name: _standing(*found.generators[name]), default="")
     return {
         "examples_requested": asked,
         "examples_successful": found.kept,
@@ -43,8 +46,27 @@ def generated(job: Job, before: int) -> dict[str, Any]:
             for name, (wins, mean) in found.generators.items()
         },
         "genre_distribution": found.genres,
+        **_collected(job, first_attempt, before, found.kept),
         "metrics": finite(job.metrics),
         **headline(job.recipe, job.metrics),
+    }
+
+
+def _standing(wins: int, mean: float | None) -> tuple[int, float]:
+    return wins, mean or 0.0
+
+
+def _collected(job: Job, first_attempt: int, before: int, kept: int) -> dict[str, int | None]:
+    """How many examples there were when the run began, and are now: items of the dataset that takes them; without one,
+    what the job itself has kept. What was not noted at the start stays unknown."""
+    if job.save_to_id is None:
+        earlier = GeneratedExample.objects.filter(job=job, kept=True, step__lte=before).count()
+        return {"examples_before": earlier, "examples_after": earlier + kept}
+    started = JobEvent.objects.filter(job=job, kind="started", attempt_number=first_attempt)
+    noted = started.values_list("details", flat=True).first() or {}
+    return {
+        "examples_before": noted.get("items") if noted.get("dataset") == job.save_to_id else None,
+        "examples_after": Dataset.objects.filter(pk=job.save_to_id).values_list("item_count", flat=True).first(),
     }
 
 

@@ -108,7 +108,11 @@ def record_run(job: Job, attempt_number: int) -> Session | None:
             "subject_id": job.subject_id,
             "modality": modality_of(job.recipe),
             "fine_tuning_triggered": FineTuning.objects.filter(session_id=session_id).exists(),
-            **(generated(job, _begun_at(job, attempts)) if generates else _data(job, outcome) | _result(job, outcome)),
+            **(
+                generated(job, _begun_at(job, attempts), attempts[0].number)
+                if generates
+                else _data(job, outcome) | _result(job, outcome)
+            ),
             **expected_and_paid(job, seconds),
         },
     )

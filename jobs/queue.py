@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce, Now
 from django_q.models import OrmQ
 
 from common.background import put
+from datasets.models import Dataset
 from jobs.lifecycle import move_locked
 from jobs.models import Attempt, Job, Node, Slot
 from jobs.needs import Needs
@@ -126,6 +127,7 @@ def _start(job: Job, slot: Slot, places: list[Place], owner: Owner) -> Attempt:
         kind="started",
         expected={Status.QUEUED},
         message=f"Attempt {number} on {slot.node.name}, {', '.join(devices)}.",
+        details=_found(job),
         changes={"attempt_number": number, "started_at": Coalesce("started_at", Now())},
     )
     attempt = Attempt.objects.create(
@@ -144,6 +146,12 @@ def _start(job: Job, slot: Slot, places: list[Place], owner: Owner) -> Attempt:
     if held != len(places):
         raise IntegrityError(f"job {job.pk}: only {held} of {len(places)} slots were free")
     return attempt
+
+
+def _found(job: Job) -> dict[str, int]:
+    """How many items the dataset that takes what the run makes has at its start: nobody can tell that later."""
+    there = Dataset.objects.filter(pk=job.save_to_id).values("item_count") if job.save_to_id else []
+    return {"dataset": job.save_to_id, "items": there[0]["item_count"]} if there else {}
 
 
 def free_slots() -> QuerySet[Slot]:

@@ -4,6 +4,7 @@ brought to the machine that runs it."""
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -96,7 +97,10 @@ def titles(job: Job) -> dict[str, str]:
         return {}
     names = lines(GenerateConfig.model_validate(job.config).generators)
     found = {name: _find(job.owner, name) for name in names}
-    return {name: str(source) if isinstance(source, ModelVersion) else name for name, source in found.items()}
+    called = {name: str(source) if isinstance(source, ModelVersion) else name for name, source in found.items()}
+    # Two people may have given models one name, and staff may ask both.
+    often = Counter(called.values())
+    return {name: title if often[title] == 1 else f"{title} ({name})" for name, title in called.items()}
 
 
 def _asks(recipe: str) -> bool:

@@ -6,6 +6,7 @@ import socket
 import pytest
 from django.utils import timezone
 
+from datasets.creation import create_dataset
 from engine.launch import boot_id, start_time_of
 from jobs.creation import create_job
 from jobs.models import Node, Slot
@@ -37,3 +38,16 @@ def running(make_job, slot, myself):
     """A job with a claimed attempt, as a supervisor holds it."""
     make_job(name="running")
     return claim(slot, myself)
+
+
+@pytest.fixture
+def inside(settings, tmp_path):
+    settings.TRAINHUB_ALLOW_INTERNAL_ENDPOINTS = ["127.0.0.1"]
+    settings.TRAINHUB_HOME = tmp_path / "home"
+    for name in ("uploads", "store", "jobs"):
+        (settings.TRAINHUB_HOME / name).mkdir(parents=True)
+
+
+@pytest.fixture
+def stories(owner, inside):
+    return create_dataset(owner, name="Stories", modality="text")[0]

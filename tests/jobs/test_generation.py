@@ -33,19 +33,6 @@ GOOD = (
 )
 
 
-@pytest.fixture
-def inside(settings, tmp_path):
-    settings.TRAINHUB_ALLOW_INTERNAL_ENDPOINTS = ["127.0.0.1"]
-    settings.TRAINHUB_HOME = tmp_path / "home"
-    for name in ("uploads", "store", "jobs"):
-        (settings.TRAINHUB_HOME / name).mkdir(parents=True)
-
-
-@pytest.fixture
-def stories(owner, inside):
-    return create_dataset(owner, name="Stories", modality="text")[0]
-
-
 def good(body):
     return GOOD.format(n=abs(hash(body["messages"][-1]["content"])) % 10**6)
 
