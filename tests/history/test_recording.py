@@ -1,5 +1,6 @@
 """Every run that ended is in the history once, and a failure to write it harms nobody."""
 
+import json
 import os
 import socket
 import threading
@@ -13,13 +14,14 @@ from engine.launch import boot_id, start_time_of
 from engine.processes import Ended
 from engine.protocol import Event, Exit
 from history import recording
-from history.models import Session
+from history.models import Session, SessionDay
 from history.recording import record_pending
 from jobs.conclusion import Ending, conclude
 from jobs.control import cancel, retry
 from jobs.models import Attempt, Node, OutboxMessage, Slot
 from jobs.queue import Owner, claim
 from jobs.runs import session_id_of
+from tests.history.sums import days_are_right
 from tests.world import make_dataset, make_job, make_version
 
 
@@ -38,6 +40,12 @@ def run(db):
         return attempt
 
     return finish
+
+
+def rows(query):
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
 
 
 def test_a_completed_run_is_recorded_with_what_happened(owner, run):
@@ -174,6 +182,42 @@ def test_two_processes_record_each_run_once(django_user_model, run):
         thread.join()
     assert sum(taken) == 6
     assert Session.objects.count() == 6
+    days_are_right(rows, json.loads)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_run_recorded_by_several_at_once_and_again_later_is_one_session(django_user_model, run):
+    """As when a worker that was taken for dead comes back."""
+    owner = django_user_model.objects.create_user("alice", password="x")
+    job = make_job(owner)
+    run()
+    ready, found = threading.Barrier(4), []
+
+    def work():
+        ready.wait()
+        found.append(recording.record_run(job, 1).pk)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert recording.record_run(job, 1).pk == Session.objects.get().pk and set(found) == {Session.objects.get().pk}
+    assert record_pending() == 1 and Session.objects.count() == 1
+    days_are_right(rows, json.loads)
+
+
+def test_an_exception_in_the_middle_leaves_no_sum_behind(owner, run, monkeypatch):
+    make_job(owner)
+    run()
+    with monkeypatch.context() as broken:
+        broken.setattr(recording, "publish", lambda *_: 1 / 0)  # after the session and its day were written
+        assert record_pending() == 0
+    assert not Session.objects.exists() and not SessionDay.objects.exists()
+    assert record_pending() == 1
+    assert Session.objects.count() == SessionDay.objects.get().sessions == 1
+    days_are_right(rows, json.loads)
 
 
 def test_a_version_that_came_of_it_is_named(owner, run):
