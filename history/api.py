@@ -47,6 +47,9 @@ class RecordView(APIView):
         operation_id="training_history_create",
         tags=TAGS,
         summary="Record a session of a run of your own",
+        description="Sent again with the same `session_id` and values it is the same session. Other values under the "
+        "id of a session of your own are refused with 409; `differences` names the fields, each with what is `stored` "
+        "and what was `sent`.",
         request=SessionInput,
         responses={
             201: SessionSerializer,

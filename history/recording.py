@@ -10,6 +10,7 @@ import json
 import logging
 import uuid
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -32,6 +33,14 @@ from jobs.states import TERMINAL, Status
 log = logging.getLogger(__name__)
 
 AT_ONCE = 20  # messages in one transaction
+
+# What a report can say of a run.
+REPORTED = (
+    "kind", "name", "recipe", "outcome", "examples_requested", "examples_successful", "examples_failed", "genres",
+    "stored_in_memory", "saved_to_database", "saved_count", "quality_average", "quality_min", "quality_max",
+    "best_model", "performance_by_model", "genre_distribution", "total_seconds", "examples_before", "examples_after",
+    "fine_tuning_triggered", "metrics", "started_at", "completed_at",
+)  # fmt: skip
 
 
 def record_pending(limit: int = 500) -> int:
@@ -187,7 +196,7 @@ def record_reported(user: AbstractBaseUser, values: dict[str, Any]) -> tuple[Ses
     """A session that a program reports of its own run; the session, and whether it is new.
 
     `values` are fields of Session. Sent again with the same `session_id` and the same values it is the same
-    session; ConflictError when the id belongs to other values.
+    session; ConflictError when the id belongs to other values, with both of them if the session is this person's own.
     """
     values = {"session_id": uuid.uuid4(), **{key: value for key, value in values.items() if value is not None}}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
@@ -199,9 +208,28 @@ def record_reported(user: AbstractBaseUser, values: dict[str, Any]) -> tuple[Ses
             daily.add(session)
         return session, True
     except IntegrityError:
-        known = Session.objects.filter(session_id=values["session_id"], user=user, request_digest=digest).first()
+        known = Session.objects.filter(session_id=values["session_id"], user=user).first()
         if known is None:
+            raise ConflictError("Another session has this id.", "Use a new id for each session.") from None
+        if known.request_digest != digest and (differences := _differences(known, values)):
             raise ConflictError(
-                "Another session has this id.", "Use a new id for each session; send a session again unchanged."
+                f"This session is recorded already, with other values of: {', '.join(differences)}.",
+                "Send it again unchanged, or use a new id: what was recorded stays. 'differences' shows both.",
+                differences=differences,
             ) from None
         return known, False
+
+
+def _differences(known: Session, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Fields that a report has otherwise than the session, what is left out included: {name: {"stored", "sent"}}."""
+    empty = {name: Session._meta.get_field(name).get_default() for name in REPORTED}
+    pairs = {name: (getattr(known, name), values.get(name, empty[name])) for name in REPORTED}
+    return {
+        name: {"stored": _plain(stored), "sent": _plain(sent)}
+        for name, (stored, sent) in pairs.items()
+        if stored != sent
+    }
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else value

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
+from django.db import connection
+
 KEY = ("user_id", "day", "kind", "recipe", "modality", "outcome", "metric", "currency")
 SUMS = (
     "sessions", "fine_tuning", "examples", "saved", "seconds", "cost", "priced", "rated", "quality", "measured",
@@ -18,6 +20,13 @@ FIELDS = (
     "estimated_seconds", "genres", "genre_distribution", "performance_by_model",
 )  # fmt: skip
 Query = Callable[[str], list[tuple[Any, ...]]]
+
+
+def rows(query: str) -> list[tuple[Any, ...]]:
+    """What a query of the test's own database finds; JSON comes as text."""
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
 
 
 def days_are_right(query: Query, json: Callable[[Any], Any] = lambda value: value) -> None:

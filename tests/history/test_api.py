@@ -1,12 +1,18 @@
 """The seven endpoints of the history."""
 
+import json
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 
 from history.models import Session
+from history.recording import REPORTED, record_reported
+from history.serializers import SessionInput
 from tests.api.conftest import Api
+from tests.history.sums import days_are_right, rows
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -52,11 +58,67 @@ def test_the_same_session_sent_again_is_one_session(alice):
     assert Session.objects.count() == 1
 
 
-def test_other_values_under_a_known_id_are_a_conflict(alice, mallory):
+def test_other_values_under_a_known_id_are_refused_with_both(alice):
     key = str(uuid.uuid4())
-    alice.post_json("training-history", body(session_id=key))
-    assert alice.post_json("training-history", body(session_id=key, saved_count=1)).status_code == 409
-    assert mallory.post_json("training-history", body(session_id=key)).status_code == 409
+    sent = body(session_id=key, **FULL)
+    alice.post_json("training-history", sent)
+    other = {**sent, "saved_count": 1, "quality_min": 4.5, "completed_at": (START + timedelta(hours=1)).isoformat()}
+    del other["best_model"], other["genres"]
+    answer = alice.post_json("training-history", other)
+    assert answer.status_code == 409
+    assert answer.json()["differences"] == {
+        "genres": {"stored": ["noir", "sea"], "sent": []},
+        "saved_count": {"stored": 7, "sent": 1},
+        "quality_min": {"stored": 5.0, "sent": 4.5},
+        "best_model": {"stored": "Teller v2", "sent": ""},
+        "completed_at": {"stored": "2026-03-01T12:05:00Z", "sent": "2026-03-01T13:00:00Z"},
+    }
+    assert "genres, saved_count, quality_min, best_model, completed_at" in answer.json()["detail"]
+    shown = alice.get(f"training-history/session/{key}").json()
+    assert {name: shown[name] for name in FULL} == FULL, "and nothing of it was changed"
+
+
+def test_the_same_values_said_in_other_words_are_the_same_session(alice):
+    key = str(uuid.uuid4())
+    alice.post_json("training-history", body(session_id=key, genres=["sea"]))
+    plain = {"started_at": "2026-03-01T13:00:00+01:00", "completed_at": "2026-03-01T12:05:00Z", "genres": ["sea"],
+             "name": "", "saved_count": None, "metrics": {}, "fine_tuning_triggered": False}  # fmt: skip
+    assert alice.post_json("training-history", {"session_id": key.upper(), **plain}).status_code == 200
+    assert Session.objects.count() == 1
+
+
+def test_another_persons_id_is_refused_and_nothing_of_theirs_is_said(alice, mallory, administrator):
+    key = str(uuid.uuid4())
+    alice.post_json("training-history", body(session_id=key, **FULL))
+    for other in (mallory, Api(administrator)):
+        for sent in (body(session_id=key), body(session_id=key, **FULL)):
+            answer = other.post_json("training-history", sent)
+            assert answer.status_code == 409 and "differences" not in answer.json()
+            assert not any(word in answer.content.decode() for word in ("Teller", "noir", "alice", "7.5"))
+    assert Session.objects.get().user.username == "alice"
+
+
+def test_every_field_that_can_be_reported_is_compared():
+    assert set(SessionInput().fields) - {"session_id"} == set(REPORTED)
+
+
+def test_one_report_sent_by_several_at_once_is_one_session(transactional_db, django_user_model):
+    user = django_user_model.objects.create_user("carol", password="x")
+    sent = {"session_id": uuid.uuid4(), "started_at": START, "completed_at": START, "saved_count": 3, "genres": ["sea"]}
+    ready, made = threading.Barrier(5), []
+
+    def work():
+        ready.wait()
+        made.append(record_reported(user, sent))
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({session.pk for session, _ in made}) == 1 and sorted(new for _, new in made) == [False] * 4 + [True]
+    days_are_right(rows, json.loads)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from jobs.control import cancel, retry
 from jobs.models import Attempt, Node, OutboxMessage, Slot
 from jobs.queue import Owner, claim
 from jobs.runs import session_id_of
-from tests.history.sums import days_are_right
+from tests.history.sums import days_are_right, rows
 from tests.world import make_dataset, make_job, make_version
 
 
@@ -40,12 +40,6 @@ def run(db):
         return attempt
 
     return finish
-
-
-def rows(query):
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        return cursor.fetchall()
 
 
 def test_a_completed_run_is_recorded_with_what_happened(owner, run):
