@@ -133,14 +133,16 @@ def csv_response(
     request: HttpRequest, name: str, header: Sequence[str], rows: Iterable[Iterable[Any]]
 ) -> StreamingHttpResponse:
     """A table as a CSV download. Cells that a spreadsheet would run as formulas are made harmless."""
-    lines = (_line([harmless(cell) for cell in row]) for row in chain([header], rows))
+    lines = map(csv_line, chain([header], rows))
     return download(request, lines, "text/csv; charset=utf-8", f"{name}.csv")
 
 
-def _line(cells: list[Any]) -> str:
+def csv_line(cells: Iterable[Any]) -> str:
+    """A line of CSV whose cells a spreadsheet takes for no formulas."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
+    # Python quotes a carriage return only where it is part of a line's end, and readers would end the row at it.
+    csv.writer(out, lineterminator="\r\n").writerow([harmless(cell) for cell in cells])
+    return out.getvalue().removesuffix("\r\n") + "\n"
 
 
 def harmless(cell: Any) -> Any:

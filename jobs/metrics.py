@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +14,7 @@ from django.db import connection
 from django.db.models import Q
 
 from common.errors import InvalidInputError, NotFoundError
-from common.pages import harmless
+from common.pages import csv_line
 from jobs.models import Job, MetricSeries, ProgressRow, ProgressSummary
 from jobs.progress import BUCKET
 
@@ -96,15 +94,16 @@ def export(job: Job, name: str) -> Iterator[str]:
 def export_all(job: Job) -> Iterator[str]:
     """All metrics as one CSV: a line a step, a column each, empty where one was not reported. Memory is constant."""
     found = list(MetricSeries.objects.filter(job=job).order_by("name").values_list("id", "name"))
-    yield _line("step", "recorded_at", *(harmless(name) for _, name in found))
+    yield csv_line(["step", "recorded_at", *(name for _, name in found)])
     # Each is read by the index on its steps, page by page: one query for all would have to sort millions of rows.
     rows = merge(*(_paged(series_id, column) for column, (series_id, _) in enumerate(found)))
     for step, same in groupby(rows, key=itemgetter(0)):
-        cells, last = [""] * len(found), None
+        cells: list[float | None] = [None] * len(found)
+        last = None
         for _, column, value, at in same:
-            cells[column] = "" if value is None else repr(value)
+            cells[column] = value
             last = at if last is None else max(last, at)
-        yield _line(step, last.isoformat() if last else "", *cells)
+        yield csv_line([step, last.isoformat() if last else "", *cells])
 
 
 def _paged(series_id: int, column: int) -> Iterator[tuple[int, int, float | None, datetime]]:
@@ -116,16 +115,10 @@ def _paged(series_id: int, column: int) -> Iterator[tuple[int, int, float | None
 
 
 def _csv(series_id: int, name: str) -> Iterator[str]:
-    yield _line("step", name, "recorded_at")
+    yield csv_line(["step", name, "recorded_at"])
     rows = ProgressRow.objects.filter(series_id=series_id).order_by("step")
     for step, value, at in rows.values_list("step", "value", "recorded_at").iterator(chunk_size=5000):
-        yield _line(step, "" if value is None else repr(value), at.isoformat())
-
-
-def _line(*cells: object) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
+        yield csv_line([step, value, at.isoformat()])
 
 
 def _count(series_id: int, low: int, high: int) -> int:
