@@ -133,9 +133,13 @@ class Hub:
             request.add_header("Authorization", f"Bearer {self.token}")
         for name, value in (headers or {}).items():
             request.add_header(name, value)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            text = answer.read()
-            return json.loads(text) if text else None
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as refusal:
+            refusal.add_note(refusal.read(2000).decode(errors="replace"))  # what was wrong, in the report of the test
+            raise
+        return json.loads(text) if text else None
 
     def get(self, path: str) -> Any:
         return self.call("GET", path)

@@ -77,7 +77,8 @@ def kill(processes):
 def records_stand(hub):
     """The outbox is empty, each run that came to start has one session, and the days add up."""
     ended = hub.sql(
-        "SELECT count(*) FROM jobs_outboxmessage o WHERE EXISTS (SELECT FROM jobs_attempt a WHERE a.job_id = o.job_id)"
+        "SELECT count(*) FROM jobs_outboxmessage o WHERE topic = 'run_ended' AND EXISTS "
+        "(SELECT FROM jobs_attempt a WHERE a.job_id = o.job_id)"
     )
     assert waiting(hub) == 0
     assert hub.sql("SELECT count(*), count(DISTINCT job_id) FROM history_session") == [ended[0] * 2]
