@@ -84,7 +84,8 @@ def start(rule: AutomaticTraining, *, idempotency_key: str = "") -> tuple[Job, b
             idempotency_key=idempotency_key,
         )  # fmt: skip
     except ProblemError as problem:
-        problem.fields = {name.removeprefix("config."): texts for name, texts in problem.fields.items()}
+        told = {name.removeprefix("config."): texts for name, texts in problem.fields.items()}
+        problem.fields = {"dataset" if name == "save_to" else name: texts for name, texts in told.items()}
         raise
 
 

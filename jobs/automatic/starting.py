@@ -12,20 +12,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 from psycopg.errors import LockNotAvailable
 
 from common.errors import ConflictError, InvalidInputError, ProblemError
 from common.wording import number as in_digits
-from datasets.models import DatasetVersion
-from jobs import blueprints, creation, limits, runs, schedules
+from datasets.models import DatasetVersion, Subject
+from jobs import blueprints, conflicts, creation, limits, runs, schedules
 from jobs.automatic import mail, threshold
 from jobs.generation import saving
 from jobs.lifecycle import record
 from jobs.models import AutomaticTraining, FineTuning, GeneratedExample, Job, OutboxMessage
 from jobs.outbox import wake_on_commit
+from jobs.states import ACTIVE
+from registry.models import Model
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,10 @@ def start(rule_id: int) -> FineTuning | None:
     except ProblemError as problem:
         _refuse(rule, f"{problem.message} {problem.hint}")
     except (OperationalError, InterfaceError):
-        raise  # the database, not the rule: the next sweep tries again
+        if not connection.is_usable():
+            raise  # the database is away: the next sweep tries again
+        log.exception("rule %s can't start its fine-tuning now", rule_id)
+        _put_off(rule, "The database took too long. It is tried again.")
     except Exception as error:
         log.exception("rule %s can't start its fine-tuning", rule_id)
         _put_off(rule, f"An error in TrainHub: {type(error).__name__}. The worker's log says more.")
@@ -91,12 +96,13 @@ def _ready(rule: AutomaticTraining) -> Ready:
         raise InvalidInputError(
             f"The account of {rule.owner.get_username()} is switched off.", "An administrator can switch it on."
         )
+    request = request_of(rule)
+    _check_free(rule, request)
     for job in Job.objects.filter(pk__in=threshold.uncounted(rule).filter(item=None).order_by().values("job")):
         saving.save(job)
     saved = list(threshold.uncounted(rule).filter(item__dataset=rule.dataset_id).values_list("pk", flat=True))
     if len(saved) < rule.threshold:
         raise ConflictError("Some of the examples are just being saved.", "It is tried again in a moment.")
-    request = request_of(rule)
     split = {name: request.get(name) for name in DATA[2:]}
     config = creation.check_config(request["recipe"], request.get("config", {}))
     frozen = creation.freeze(
@@ -106,6 +112,19 @@ def _ready(rule: AutomaticTraining) -> Ready:
         raise InvalidInputError(f"The recipe {request['recipe']} learns from no data.", "Choose another one.")
     kept = {key: value for key, value in request.items() if key not in DATA}
     return Ready(saved, frozen, kept | {"dataset_version": frozen.pk})
+
+
+@transaction.atomic
+def _check_free(rule: AutomaticTraining, request: dict[str, Any]) -> None:
+    """ConflictError for what may be in the way for hours, before the dataset is frozen for nothing."""
+    model = Model.objects.filter(pk=request.get("model")).first()
+    subject = Subject.objects.filter(pk=request.get("subject") or rule.dataset.subject_id).first()
+    limits.check_room(rule.owner, subject)
+    active = Job.objects.filter(status__in=ACTIVE)
+    if (model and active.filter(model=model).exists()) or (
+        subject and active.filter(subject=subject, recipe=request["recipe"]).exists()
+    ):
+        raise conflicts.busy(model, subject, request["recipe"])
 
 
 def _begin_when_free(rule: AutomaticTraining, ready: Ready) -> FineTuning | None:

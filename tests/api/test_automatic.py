@@ -6,7 +6,7 @@ from datasets.creation import create_dataset
 from datasets.subjects.subjects import create as create_subject
 from jobs import tasks
 from jobs.models import AutomaticTraining, FineTuning, Job
-from tests.jobs.test_automatic import keep, make_generating
+from tests.generating import keep, make_generating
 from tests.world import make_version
 
 PATH = "training/automatic"

@@ -10,21 +10,17 @@ import pytest
 from django.db import OperationalError, connections, transaction
 from django.utils import timezone
 
+from common.errors import ConflictError
 from datasets.creation import create_dataset
 from datasets.models import Item
 from datasets.subjects.subjects import create as create_subject
-from history.models import Session, SessionDay
-from history.recording import record_pending
 from jobs import blueprints, control, limits, runs, tasks
 from jobs.automatic import starting, threshold
-from jobs.lifecycle import move
-from jobs.models import Attempt, AutomaticTraining, FineTuning, GeneratedExample, Job, JobEvent, OutboxMessage
-from jobs.outbox import note_end
+from jobs.models import AutomaticTraining, FineTuning, GeneratedExample, Job, JobEvent, OutboxMessage
 from jobs.progress import ProgressWriter
+from tests.generating import ENOUGH, keep, make_generating, make_rule
 from tests.jobs.test_generation import event
 from tests.world import make_job, make_version
-
-ENOUGH = 5
 
 
 @pytest.fixture(autouse=True)
@@ -46,39 +42,6 @@ def asked(monkeypatch):
 @pytest.fixture
 def stories(owner):
     return create_dataset(owner, name="Stories", modality="text")[0]
-
-
-def make_rule(owner, dataset, **more):
-    given = {
-        "genres": "Sea", "prompts": "Write of {genre}.", "judge": "measures", "minimum_quality": 5, "examples": 50,
-        "enabled": True, "threshold": ENOUGH, "recipe": "text-generation",
-    }  # fmt: skip
-    return AutomaticTraining.objects.create(owner=owner, dataset=dataset, **(given | more))
-
-
-def make_generating(owner, dataset, name="Writer", **columns):
-    """A job of the recipe that generates, as if it ran its first attempt."""
-    job = make_job(owner, name=name)
-    now = timezone.now()
-    given = {"recipe": "generate", "save_to": dataset, "status": "running", "phase": "training", "queued_at": now,
-             "attempt_number": 1, "attempt_started_at": now,
-             "config": {"judge": "measures", "generators": "endpoint a", "genres": "Sea"}}  # fmt: skip
-    Job.objects.filter(pk=job.pk).update(**(given | columns))
-    job.refresh_from_db()
-    return job
-
-
-def keep(job, count, start=None, kept=True):
-    """Examples that the job made, as its supervisor leaves them."""
-    begun = start or (GeneratedExample.objects.filter(job=job).count() + 1)
-    GeneratedExample.objects.bulk_create(
-        GeneratedExample(
-            job=job, step=step, genre="Sea", prompt=f"p {job.pk} {step}", kept=kept, score=8, winner="endpoint a",
-            text=f"The tale of {job.pk}, number {step}, of ships and of the sea.", attempt_number=job.attempt_number,
-            at=timezone.now(),
-        )
-        for step in range(begun, begun + count)
-    )  # fmt: skip
 
 
 def taken():
@@ -360,99 +323,48 @@ def test_rows_that_count_stay_when_an_attempt_goes_back(running, stories, owner)
     assert taken() == ENOUGH and threshold.count(rule) == 1
 
 
-# What the session says
-
-
-def session_of(maker):
-    """End the run and record it."""
-    Job.objects.filter(pk=maker.pk).update(status="running")
-    now = timezone.now()
-    Attempt.objects.get_or_create(
-        job=maker, number=maker.attempt_number,
-        defaults={"host": "h", "boot_id": "b", "supervisor_pid": 1, "supervisor_start": 1, "started_at": now,
-                  "lease_until": now, "ended_at": now, "outcome": "completed", "devices": ["cpu"]},
-    )  # fmt: skip
-    note_end(move(maker.pk, "completed", kind="completed", expected={"running"}))
-    record_pending()
-    return Session.objects.get(job=maker)
-
-
-def sums():
-    return sum(SessionDay.objects.values_list("fine_tuning", flat=True))
-
-
-def test_a_session_says_so_when_the_fine_tuning_came_before_it(owner, stories):
-    rule, maker = make_rule(owner, stories), make_generating(owner, stories)
-    keep(maker, ENOUGH)
-    tasks.start_fine_tuning(rule.pk)
-    assert record_pending() == 1, "there is no session yet to be marked"
-    session = session_of(maker)
-    assert session.fine_tuning_triggered and sums() == 1
-    assert session.session_id == FineTuning.objects.get().session_id
-
-
-def test_a_session_says_so_when_the_fine_tuning_came_after_it_and_once(owner, stories):
-    rule, maker = make_rule(owner, stories), make_generating(owner, stories)
-    keep(maker, ENOUGH)
-    other = make_generating(owner, stories, "Other")
-    keep(other, 1)
-    assert not session_of(maker).fine_tuning_triggered and sums() == 0
-    assert not session_of(other).fine_tuning_triggered
-    tasks.start_fine_tuning(rule.pk)
-    assert record_pending() == 1
-    OutboxMessage.objects.update(processed_at=None)
-    record_pending()
-    assert sums() == 1
-    assert dict(Session.objects.values_list("job", "fine_tuning_triggered")) == {maker.pk: True, other.pk: False}
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("rounds", range(4))
-def test_recording_and_starting_at_once_agree(owner, stories, rounds):
-    rule, maker = make_rule(owner, stories), make_generating(owner, stories)
-    keep(maker, ENOUGH)
-    ready, wrong = threading.Barrier(2), []
-
-    def in_thread(call):
-        ready.wait()
-        try:
-            call()
-        except Exception as error:
-            wrong.append(error)
-        finally:
-            connections.close_all()
-
-    calls = [lambda: session_of(maker), lambda: tasks.start_fine_tuning(rule.pk)]
-    threads = [threading.Thread(target=in_thread, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    again(rule)
-    record_pending()
-    assert wrong == [] and FineTuning.objects.count() == 1
-    assert Session.objects.get(job=maker).fine_tuning_triggered and sums() == 1
-
-
-def test_a_run_that_was_retried_has_another_session(owner, stories):
-    rule, maker = make_rule(owner, stories), make_generating(owner, stories)
-    keep(maker, ENOUGH - 1)
-    first = session_of(maker)
-    Job.objects.filter(pk=maker.pk).update(
-        status="running", phase="training", attempt_number=2, completed_at=None, attempt_started_at=timezone.now()
-    )
-    maker.refresh_from_db()
-    keep(maker, 1)
-    tasks.start_fine_tuning(rule.pk)
-    made = FineTuning.objects.get()
-    assert made.session_id == runs.session_id_of(maker.pk, 2) != first.session_id
-    first.refresh_from_db()
-    assert not first.fine_tuning_triggered
-
-
 def test_a_cancelled_run_s_examples_count(owner, stories):
     rule, maker = make_rule(owner, stories), make_generating(owner, stories)
     keep(maker, ENOUGH)
     Job.objects.filter(pk=maker.pk).update(status="queued", phase="", attempt_started_at=None)
     control.cancel(maker, owner)
     assert tasks.start_fine_tuning(rule.pk) == 1
+
+
+def test_a_subject_s_rule_makes_a_job_about_it_when_that_is_free(owner, stories, monkeypatch):
+    subject = create_subject(owner, name="Anna")
+    rule = make_rule(owner, stories, subject=subject)
+    other = make_rule(owner, create_dataset(owner, name="Others", modality="text")[0])
+    keep(make_generating(owner, stories, subject=subject), ENOUGH)
+    keep(make_generating(owner, other.dataset, "Other"), ENOUGH)
+    busy = make_job(owner, name="Busy")
+    Job.objects.filter(pk=busy.pk).update(recipe="text-generation", subject=subject)
+    with monkeypatch.context() as watched:
+        watched.setattr(starting.creation, "freeze", lambda *_: 1 / 0)
+        assert tasks.start_fine_tuning(rule.pk) == 0, "nothing is frozen for what is busy"
+    rule.refresh_from_db()
+    assert f"Job {busy.pk}" in rule.last_error
+    assert tasks.start_fine_tuning(other.pk) == 1, "rules don't wait for each other"
+    Job.objects.filter(pk=busy.pk).update(status="completed", completed_at=timezone.now())
+    assert again(rule) == 1
+    made = {one.rule: one for one in FineTuning.objects.select_related("job")}
+    assert (made[rule].job.subject, made[other].job.subject, made[rule].number) == (subject, None, 1)
+
+
+def test_a_database_that_takes_too_long_is_not_asked_in_a_hot_loop(owner, stories, monkeypatch):
+    def slow(*_):
+        raise OperationalError("canceling statement due to statement timeout")
+
+    rule = make_rule(owner, stories)
+    keep(make_generating(owner, stories), ENOUGH)
+    monkeypatch.setattr(starting.creation, "freeze", slow)
+    assert tasks.start_fine_tuning(rule.pk) == 0
+    rule.refresh_from_db()
+    assert rule.retry_at > timezone.now() and "took too long" in rule.last_error
+
+
+def test_a_template_that_a_rule_uses_stays(owner, stories):
+    template = blueprints.save(owner, "Nightly", {"recipe": "text-generation", "dataset": stories.pk})
+    make_rule(owner, stories, template=template)
+    with pytest.raises(ConflictError, match="automatic training"):
+        blueprints.delete(template)

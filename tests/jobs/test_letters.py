@@ -10,7 +10,7 @@ from datasets.creation import create_dataset
 from jobs import tasks
 from jobs.automatic import mail
 from jobs.models import FineTuning, Letter
-from tests.jobs.test_automatic import keep, make_generating, make_rule, session_of
+from tests.generating import keep, make_generating, make_rule, session_of
 
 
 @pytest.fixture(autouse=True)

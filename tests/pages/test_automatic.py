@@ -7,7 +7,7 @@ from datasets.subjects.subjects import create as create_subject
 from jobs import tasks
 from jobs.automatic import settings as automatic
 from jobs.models import AutomaticTraining, FineTuning, Job
-from tests.jobs.test_automatic import keep, make_generating, make_rule, session_of
+from tests.generating import keep, make_generating, make_rule, session_of
 from tests.world import make_version
 
 
