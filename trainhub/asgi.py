@@ -29,6 +29,7 @@ SOURCES = {
     "queue": "jobs.live.QueueSource",
     "nodes": "jobs.live.NodesSource",
     "node": "jobs.live.NodeSource",
+    "automatic": "jobs.automatic.live.AutomaticSource",
     "dataset": "datasets.live.DatasetSource",
     "quality": "datasets.quality.live.QualitySource",
     "sheet": "datasets.rendering.live.SheetSource",

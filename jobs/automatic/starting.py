@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from psycopg.errors import LockNotAvailable
 
 from common.errors import ConflictError, InvalidInputError, ProblemError
+from common.push import publish
 from common.wording import number as in_digits
 from datasets.models import DatasetVersion, Subject
 from jobs import blueprints, conflicts, creation, limits, runs, schedules
@@ -208,4 +209,5 @@ def _write_down(rule: AutomaticTraining, why: str, **columns: Any) -> int:
     """Unless the settings were changed meanwhile: then it is tried with these. How often it was new."""
     guard = AutomaticTraining.objects.filter(pk=rule.pk, updated_at=rule.updated_at)
     guard.update(asked_at=None, retry_at=Now() + RETRY, **columns)
+    publish(f"jobs.{rule.owner_id}")
     return guard.exclude(last_error=why[:500]).update(last_error=why[:500])

@@ -15,8 +15,8 @@ from common.errors import ProblemError
 from common.pages import clean, done, form_of, refused
 from datasets.models import Dataset, Modality, Subject
 from engine.catalogue import RECIPES
-from jobs import runs
-from jobs.automatic import mail, settings, threshold
+from jobs.automatic import mail, settings
+from jobs.automatic.live import standing
 from jobs.generation import sources
 from jobs.models import AutomaticTraining, JobTemplate
 from registry.models import ModelVersion
@@ -93,8 +93,6 @@ def _present(rule: AutomaticTraining) -> dict[str, Any]:
 
 def _context(request: HttpRequest, rule: AutomaticTraining) -> dict[str, Any]:
     user = request.user
-    made = settings.fine_tunings(rule)
-    pages = runs.recorded([one.session_id for one in made])
     bases = ModelVersion.objects.filter(model__owner=user, status=ModelVersion.Status.READY).select_related("model")
     texts = [entry for entry in RECIPES.values() if entry.modality == Modality.TEXT]
     return {
@@ -106,7 +104,6 @@ def _context(request: HttpRequest, rule: AutomaticTraining) -> dict[str, Any]:
         "recipes": texts,
         "bases": bases.filter(model__recipe__in=[entry.name for entry in texts]).order_by("-pk")[:CHOICES],
         "askable": sources.offered(user),
-        "bar": threshold.bar(rule),
-        "fine_tunings": [{"made": one, "session": pages.get(one.session_id)} for one in made],
+        **standing(rule),
         "no_mail": mail.why_not(user),
     }

@@ -2,10 +2,12 @@
 
 import pytest
 
+from common.errors import NotFoundError
 from datasets.creation import create_dataset
 from datasets.subjects.subjects import create as create_subject
 from jobs import tasks
 from jobs.automatic import settings as automatic
+from jobs.automatic.live import AutomaticSource
 from jobs.models import AutomaticTraining, FineTuning, Job
 from tests.generating import keep, make_generating, make_rule, session_of
 from tests.world import make_version
@@ -138,3 +140,19 @@ def test_mail_that_can_t_be_sent_is_not_offered(page, stories, settings):
     assert "TRAINHUB_MAIL_HOST" in text_of(page.get("/automatic"))
     answer = page.post("/automatic", form(stories, tell_by_mail="1"))
     assert answer.status_code == 400 and 'id="mail-error"' in text_of(answer)
+
+
+def test_the_open_page_is_told_of_examples_and_of_what_they_start(owner, stranger, stories):
+    rule, maker = make_rule(owner, stories), make_generating(owner, stories)
+    source = AutomaticSource.open(owner, str(rule.pk), {})
+    source.snapshot()
+    assert source.update() == []
+    keep(maker, 4)
+    (told,) = source.update()
+    assert "<b>4</b> of 5" in told.data and "automatic-past" not in told.data
+    keep(maker, 1)
+    tasks.start_fine_tuning(rule.pk)
+    (told,) = source.update()
+    assert "<b>0</b> of 5" in told.data and "Fine-tuning 1" in told.data
+    with pytest.raises(NotFoundError):
+        AutomaticSource.open(stranger, str(rule.pk), {})
