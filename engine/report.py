@@ -115,6 +115,9 @@ class Lines(Block):
     bands: Annotated[list[Band], Field(max_length=4)] = []
     stretches: Annotated[list[Stretch], Field(max_length=200)] = []
     diagonal: bool = False  # draw x = y for comparison
+    # Where the upright axis ends at the latest, of values that can't lie beyond, such as shares.
+    lowest: float | None = None
+    highest: float | None = None
 
 
 class Passage(BaseModel):

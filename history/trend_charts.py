@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from common import wording
 from engine.report import AnyBlock, Bars, Line, Lines
 from history.trends import Group, Trends
 from registry.figures import title as metric_title
 
 HOUR = 3600
+Ends = tuple[float | None, float | None]  # beyond which no value of a chart can lie
+OPEN: Ends = (None, None)
+QUALITY: Ends = (0.0, 10.0)
+SHARE: Ends = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,9 @@ def charts(trends: Trends) -> list[Chart]:
         _over_time(trends, "sessions", "Sessions", {"Sessions": "sessions", "Failed": "failed"}),
         _over_time(trends, "time", "Time at work", {"Hours": "seconds"}, scale=HOUR, unit="hours"),
         _over_time(trends, "cost", "Cost", {trends.currency or "Cost": "cost"}, unit=trends.currency),
-        _over_time(trends, "quality", "Mean quality", {"All sessions": "quality"}, unit="0 to 10"),
-        _by_group(trends, "quality-by", f"Mean quality by {trends.by}", _merged(trends.groups), "quality", "0 to 10"),
+        _over_time(trends, "quality", "Mean quality", {"All sessions": "quality"}, unit="0 to 10", ends=QUALITY),
+        _by_group(trends, "quality-by", f"Mean quality by {trends.by}", _merged(trends.groups), "quality", "0 to 10",
+                  QUALITY),
         *_metrics(trends),
         _over_time(
             trends, "estimate", "Expected and actual time of completed runs",
@@ -50,19 +56,21 @@ def charts(trends: Trends) -> list[Chart]:
 
 
 def _over_time(
-    trends: Trends, key: str, title: str, series: dict[str, str], *, scale: float = 1, unit: str = ""
+    trends: Trends, key: str, title: str, series: dict[str, str], *, scale: float = 1, unit: str = "", ends: Ends = OPEN
 ) -> Chart | None:
     columns = [[_scaled(point[name], scale) for point in trends.points] for name in series.values()]
-    return _lines(trends, key, title, dict(zip(series, columns, strict=True)), unit)
+    return _lines(trends, key, title, dict(zip(series, columns, strict=True)), unit, ends)
 
 
-def _by_group(trends: Trends, key: str, title: str, groups: Sequence[Group], value: str, unit: str) -> Chart | None:
+def _by_group(
+    trends: Trends, key: str, title: str, groups: Sequence[Group], value: str, unit: str, ends: Ends = OPEN
+) -> Chart | None:
     named = {
         group.name: [group.points.get(start, {}).get(value) for start in trends.starts]
         for group in groups
         if any(point[value] is not None for point in group.points.values())
     }
-    return _lines(trends, key, title, named, unit)
+    return _lines(trends, key, title, named, unit, ends)
 
 
 def _metrics(trends: Trends) -> list[Chart | None]:
@@ -70,7 +78,7 @@ def _metrics(trends: Trends) -> list[Chart | None]:
     names = list(dict.fromkeys(group.metric for group in trends.groups if group.metric))
     return [
         _by_group(trends, f"metric-{number}", f"{metric_title(name)} by {trends.by}",
-                  [group for group in trends.groups if group.metric == name], "value", metric_title(name))
+                  [group for group in trends.groups if group.metric == name], "value", metric_title(name), _ends(name))
         for number, name in enumerate(names)
     ]  # fmt: skip
 
@@ -87,13 +95,22 @@ def _merged(groups: Sequence[Group]) -> list[Group]:
     return list(merged.values())
 
 
-def _lines(trends: Trends, key: str, title: str, series: dict[str, list[float | None]], unit: str) -> Chart | None:
+def _ends(metric: str) -> Ends:
+    if metric.startswith("generate/quality"):
+        return QUALITY
+    return SHARE if wording.is_share(metric) else OPEN
+
+
+def _lines(
+    trends: Trends, key: str, title: str, series: dict[str, list[float | None]], unit: str, ends: Ends = OPEN
+) -> Chart | None:
     if not any(value is not None for values in series.values() for value in values):
         return None
     days = [start.isoformat() for start in trends.starts]
     alone = len(days) == 1  # a line needs two points
     lines = [Line(name=name[:300], values=values, dots=alone) for name, values in series.items()]
     block = Lines(title=title, x=list(days), x_label=f"{trends.period.capitalize()} from", y_label=unit, lines=lines)
+    block = block.model_copy(update={"lowest": ends[0], "highest": ends[1]})
     rows = [[day, *(values[place] for values in series.values())] for place, day in enumerate(days)]
     return Chart(key, block, [trends.period, *series], rows)
 

@@ -6,6 +6,7 @@ from history.comparing import views as comparing
 urlpatterns = [
     path("history", views.history, name="history"),
     path("history/compare", comparing.compare, name="history-compare"),
+    path("history/compare/ticked", comparing.ticked, name="history-compare-ticked"),
     path("versions/<int:pk>/changes", comparing.changes, name="version-changes"),
     path("history/<int:pk>", views.session, name="session"),
     path("history/<int:pk>/note", note_views.note, name="session-note"),

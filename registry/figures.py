@@ -101,6 +101,8 @@ def title(name: str) -> str:
         words = WORDS.get(part, part)
     elif part == "best" and quantity != "step":
         words = f"Best {title(quantity)[:1].lower()}{title(quantity)[1:]}"
+    elif part in RECIPES:  # a figure of a recipe that has no parts of data
+        words = f"{RECIPES[part].title}: {_quantity(quantity)}"
     else:
         words = f"{PARTS.get(part, part)} {_quantity(quantity)}"
     words = words.replace("_", " ").replace("/", " ").strip()

@@ -117,7 +117,7 @@ def figure(value: object) -> str:
 def plot(block: Lines) -> Plot:
     """The chart of a block of lines."""
     across = _places(block.x)
-    low, high, labels = _scale(_heights(block))
+    low, high, labels = _scale(_heights(block), block.lowest, block.highest)
     left, right = (min(across), max(across)) if across else (0.0, 1.0)
     if block.diagonal:
         left, right = min(left, low), max(right, high)
@@ -202,11 +202,23 @@ def _places(x: Sequence[float | str]) -> list[float]:
     return [float(number) for number in range(len(x))]
 
 
-def _scale(values: Sequence[float]) -> tuple[float, float, list[str]]:
-    """(low, high, labels from high to low): a round range around the values."""
+def _scale(
+    values: Sequence[float], lowest: float | None = None, highest: float | None = None
+) -> tuple[float, float, list[str]]:
+    """(low, high, labels from high to low): a round range around the values, which ends at `lowest` and `highest` at
+    the latest unless values lie beyond."""
     if not values:
         return 0.0, 1.0, ["", ""]
-    found, size = ticks.around(min(values), max(values), TICKS)
+    low, high = min(values), max(values)
+    found, size = ticks.around(low, high, TICKS)
+    start, end = found[0], found[-1]
+    if highest is not None and high <= highest < end:
+        start, end = start + highest - end, highest
+    if lowest is not None and start < lowest <= low:
+        moved = end + lowest - start
+        start, end = lowest, moved if highest is None else max(high, min(moved, highest))
+    if (start, end) != (found[0], found[-1]):
+        found, size = ticks.around(min(low, start), max(high, end), TICKS)
     return found[0], found[-1], ticks.labels(found[::-1], size)
 
 

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from common.access import get_visible
-from common.errors import InvalidInputError
-from common.pages import chosen, search_text, show, wants_fragment
+from common.errors import InvalidInputError, ProblemError
+from common.pages import chosen, refused, search_text, show, wants_fragment
 from history.comparing import comparison, curves, looks, parallel, runs
 from history.comparing.runs import Run
 from registry.models import ModelVersion
@@ -44,6 +44,17 @@ def compare(request: HttpRequest) -> HttpResponse:
     if part:
         return render(request, "history/compare_picker.html", _picker(request, found))
     return render(request, "history/compare.html", _context(request, found))
+
+
+@require_safe
+def ticked(request: HttpRequest) -> HttpResponse:
+    """From a list in which runs were ticked to the page that compares them; what can't be is told on the list."""
+    try:
+        found = runs.find(request.user, runs.read_keys(request.GET.getlist("runs")))
+    except ProblemError as problem:
+        return refused(request, problem, reverse("history"))
+    address = _address([str(run.key) for run in found])
+    return HttpResponse(headers={"HX-Redirect": address}) if wants_fragment(request) else redirect(address)
 
 
 @require_safe

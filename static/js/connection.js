@@ -134,7 +134,7 @@
     if (event.target.matches("[data-follows]")) watch();
     // Choosing all rows of a table's page at once.
     const name = event.target.dataset?.all;
-    if (name) for (const box of event.target.form.querySelectorAll(`tbody input[name="${name}"]`)) box.checked = event.target.checked;
+    if (name) for (const box of event.target.form.elements) if (box.name === name && box.closest("tbody")) box.checked = event.target.checked;
   });
 
   // A row that moves keeps the focus on the button that moved it, and the row of one's own move stays in sight.

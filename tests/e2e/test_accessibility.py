@@ -20,7 +20,7 @@ BEYOND = """() => [...document.querySelectorAll('body *')]
     .filter((part) => part.getBoundingClientRect().right > document.documentElement.clientWidth)
     .filter((part) => !part.closest('.table-frame, pre, svg')).slice(-3).map((part) => part.outerHTML.slice(0, 200))"""
 LISTS = ["/", "/monitor", "/queue", "/jobs", "/datasets", "/models", "/history", "/performance", "/schedules",
-         "/templates", "/subjects"]  # fmt: skip
+         "/templates", "/subjects", "/history/trends"]  # fmt: skip
 FORMS = ["/jobs/new", "/datasets/new", "/schedules/new", "/settings", "/subjects/new", "/endpoints"]
 
 
@@ -50,13 +50,17 @@ def filled(newcomers_hub):
     nightly = {"name": "Nightly", "job": done, "rule": {"kind": "daily", "at": "02:30"}, "zone": "UTC"}
     schedule = hub.post("/training/schedules", nightly)["id"]
     kept = hub.post("/training/templates", {"name": "Small", "job": done})["id"]
+    rules = {"required": ["seed", "config.layers"], "locked": ["config.steps", "dataset", "resources"]}
+    ruled = hub.post("/training/templates", {"name": "Ruled", "job": done, **rules})["id"]
+    view = hub.post("/training-history/views", {"name": "Failed ones", "query": {"outcome": "failed"}})["id"]
     yield [
         *LISTS, *FORMS, "/nodes", "/nodes/test", "/nodes/test/drain", "/no-such-page", "/queue?search=nothing",
         f"/jobs/{held}", f"/jobs/{after}", f"/jobs/new?from={held}",
         "/history/compare", f"/history/compare?runs={done},{failed},{running}", f"/versions/{version}/changes",
         f"/jobs/{done}", f"/jobs/{failed}", f"/jobs/{running}", f"/jobs/{waiting}", f"/jobs/new?dataset={images['id']}",
         f"/schedules/{schedule}", f"/schedules/{schedule}/edit", f"/templates/new?job={done}",
-        f"/templates/{kept}/edit", f"/jobs/{waiting}/cancel", f"/jobs/{done}/cancel",
+        f"/templates/{kept}/edit", f"/templates/{ruled}/edit", f"/jobs/new?template={ruled}",
+        f"/history/views/{view}", "/jobs/new?recipe=generate", f"/jobs/{waiting}/cancel", f"/jobs/{done}/cancel",
         f"/datasets/{texts['id']}/quality", f"/datasets/{images['id']}/quality",
         f"/datasets/{texts['id']}", f"/datasets/{images['id']}", first_item(hub, texts), first_item(hub, images),
         f"/datasets/{images['id']}?search=nothing-is-called-so", f"/models/{model}", f"/versions/{version}",

@@ -48,3 +48,23 @@ def test_jobs_that_are_ticked_in_the_list_are_compared(signed_in, two):
     page.click("button[value=compare]")
     page.wait_for_url("**/history/compare?runs=**")
     expect(page.get_by_test_id("compared-run")).to_have_count(2)
+
+
+def test_runs_are_ticked_in_the_history_by_keyboard_and_one_alone_is_told_without_losing_the_list(signed_in, two):
+    page = signed_in
+    page.goto("/history?search=Compared")
+    boxes = page.locator("tbody input[name=runs]")
+    expect(boxes).to_have_count(2)
+    boxes.first.focus()
+    page.keyboard.press("Space")
+    page.get_by_test_id("compare-ticked").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("One run alone")
+    expect(boxes.first).to_be_checked()
+    page.locator("#tick-all").focus()
+    page.keyboard.press("Space")
+    expect(boxes.last).to_be_checked()
+    page.get_by_test_id("compare-ticked").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/history/compare?runs=**")
+    expect(page.get_by_test_id("compared-run")).to_have_count(2)

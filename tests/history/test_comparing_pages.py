@@ -7,8 +7,11 @@ from itertools import pairwise
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from history.comparing.looks import looks
+from history.models import Session
+from history.recording import record_reported
 from jobs.models import Job
 from tests.history.runs import ended
 from tests.world import make_job, make_version
@@ -215,3 +218,32 @@ def test_too_many_ticked_boxes_are_told_without_losing_the_list(page):
     assert answer.status_code == 400
     assert "too many" in text_of(answer)
     assert "<html" not in answer.content.decode()
+
+
+def test_runs_that_were_ticked_in_the_history_are_compared(page, owner, two):
+    for job in two:
+        made = record_reported(owner, {"name": job.name, "started_at": job.started_at, "completed_at": timezone.now()})
+        Session.objects.filter(pk=made[0].pk).update(job=job)
+    html = page.get("/history").content.decode()
+    for job in two:
+        assert f'name="runs" value="{job.pk}" form="ticked"' in html
+    given = "&".join(f"runs={job.pk}" for job in two)
+    assert page.get(f"/history/compare/ticked?{given}").url == address(two)
+    assert page.get(f"/history/compare/ticked?{given}", headers=HTMX).headers["HX-Redirect"] == address(two)
+
+
+@pytest.mark.parametrize(
+    ("count", "told"), [(0, "No run was chosen"), (1, "One run alone"), (51, "51 runs are too many")]
+)
+def test_too_few_or_too_many_ticks_are_told_and_the_list_stays(page, two, count, told):
+    query = "&".join(f"runs={two[0].pk + number}" for number in range(count))
+    answer = page.get(f"/history/compare/ticked?{query}", headers=HTMX)
+    assert answer.status_code == 400 and told in text_of(answer) and "<html" not in answer.content.decode()
+    assert told in text_of(page.get(f"/history/compare/ticked?{query}", follow=True))
+
+
+def test_a_record_that_no_job_made_has_nothing_to_tick(page, owner):
+    now = timezone.now()
+    record_reported(owner, {"name": "Elsewhere", "started_at": now, "completed_at": now})
+    html = page.get("/history").content.decode()
+    assert "Elsewhere" in html and 'name="runs"' not in html

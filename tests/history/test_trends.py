@@ -10,6 +10,7 @@ from history.models import Session
 from history.recording import record_reported
 from history.trend_charts import charts
 from history.trends import READ, trends
+from registry import plots
 from tests.api.conftest import Api
 from tests.world import make_version
 
@@ -183,3 +184,16 @@ def test_means_that_differ_by_rounding_alone_are_drawn(client, owner):
         record(owner, day, recipe="text-generation", metrics={"validation/loss": value})
     client.force_login(owner)
     assert "Validation loss by recipe" in client.get("/history/trends").content.decode()
+
+
+def test_titles_read_as_words_and_axes_end_where_values_can_not_go(owner):
+    record(owner, 0, quality_average=10, recipe="generate", metrics={"generate/quality": 10.0})
+    record(owner, 8, quality_average=9, recipe="generate", metrics={"generate/quality": 9.0})
+    record(owner, 0, recipe="image-classification", metrics={"validation/accuracy": 1.0})
+    drawn = {chart.block.title: plots.plot(chart.block) for chart in charts(of(owner)) if chart.block.kind == "lines"}
+    assert not [title for title in drawn if "Generate" in title]
+    for title, top in (
+        ("Example generation: quality by recipe", "10"), ("Mean quality", "10"),
+        ("Mean quality by recipe", "10"), ("Validation accuracy by recipe", "1"),
+    ):  # fmt: skip
+        assert float(drawn[title].y_labels[0]) == float(top), title
