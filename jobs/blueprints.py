@@ -106,9 +106,14 @@ def start(owner: AbstractBaseUser, kept: dict[str, Any], now: datetime, number: 
     In its name {date} and {time} stand for `now`, in the zone that it is given in, and {number} for `number`.
     """
     wanted = {key: value for key, value in kept.items() if key not in ROWS}
-    name = wanted.pop("name", "").replace("{date}", f"{now:%Y-%m-%d}").replace("{time}", f"{now:%H:%M}")
-    name = name.replace("{number}", str(number))
+    name = named(wanted.pop("name", ""), now, number)
     return creation.create_job(owner, **wanted, **rows(owner, kept), name=name, **options)[0]
+
+
+def named(name: str, now: datetime, number: int = 1) -> str:
+    """A kept name with what its {date}, {time} and {number} stand for."""
+    name = name.replace("{date}", f"{now:%Y-%m-%d}").replace("{time}", f"{now:%H:%M}")
+    return name.replace("{number}", str(number))
 
 
 def start_from(template: JobTemplate, given: dict[str, Any], now: datetime, number: int = 1, **options: Any) -> Job:

@@ -12,7 +12,7 @@ from common.access import get_visible
 from datasets.freezing.splits import CONTENT, KEY
 from datasets.models import DatasetVersion
 from engine.catalogue import RECIPES
-from jobs import blueprints, forms, new_fields, placing, template_rules
+from jobs import blueprints, forms, new_fields, placing, schedules, template_rules
 from jobs.automatic import settings as automatic
 from jobs.forms import Setting
 from jobs.generation import prompts
@@ -113,6 +113,8 @@ def exactly(template: JobTemplate, user: AbstractBaseUser, wanted: dict[str, Any
             found |= {key: rows.get(key) for key in ("dataset", "dataset_version")}
         else:
             found[name] = rows.get(name, kept[name])
+    if "name" in template.locked:
+        found["name"] = blueprints.named(kept["name"], schedules.database_now())
     return found
 
 

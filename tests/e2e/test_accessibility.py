@@ -52,7 +52,7 @@ def filled(newcomers_hub):
     kept = hub.post("/training/templates", {"name": "Small", "job": done})["id"]
     rules = {"required": ["seed", "config.layers"], "locked": ["config.steps", "dataset", "resources"]}
     ruled = hub.post("/training/templates", {"name": "Ruled", "job": done, **rules})["id"]
-    view = hub.post("/training-history/views", {"name": "Failed ones", "query": {"outcome": "failed"}})["id"]
+    view = hub.post("/training-history/views", {"name": "Failed ones", "filters": {"outcome": "failed"}})["id"]
     yield [
         *LISTS, *FORMS, "/nodes", "/nodes/test", "/nodes/test/drain", "/no-such-page", "/queue?search=nothing",
         f"/jobs/{held}", f"/jobs/{after}", f"/jobs/new?from={held}",

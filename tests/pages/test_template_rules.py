@@ -61,6 +61,13 @@ def test_the_form_shows_what_is_locked_and_asks_for_what_is_required(page, owner
     assert (job.name, job.seed, job.config["steps"]) == ("Mine", 3, 7)
 
 
+def test_a_locked_name_is_filled_in_as_by_a_schedule(page, owner):
+    template = make_template(owner, request=SIMULATE | {"name": "Of {date}"}, locked=["name"])
+    form = {"template": template.pk, "recipe": "simulate", "settings_of": "simulate"}
+    assert page.post("/jobs/new", form).status_code == 302
+    assert re.fullmatch(r"Of \d{4}-\d\d-\d\d", Job.objects.get().name)
+
+
 def test_another_recipe_or_somebody_elses_template_is_refused_by_the_form(page, owner, stranger):
     template = make_template(owner, locked=["seed"])
     form = {"template": template.pk, "recipe": "generate", "settings_of": "generate"}
