@@ -1,12 +1,15 @@
 """Numbers and times are said the same everywhere."""
 
+import csv
+import io
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
 from common import wording
-from common.pages import harmless
+from common.pages import WRITTEN, _written, harmless
 from jobs.presentation import ACTIONS
 from jobs.states import LOOKS, Status
 
@@ -63,3 +66,17 @@ def test_every_status_has_a_look_and_a_way_on():
     for status in Status:
         assert all(LOOKS[status]) and status.label
         assert status in ACTIONS
+
+
+def test_a_long_table_is_written_as_if_each_row_were_written_alone():
+    rows = [[n, n / 7, None, n % 2 == 0, f"=cell {n}", 'a "b", c\n', "", Decimal("1.5"), "-3"] for n in range(3000)]
+
+    def alone(row):
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerow([harmless(cell) for cell in row])
+        return out.getvalue()
+
+    pieces = list(_written(rows))
+    assert len(pieces) > 2 and max(map(len, pieces)) < 2 * WRITTEN
+    assert "".join(pieces) == "".join(map(alone, rows))
+    assert "".join(_written([[None]])) == alone([None])
