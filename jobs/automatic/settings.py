@@ -69,6 +69,7 @@ def change(owner: AbstractBaseUser, subject: Subject | None = None, **values: An
     _check(row)
     row.asked_at = row.retry_at = row.refused_after = None
     row.last_error = ""
+    row.together_until = threshold.newest(row)
     row.save()
     if row.enabled and threshold.reached(row):
         threshold.ask(row.pk)

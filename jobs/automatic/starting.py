@@ -63,7 +63,8 @@ def start(rule_id: int) -> FineTuning | None:
     if rule is None or not threshold.reached(rule):
         return None
     try:
-        return _begin_when_free(rule, _ready(rule))
+        ready = _ready(rule)
+        return _begin_when_free(rule, ready) if ready else None
     except ConflictError as problem:  # passes by itself: a busy model, a limit, an import that is at work
         _put_off(rule, f"{problem.message} {problem.hint}")
     except ProblemError as problem:
@@ -92,7 +93,7 @@ def request_of(rule: AutomaticTraining) -> dict[str, Any]:
     return {"recipe": rule.recipe, "name": NAME, "config": {}} | given
 
 
-def _ready(rule: AutomaticTraining) -> Ready:
+def _ready(rule: AutomaticTraining) -> Ready | None:
     if not rule.owner.is_active:
         raise InvalidInputError(
             f"The account of {rule.owner.get_username()} is switched off.", "An administrator can switch it on."
@@ -103,7 +104,7 @@ def _ready(rule: AutomaticTraining) -> Ready:
         saving.save(job)
     saved = list(threshold.uncounted(rule).filter(item__dataset=rule.dataset_id).values_list("pk", flat=True))
     if len(saved) < rule.threshold:
-        raise ConflictError("Some of the examples are just being saved.", "It is tried again in a moment.")
+        return None  # someone else takes them just now
     split = {name: request.get(name) for name in DATA[2:]}
     config = creation.check_config(request["recipe"], request.get("config", {}))
     frozen = creation.freeze(
@@ -151,8 +152,8 @@ def _begin(seen: AutomaticTraining, ready: Ready) -> FineTuning | None:
     _hold_jobs(rule, ready.examples)
     rest = threshold.uncounted(rule).filter(pk__in=ready.examples).select_related("job")
     found = list(rest.only("pk", "attempt_number", "job__name", "job__owner", "job__attempt_number"))
-    taken = found[: len(found) - len(found) % rule.threshold]
-    if not taken:
+    taken = _taken(rule, found)
+    if len(taken) < rule.threshold:
         return None
     number = (rule.fine_tunings.aggregate(most=Max("number"))["most"] or 0) + 1
     job = blueprints.start(rule.owner, ready.request, schedules.database_now(), number)
@@ -160,6 +161,13 @@ def _begin(seen: AutomaticTraining, ready: Ready) -> FineTuning | None:
     AutomaticTraining.objects.filter(pk=rule.pk).update(asked_at=None, retry_at=None, refused_after=None, last_error="")
     mail.tell_started(rule, made)
     return made
+
+
+def _taken(rule: AutomaticTraining, found: list[GeneratedExample]) -> list[GeneratedExample]:
+    """As many as the threshold, however late somebody looks; but of what gathered while nothing could start as many
+    thresholds as there are: several jobs would learn from the same data."""
+    gathered = sum(one.pk <= (rule.together_until or 0) for one in found) // rule.threshold
+    return found[: max(1, gathered) * rule.threshold]
 
 
 def _hold_jobs(rule: AutomaticTraining, examples: list[int]) -> None:
@@ -196,12 +204,12 @@ def _note(rule: AutomaticTraining, number: int, job: Job, taken: list[GeneratedE
 
 
 def _put_off(rule: AutomaticTraining, why: str) -> None:
-    _write_down(rule, why, refused_after=None)
+    _write_down(rule, why, refused_after=None, together_until=threshold.newest(rule))
 
 
 def _refuse(rule: AutomaticTraining, why: str) -> None:
-    newest = threshold.uncounted(rule).aggregate(newest=Max("pk"))["newest"]
-    if _write_down(rule, why, refused_after=newest):
+    newest = threshold.newest(rule)
+    if _write_down(rule, why, refused_after=newest, together_until=newest):
         mail.tell_refused(rule, why)
 
 

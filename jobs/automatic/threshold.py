@@ -49,6 +49,11 @@ def reached(rule: AutomaticTraining) -> bool:
     return rule.refused_after is None or uncounted(rule).filter(pk__gt=rule.refused_after).exists()
 
 
+def newest(rule: AutomaticTraining) -> int | None:
+    """The number of the newest example that waits."""
+    return uncounted(rule).order_by("-pk").values_list("pk", flat=True).first()
+
+
 def notice(owner_id: int, dataset_id: int | None) -> None:
     """New examples of this person were kept for a dataset: have a worker start what they complete.
 

@@ -50,6 +50,9 @@ class AutomaticTraining(models.Model):
     asked_at = models.DateTimeField(null=True, blank=True, help_text="When a worker was last asked to look.")
     retry_at = models.DateTimeField(null=True, blank=True, help_text="Not before, after a try that made no job.")
     refused_after = models.BigIntegerField(null=True, blank=True, help_text="The newest example at that time.")
+    together_until = models.BigIntegerField(
+        null=True, blank=True, help_text="Examples up to this one gathered while nothing could start: for one job."
+    )
     last_error = models.CharField(max_length=500, blank=True, help_text="Why the last try made no job.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

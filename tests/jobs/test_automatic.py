@@ -15,7 +15,7 @@ from datasets.creation import create_dataset
 from datasets.models import Item
 from datasets.subjects.subjects import create as create_subject
 from jobs import blueprints, control, limits, runs, tasks
-from jobs.automatic import starting, threshold
+from jobs.automatic import settings, starting, threshold
 from jobs.models import AutomaticTraining, FineTuning, GeneratedExample, Job, JobEvent, OutboxMessage
 from jobs.progress import ProgressWriter
 from tests.generating import ENOUGH, keep, make_generating, make_rule
@@ -178,7 +178,7 @@ def test_two_sessions_that_write_while_workers_look_lose_and_double_nothing(owne
     made = list(FineTuning.objects.order_by("number"))
     assert sum(one.examples for one in made) == taken() == 20 and threshold.count(rule) == 4
     assert [one.number for one in made] == list(range(1, len(made) + 1))
-    assert all(one.examples % ENOUGH == 0 and one.taken.count() == one.examples for one in made)
+    assert len(made) == 4 and all(one.taken.count() == one.examples for one in made)
     assert Job.objects.filter(recipe="text-generation").count() == len(made)
 
 
@@ -273,11 +273,27 @@ def test_what_is_refused_is_told_and_tried_again_with_new_examples(owner, storie
     assert again(rule) == 0 and len(calls) == 1
 
 
-def test_the_whole_thresholds_are_taken_and_the_rest_stays(owner, stories):
+def test_there_is_a_job_for_each_threshold_however_late_somebody_looks(owner, stories):
     rule = make_rule(owner, stories)
     keep(make_generating(owner, stories), 2 * ENOUGH + 2)
-    assert tasks.start_fine_tuning(rule.pk) == 1
-    assert FineTuning.objects.get().examples == 2 * ENOUGH and threshold.count(rule) == 2
+    assert tasks.start_fine_tuning(rule.pk) == 2
+    assert list(FineTuning.objects.values_list("examples", flat=True)) == [ENOUGH, ENOUGH]
+    assert threshold.count(rule) == 2
+
+
+def test_what_gathered_while_nothing_could_start_is_for_one_job(owner, administrator, stories):
+    maker = make_generating(owner, stories)
+    keep(maker, 2 * ENOUGH + 2)
+    rule = settings.change(owner, dataset=stories.pk, enabled=True, threshold=ENOUGH)
+    limits.set_limit(administrator, user=owner, max_active=1)
+    assert tasks.start_fine_tuning(rule.pk) == 0
+    keep(maker, ENOUGH)
+    assert again(rule) == 0
+    limits.set_limit(administrator, user=owner)
+    assert again(rule) == 1
+    assert FineTuning.objects.get().examples == 3 * ENOUGH and threshold.count(rule) == 2
+    keep(maker, ENOUGH)
+    assert tasks.start_fine_tuning(rule.pk) == 1 and threshold.count(rule) == 2
 
 
 def test_examples_that_are_not_kept_or_not_his_or_in_memory_count_nothing(owner, stranger, stories):
