@@ -10,8 +10,9 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from common.access import visible
 from common.pages import clean
+from datasets.freezing.splits import RULE_WORDS
 from engine.catalogue import RECIPES
-from jobs import blueprints, forms, placing, template_rules
+from jobs import blueprints, forms, placing, presentation, template_rules
 from jobs.models import JobTemplate
 from jobs.template_rules import LOCKED, REQUIRED
 
@@ -90,7 +91,12 @@ def _own(user: AbstractBaseUser, request: Mapping[str, Any]) -> dict[str, str]:
     texts = {name: str(request[name]) for name in OWN if request.get(name) not in (None, "", {})}
     texts |= {name: placing.length_shown(request.get(name)) for name in ("max_seconds", "stall_seconds")}
     texts["preemptible"] = "on" if request.get("preemptible") else "off"
-    texts["resources"] = ", ".join(f"{name} {value}" for name, value in request.get("resources", {}).items())
+    texts["priority"] = presentation.priority(request.get("priority", 0))
+    texts["split_by"] = str(RULE_WORDS.get(request.get("split_by", ""), ""))
+    needs = request.get("resources", {})
+    texts["resources"] = ", ".join(
+        str(value) if name == "device" else f"{name} {value}" for name, value in needs.items()
+    )
     for key, (rows, owner) in blueprints.ROWS.items():
         if request.get(key):
             row = visible(rows.all(), user, owner).filter(pk=request[key]).first()
