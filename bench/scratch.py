@@ -55,6 +55,11 @@ def _set_up() -> None:
 
     prepare_home()
     django.setup()
+    from django.conf import settings
     from django.core.management import call_command
+
+    # Whole pages are asked for without a hub that has collected its static files.
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": plain}
 
     call_command("migrate", verbosity=0)
