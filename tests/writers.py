@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -19,18 +21,18 @@ TINY = {
     "batch_size": 16, "steps": 60, "learning_rate": 0.003, "evaluate_every": 60, "evaluation_batches": 2,
     "sample_every": 0,
 }  # fmt: skip
-READ = 60_000  # bytes of a genre
+READ = 150_000  # characters of a genre
 GENRES = {
     "Mystery": "mystery_books.txt", "Science fiction": "sci_fi_fantasy.txt", "Drama": "old_english_drama_poetry.txt",
 }  # fmt: skip
 
 
 def begin(hub: Hub, genre: str) -> int:
-    """The job of a model that learns from real books of this genre."""
-    files = realsets.gutenberg_genres()
-    text = files[GENRES[genre]][:READ].decode(errors="ignore")
-    parts = {f"{place}.txt": text[place : place + 6000].encode() for place in range(0, len(text), 6000)}
-    books = hub.dataset(f"{genre} books", "text", parts)
+    """The job of a model that learns sentences of real books of this genre; it ends where they do, so it is quick."""
+    text = " ".join(realsets.gutenberg_genres()[GENRES[genre]].decode(errors="ignore")[:READ].split())
+    said = [one for one in re.split(r"(?<=[.!?]) ", text) if 30 <= len(one) <= 120]
+    rows = "\n".join(json.dumps({"text": one}) for one in said).encode()
+    books = hub.dataset(f"{genre} books", "text", {"sentences.jsonl": rows})
     body = {"recipe": "text-generation", "name": f"{genre} teller", "dataset": books["id"], "config": TINY, "seed": 1}
     return hub.post("/training/jobs", body)["id"]
 

@@ -12,7 +12,7 @@ expect.set_options(timeout=60_000)  # on a busy machine; what holds is seen at o
 @pytest.fixture(scope="package")
 def newcomers_hub():
     """A hub as a newcomer finds it: nothing in it."""
-    yield from running(prepared=False)
+    yield from running(prepared=False, TRAINHUB_ALLOW_INTERNAL_ENDPOINTS="127.0.0.1")
 
 
 @pytest.fixture(scope="package")
