@@ -180,13 +180,13 @@ def test_the_items_of_the_start_are_noted_at_the_start(running, stories):
     job.save()
     ProgressWriter(job, 1).flush()
     written.add(stories.pk, [[written.Written(1, "other", "p", "of another run")]], lambda places: None)
-    before = lambda: generated(job, str(uuid.uuid4()), 0)["examples_before"]  # noqa: E731
+    before = lambda: generated(job, 0)["examples_before"]  # noqa: E731
     started = job.events.get(kind="started")
     assert started.details == {} and before() is None, "it had no dataset then"
     for details, found in (({"dataset": stories.pk, "items": 0}, 0), ({"dataset": stories.pk + 1, "items": 7}, None)):
         job.events.filter(pk=started.pk).update(details=details)
         assert before() == found
-    assert generated(job, str(uuid.uuid4()), 0)["examples_after"] == 1
+    assert generated(job, 0)["examples_after"] == 1
 
 
 def test_of_two_that_won_as_often_the_better_one_is_best(running):
@@ -197,7 +197,7 @@ def test_of_two_that_won_as_often_the_better_one_is_best(running):
         writer.example(told)
     writer.flush()
     running.job.config = {"examples": 2, "generators": "endpoint b\nendpoint a"}
-    assert generated(running.job, "s", 0)["best_model"] == "endpoint a"
+    assert generated(running.job, 0)["best_model"] == "endpoint a"
 
 
 def test_two_versions_of_one_name_are_two_generators(administrator, stranger, make_job):
