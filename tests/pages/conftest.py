@@ -47,6 +47,8 @@ def pages(world, node):
         "job": f"/jobs/{world.job.pk}",
         "job-log": f"/jobs/{world.job.pk}/log?log=marker",
         "job-log-file": f"/jobs/{world.job.pk}/log.txt",
+        "job-metrics-file": f"/jobs/{world.job.pk}/metrics.csv",
+        "job-new-prompts": "/jobs/new/prompts",
         "job-sample": f"/jobs/{world.job.pk}/samples/10",
         "job-action": f"/jobs/{world.job.pk}/cancel",
         "datasets": "/datasets",

@@ -44,7 +44,7 @@ POST_ONLY = {
     "history-view-new",
 }
 FOR_ALL = {
-    "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split",
+    "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split", "job-new-prompts",
     "job-new-expected", "datasets", "dataset-new",
     "reviews", "models", "history", "history-compare", "history-trends", "performance",
     "settings", "schedules", "schedule-new", "schedule-preview",
@@ -53,7 +53,7 @@ FOR_ALL = {
     "subjects", "subject-new",
 }  # fmt: skip
 FOR_ADMINISTRATORS = {"node-action"}
-NOT_PAGES = {"login", "healthz", "metrics"}
+NOT_PAGES = {"login", "healthz", "metrics", "history-compare-ticked"}  # the last leads to one
 
 
 def names():
