@@ -20,7 +20,7 @@ from jobs.models import Job, MetricSeries, Node, ProgressRow
 from jobs.presentation import sparklines
 from jobs.queue_pictures import View
 from jobs.reasons import waiting_reason, waiting_reasons
-from jobs.states import Status
+from jobs.states import ACTIVE, Status
 
 CLOCKS = re.compile(r'(<(?:span class="ticking"|time class="moment")[^>]*>)[^<]*')
 LIVE_POINTS = 200  # in one message, over all curves
@@ -224,7 +224,7 @@ class DashboardSource(CardsSource):
         return list(overview.active_jobs(self.user).exclude(status=Status.RUNNING)[: pictures.WAITING_JOBS])
 
     def shape_of(self, jobs: list[Job]) -> Any:
-        return ([job.pk for job in jobs], overview.counts(self.user), overview.free_and_busy())
+        return ([job.pk for job in jobs], overview.counts(self.user, ACTIVE), overview.free_and_busy())
 
     def whole(self, jobs: list[Job]) -> dict[str, str]:
         return pictures.dashboard_parts(self.user, jobs)

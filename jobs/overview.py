@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -43,11 +44,15 @@ def queue_order() -> QuerySet[Job]:
     return ready().select_related(*RELATED)
 
 
-def counts(user: AbstractBaseUser) -> dict[str, int]:
-    """How many jobs of `user` are in each state, zeros included; one query."""
-    rows = visible(Job.objects.all(), user).order_by().values("status").annotate(number=Count("pk"))
-    found = {row["status"]: row["number"] for row in rows}
-    return {status.value: found.get(status.value, 0) for status in Status}
+def counts(user: AbstractBaseUser, states: Iterable[Status] = tuple(Status)) -> dict[str, int]:
+    """How many jobs of `user` are in each of these states, zeros included; one query.
+
+    Those that have ended are many: what is looked at often asks for the active ones alone.
+    """
+    wanted = [Status(state) for state in states]
+    jobs = visible(Job.objects.filter(status__in=wanted), user)
+    found = dict(jobs.order_by().values_list("status").annotate(number=Count("pk")))
+    return {status.value: found.get(status.value, 0) for status in wanted}
 
 
 def free_and_busy() -> tuple[int, int]:
@@ -59,6 +64,12 @@ def recent_failures(user: AbstractBaseUser, hours: int = 24) -> QuerySet[Job]:
     """Jobs that failed in the last `hours`, newest first."""
     since = timezone.now() - timedelta(hours=hours)
     return listed(user).filter(status=Status.FAILED, completed_at__gte=since).order_by("-completed_at")
+
+
+def latest_completed(user: AbstractBaseUser, count: int = 5) -> QuerySet[Job]:
+    """The jobs that completed last."""
+    done = listed(user).filter(status=Status.COMPLETED, completed_at__isnull=False)
+    return done.order_by("-completed_at")[:count]
 
 
 def week(user: AbstractBaseUser) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from jobs.generation import shown
 from jobs.lineage import lineage
 from jobs.models import Job
 from jobs.reasons import waiting_reason, waiting_reasons
-from jobs.states import Status
+from jobs.states import ACTIVE, Status
 from registry.reports import report_of
 
 MONITOR_JOBS = 60
@@ -142,14 +142,14 @@ def dashboard(user: Any, jobs: list[Job] | None = None) -> dict[str, Any]:
     reasons = waiting_reasons(waiting)
     free, busy = overview.free_and_busy()
     return {
-        "counts": overview.counts(user),
+        "counts": overview.counts(user, ACTIVE),
         "free": free,
         "busy": busy,
         "running": cards(jobs),
         "waiting": [{"job": job, "reason": reasons.get(job.pk, "")} for job in waiting],
         "failures": overview.recent_failures(user)[:5],
         "week": overview.week(user),
-        "done": overview.listed(user).filter(status=Status.COMPLETED).order_by("-completed_at")[:5],
+        "done": overview.latest_completed(user),
     }
 
 

@@ -179,6 +179,15 @@ class Job(models.Model):
             models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["owner", "-created_at", "-id"], name="job_owner_newest"),
             models.Index(fields=["status", "-created_at"], name="job_status_newest"),
+            # What the dashboard says of jobs that have ended, one's own and everyone's.
+            models.Index(
+                fields=["owner", "-completed_at"], include=["status", "spent_seconds"],
+                condition=Q(completed_at__isnull=False), name="job_owner_ended",
+            ),
+            models.Index(
+                fields=["-completed_at"], include=["status", "spent_seconds"],
+                condition=Q(completed_at__isnull=False), name="job_ended",
+            ),
             models.Index(fields=["schedule", "-id"], condition=Q(schedule__isnull=False), name="job_of_schedule"),
         ]  # fmt: skip
 

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from tests.pages.conftest import HTMX
 
 FRAGMENTS = {
-    "job-new-split", "job-sample", "version-picture",
+    "job-new-split", "job-new-prompts", "job-metrics-file", "job-sample", "version-picture",
     "job-new-expected", "job-log", "job-log-file", "dataset-split", "version-file", "node-action", "schedule-preview",
 }  # fmt: skip
 

@@ -1,0 +1,31 @@
+"""What pages say of jobs as a whole reads few rows, however many have ended."""
+
+from __future__ import annotations
+
+from django.db import connection
+
+from jobs import overview
+from jobs.states import ACTIVE, Status
+from tests.world import make_job
+
+
+def plan(rows) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")  # a table of few rows is read whole otherwise
+        cursor.execute("SET LOCAL enable_sort = off")
+    return rows.explain()
+
+
+def test_the_jobs_that_ended_last_come_from_an_index(owner, django_user_model):
+    mine = plan(overview.latest_completed(owner).values("pk"))
+    assert "job_owner_ended" in mine and "Sort" not in mine
+    everyones = plan(overview.latest_completed(django_user_model(is_staff=True, pk=0)).values("pk"))
+    assert "job_ended" in everyones and "Sort" not in everyones
+    assert "job_owner_ended" in plan(overview.recent_failures(owner).values("pk"))
+
+
+def test_states_that_are_not_asked_for_are_not_counted(owner):
+    make_job(owner)
+    assert overview.counts(owner)[Status.QUEUED] == 1
+    assert set(overview.counts(owner, ACTIVE)) == {status.value for status in ACTIVE}
+    assert overview.counts(owner, ACTIVE)[Status.QUEUED] == 1
