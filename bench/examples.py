@@ -66,7 +66,7 @@ def measure(job: Any, repeats: int) -> None:
 
     def write() -> None:
         with transaction.atomic():
-            examples.write(job.pk, rows)
+            examples.write(job.pk, 1, rows)
 
     for name, act, times in (
         ("figures of 1,000,000 examples, as the page has them", lambda: shown.made(job), repeats),
