@@ -61,6 +61,15 @@ def record_pending(limit: int = 500) -> int:
     return done
 
 
+def record_now(message: OutboxMessage) -> None:
+    """Take up this one, which the caller holds, before its job starts anew. ConflictError when that fails."""
+    if not _take_up(message):
+        raise ConflictError(
+            f"What the last run has made can't be recorded now: {message.last_error}",
+            "Retry in a moment. If it stays so, the log of the hub says more.",
+        )
+
+
 def _take_up(message: OutboxMessage) -> bool:
     try:
         with transaction.atomic():

@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 
 from common.errors import ConflictError, InvalidInputError, ProblemError
 from engine.protocol import FailureCode
-from jobs import conflicts, limits, waiting
+from jobs import conflicts, limits, settling, waiting
 from jobs.folders import discard_work, throw_away
 from jobs.lifecycle import NotInStateError, locked, move, record
 from jobs.models import Job
@@ -73,7 +73,11 @@ def resume(job: Job, by: User) -> Job:
 
 @transaction.atomic
 def retry(job: Job, by: User) -> Job:
-    """Run a failed or cancelled job again. A failed one goes on from its last good checkpoint, if it has one."""
+    """Run a failed or cancelled job again. A failed one goes on from its last good checkpoint, if it has one.
+
+    What its last run made is recorded first, should that not have been done yet.
+    """
+    settling.settle(job)
     limits.take_turns(job.owner, job.subject)
     before = locked(job.pk)
     if _asked_before(before, "retried"):

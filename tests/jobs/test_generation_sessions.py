@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import pytest
 from django.utils import timezone
 
+from common.errors import ConflictError
 from datasets.items import generated as written
 from datasets.models import Dataset, Item
 from history.generations import generated
@@ -120,7 +121,9 @@ def test_a_completed_run_with_failed_examples_and_a_failing_generator(owner, slo
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_cancelled_run_and_what_became_of_it_when_it_was_retried(owner, slot, myself, fables):
+@pytest.mark.parametrize("late", [False, True])
+def test_a_cancelled_run_and_what_became_of_it_when_it_was_retried(owner, slot, myself, fables, late):
+    """Whether it is recorded at once, or only when it is retried, as the background worker was down."""
     enough = threading.Event()
 
     def slowly(body):
@@ -135,18 +138,24 @@ def test_a_cancelled_run_and_what_became_of_it_when_it_was_retried(owner, slot, 
         job, _ = create_job(owner, recipe="generate", config=wanted, save_to=fables)
         supervised(slot, myself)
         enough.set()
-        record_pending()
         job.refresh_from_db()
+        if late:
+            control.retry(Job.objects.get(), owner)
+        else:
+            record_pending()
         first = Session.objects.get()
         assert fields(first) == recounted(job, first, before=3)
         made = first.examples_successful
         assert (first.outcome, first.examples_requested, first.examples_failed) == ("cancelled", 9, 9 - made)
         assert (first.examples_before, first.examples_after) == (3, 3 + made) and 5 <= made < 9
 
-        control.retry(job, owner)
+        if not late:
+            control.retry(job, owner)
         supervised(slot, myself)
     record_pending()
     job.refresh_from_db()
+    known = Session.objects.get(pk=first.pk)
+    assert fields(known) == fields(first), "what was recorded stays"
     second = Session.objects.exclude(pk=first.pk).get()
     assert second.outcome == "completed"
     assert fields(second) == recounted(job, second, attempt=2, before=3 + made)
@@ -228,3 +237,55 @@ def test_a_training_run_says_what_applies_and_leaves_the_rest_empty(owner, runni
         "completed_at": now,
     }  # fmt: skip
     assert not Dataset.objects.exists()
+
+
+def cancelled(job: Job, step: int) -> None:
+    """As a run of one attempt that was cancelled after this step leaves its job."""
+    now = timezone.now()
+    Attempt.objects.filter(job=job).update(ended_at=now, outcome="cancelled", first_step=0)
+    ended = {"phase": "", "attempt_started_at": None, "completed_at": now, "current_step": step}
+    Job.objects.filter(pk=job.pk).update(status="cancelled", recipe="generate", **ended)
+    job.events.create(sequence=99, at=now, kind="cancelled", from_status="running", to_status="cancelled",
+                      attempt_number=1)  # fmt: skip
+    OutboxMessage.objects.create(topic="run_ended", job=job, attempt_number=1)
+    job.refresh_from_db()
+
+
+@pytest.fixture
+def eight(running):
+    """A cancelled run with eight examples, the third of them not kept, of which nothing is recorded."""
+    job = running.job
+    job.config = {"examples": 500, "generators": "endpoint good", "genres": "Sea", "judge": "measures"}
+    job.save()
+    writer = ProgressWriter(job, running.number)
+    for step in range(1, 9):
+        writer.example(event(step, kept=step != 3, text=f"tale {step}"))
+    writer.flush()
+    cancelled(job, 8)
+    return job
+
+
+def test_a_retry_records_what_is_not_recorded_yet_and_that_stays(owner, eight):
+    control.retry(eight, owner)
+    session = Session.objects.get()
+    assert (session.outcome, session.examples_requested, session.examples_successful) == ("cancelled", 500, 7)
+    GeneratedExample.objects.all().delete()  # as the next run does from its first step on
+    assert record_pending() == 0
+    assert Session.objects.get().examples_successful == 7
+
+
+def test_what_can_t_be_recorded_is_not_lost_by_a_retry(owner, eight, stories, monkeypatch):
+    monkeypatch.setattr("history.recording.record_run", lambda *_: 1 / 0)
+    with pytest.raises(ConflictError, match="can't be recorded now: ZeroDivisionError"):
+        control.retry(eight, owner)
+    monkeypatch.undo()
+    monkeypatch.setattr("jobs.settling.AT_ONCE", 6)
+    Job.objects.update(save_to=stories)
+    eight.refresh_from_db()
+    with pytest.raises(ConflictError, match="The 7 examples of the last run are still being saved"):
+        control.retry(eight, owner)
+    eight.refresh_from_db()
+    assert eight.status == "cancelled" and not Session.objects.exists()
+    assert record_pending() == 1
+    control.retry(eight, owner)
+    assert Item.objects.count() == Session.objects.get().saved_count == 7
