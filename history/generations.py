@@ -12,6 +12,7 @@ from history.facts import headline
 from jobs.generation import examples, saving, sources
 from jobs.models import GeneratedExample, Job, JobEvent
 
+QUALITY = "generate/quality"
 TENTH = Decimal("0.1")
 
 
@@ -31,8 +32,7 @@ def generated(job: Job, before: int, first_attempt: int = 1) -> dict[str, Any]:
     return {
         "examples_requested": asked,
         "examples_successful": found.kept,
-        # What a run that ended early did not come to is not successful either.
-        "examples_failed": asked - found.kept,
+        "examples_failed": found.failed,  # what a run that ended early did not come to has not failed
         "genres": list(config.weights()),
         "stored_in_memory": job.save_to_id is None,
         "saved_to_database": saved > 0,
@@ -48,7 +48,8 @@ def generated(job: Job, before: int, first_attempt: int = 1) -> dict[str, Any]:
         "genre_distribution": found.genres,
         **_collected(job, first_attempt, before, found.kept),
         "metrics": finite(job.metrics),
-        **headline(job.recipe, job.metrics),
+        # A run that ended early has no figures of its end, but its examples have a quality.
+        **headline(job.recipe, job.metrics or {QUALITY: found.quality}),
     }
 
 

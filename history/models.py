@@ -126,6 +126,12 @@ class Session(models.Model):
     def __str__(self) -> str:
         return self.name or str(self.session_id)
 
+    @property
+    def examples_untried(self) -> int | None:
+        """What a run that ended early did not come to; None where that is not known."""
+        asked, kept, failed = self.examples_requested, self.examples_successful, self.examples_failed
+        return None if asked is None or kept is None or failed is None else max(0, asked - kept - failed)
+
 
 class SessionDay(models.Model):
     """What one person's sessions of a day (UTC) and kind add up to, written with each session; see history.daily."""

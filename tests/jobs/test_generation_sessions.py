@@ -59,7 +59,7 @@ def recounted(job: Job, session: Session, *, before: int, attempt: int = 1) -> d
         "session_id": session.session_id,
         "examples_requested": asked,
         "examples_successful": len(kept),
-        "examples_failed": asked - len(kept),
+        "examples_failed": len(rows) - len(kept),
         "genres": job.config["genres"].splitlines(),
         "stored_in_memory": job.save_to is None,
         "saved_to_database": len(items) > 0,
@@ -146,7 +146,7 @@ def test_a_cancelled_run_and_what_became_of_it_when_it_was_retried(owner, slot, 
         first = Session.objects.get()
         assert fields(first) == recounted(job, first, before=3)
         made = first.examples_successful
-        assert (first.outcome, first.examples_requested, first.examples_failed) == ("cancelled", 9, 9 - made)
+        assert (first.outcome, first.examples_requested, first.examples_failed) == ("cancelled", 9, 0)
         assert (first.examples_before, first.examples_after) == (3, 3 + made) and 5 <= made < 9
 
         if not late:
@@ -269,6 +269,8 @@ def test_a_retry_records_what_is_not_recorded_yet_and_that_stays(owner, eight):
     control.retry(eight, owner)
     session = Session.objects.get()
     assert (session.outcome, session.examples_requested, session.examples_successful) == ("cancelled", 500, 7)
+    assert (session.examples_failed, session.examples_untried) == (1, 492)
+    assert (session.metric, session.metric_value) == ("generate/quality", 8.0)
     GeneratedExample.objects.all().delete()  # as the next run does from its first step on
     assert record_pending() == 0
     assert Session.objects.get().examples_successful == 7
