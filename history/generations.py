@@ -11,6 +11,7 @@ from engine.recipes.generate.config import GenerateConfig
 from history.facts import headline
 from jobs.generation import examples, saving, sources
 from jobs.models import GeneratedExample, Job, JobEvent
+from jobs.runs import session_id_of
 
 QUALITY = "generate/quality"
 TENTH = Decimal("0.1")
@@ -25,7 +26,8 @@ def generated(job: Job, before: int, first_attempt: int = 1) -> dict[str, Any]:
     config = GenerateConfig.model_validate(job.config)
     titles = sources.titles(job)
     found = examples.figures(job, titles, before)
-    saved = saving.save(job, before)
+    saving.save(job)
+    there, made = saving.saved(job, before, str(session_id_of(job.pk, first_attempt)))
     asked = config.examples - before
     # Of those that won as often the one that wrote better.
     best = max(found.generators, key=lambda name: _standing(*found.generators[name]), default="")
@@ -35,8 +37,8 @@ def generated(job: Job, before: int, first_attempt: int = 1) -> dict[str, Any]:
         "examples_failed": found.failed,  # what a run that ended early did not come to has not failed
         "genres": list(config.weights()),
         "stored_in_memory": job.save_to_id is None,
-        "saved_to_database": saved > 0,
-        "saved_count": saved,
+        "saved_to_database": there > 0,
+        "saved_count": made,
         "quality_average": _tenth(found.quality),
         "quality_min": _tenth(found.least),
         "quality_max": _tenth(found.most),

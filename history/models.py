@@ -127,6 +127,13 @@ class Session(models.Model):
         return self.name or str(self.session_id)
 
     @property
+    def examples_there_already(self) -> int | None:
+        """What a run of the hub kept that its dataset had before; None where it was not saved."""
+        kept, made = self.examples_successful, self.saved_count
+        known = self.job_id and self.saved_to_database and kept is not None and made is not None
+        return max(0, kept - made) if known else None
+
+    @property
     def examples_untried(self) -> int | None:
         """What a run that ended early did not come to; None where that is not known."""
         asked, kept, failed = self.examples_requested, self.examples_successful, self.examples_failed

@@ -31,17 +31,21 @@ def check_target(recipe: str, target: Dataset | None) -> None:
 
 
 @transaction.atomic
-def save(job: Job, before: int = 0) -> int:
-    """Put what the job kept, and is no item yet, into its dataset; how many of its examples after number `before` are
-    items there now.
+def save(job: Job) -> None:
+    """Put what the job kept, and is no item yet, into its dataset; with each the session of its run is noted.
 
-    With each the session of its run is noted. 0 where the job names no dataset, or it was deleted meanwhile.
+    Nothing where the job names no dataset, or it was deleted meanwhile.
     """
     held = Job.objects.select_for_update(of=("self",)).get(pk=job.pk)
-    if held.save_to_id is None:
-        return 0
-    generated.add(held.save_to_id, _waiting(held), _note)
-    return GeneratedExample.objects.filter(job=held, step__gt=before, kept=True, item__isnull=False).count()
+    if held.save_to_id is not None and examples.unsaved(held).exists():
+        generated.add(held.save_to_id, _waiting(held), _note)
+
+
+def saved(job: Job, before: int, session: str) -> tuple[int, int]:
+    """Of what the run of this session kept after number `before`: how many lie in the dataset, and how many items the
+    run has made. A pair that was there already is an item of whoever made it."""
+    rows = GeneratedExample.objects.filter(job=job, step__gt=before, kept=True, item__isnull=False)
+    return rows.count(), rows.filter(item__generated__session=session).values("item").distinct().count()
 
 
 def _waiting(job: Job) -> Iterator[list[generated.Written]]:

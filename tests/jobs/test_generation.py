@@ -22,6 +22,7 @@ from jobs.generation import examples, saving
 from jobs.models import GeneratedExample, Job
 from jobs.progress import ProgressWriter
 from jobs.queue import claim
+from jobs.runs import session_id_of
 from jobs.supervisor import Supervisor
 from tests.chat_server import Reply, serving
 from tests.world import make_version
@@ -167,7 +168,8 @@ def test_a_pair_that_is_there_already_is_no_second_item(owner, slot, myself, sto
         create_job(owner, recipe="generate", config=wanted, save_to=stories)
         supervised(slot, myself)
     record_pending()
-    assert Item.objects.count() == 1 and Session.objects.get().saved_count == 4
+    session = Session.objects.get()
+    assert Item.objects.count() == session.saved_count == 1 and session.examples_there_already == 3
     assert len(set(GeneratedExample.objects.values_list("item", flat=True))) == 1
 
 
@@ -229,7 +231,8 @@ def test_kept_examples_are_saved_batch_by_batch_and_a_dataset_at_work_stays_so(r
     for step in range(1, 8):
         writer.example(event(step, text=f"tale {min(step, 5)}"))  # the last three are one
     writer.flush()
-    assert saving.save(job) == saving.save(job) == 7
+    saving.save(job), saving.save(job)
+    assert saving.saved(job, 0, str(session_id_of(job.pk, 1))) == (7, 5)
     stories.refresh_from_db()
     assert (stories.status, stories.item_count, Item.objects.count()) == ("processing", 5, 5)
     assert set(GeneratedExample.objects.values_list("item__content__completion", flat=True)) == {
