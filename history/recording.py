@@ -46,19 +46,27 @@ REPORTED = (
 def record_pending(limit: int = 500) -> int:
     """Take up what waits in the outbox, oldest first: runs, and what they started; returns how many were taken up well.
 
-    Several processes may do so at once: each takes what no other holds.
+    Several processes may do so at once: each takes what no other holds. A run that generates has a transaction of its
+    own: what is written into its dataset, which may take minutes, is written before the lock of `daily`, for which
+    everyone who records waits.
     """
-    done, last = 0, 0
-    for _ in range(0, limit, AT_ONCE):
+    done, last, looked = 0, 0, 0
+    while looked < limit:
         with transaction.atomic():
             waiting = OutboxMessage.objects.filter(topic__in=(ENDED, STARTED), processed_at__isnull=True, pk__gt=last)
             held = waiting.select_related("job__model_version").select_for_update(skip_locked=True, of=("self",))
-            messages = list(held.order_by("pk")[:AT_ONCE])
+            messages = _together(list(held.order_by("pk")[:AT_ONCE]))
             done += sum(_take_up(message) for message in messages)
-        if len(messages) < AT_ONCE:
+        if not messages:
             break
-        last = messages[-1].pk
+        last, looked = messages[-1].pk, looked + len(messages)
     return done
+
+
+def _together(messages: list[OutboxMessage]) -> list[OutboxMessage]:
+    """The first ones that can share a transaction."""
+    long = [message.topic == ENDED and makes_examples(message.job) for message in messages]
+    return messages[:1] if long[:1] == [True] else messages[: long.index(True)] if True in long else messages
 
 
 def record_now(message: OutboxMessage) -> None:

@@ -142,7 +142,8 @@ def test_a_cancelled_run_keeps_what_it_made(owner, slot, myself, stories):
     session = Session.objects.get()
     assert (session.outcome, session.examples_requested) == ("cancelled", 50)
     assert session.examples_successful == GeneratedExample.objects.filter(kept=True).count() == 5
-    assert session.examples_failed == 0 and session.examples_untried == 45
+    tried = GeneratedExample.objects.filter(kept=False).count()  # the one that was under way, if it came to an end
+    assert (session.examples_failed, session.examples_untried) == (tried, 45 - tried) and tried <= 1
     assert session.saved_count == Item.objects.filter(dataset=stories).count() == 5
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from concurrent import futures as threads
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from common.errors import ConflictError
 from datasets.items import generated as written
 from datasets.models import Dataset, Item
+from history.daily import LOCK
 from history.generations import generated
 from history.models import Session
 from history.recording import record_pending
@@ -293,3 +296,36 @@ def test_what_can_t_be_recorded_is_not_lost_by_a_retry(owner, eight, stories, mo
     assert record_pending() == 1
     control.retry(eight, owner)
     assert Item.objects.count() == Session.objects.get().saved_count == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_a_dataset_is_written_nobody_who_records_waits(owner, eight, stories, make_job, monkeypatch):
+    """Not even when a run before it, in the outbox, has taken the lock of the sums of days."""
+    earlier, now = Job.objects.get(pk=make_job().pk), timezone.now()
+    Job.objects.filter(pk=earlier.pk).update(status="cancelled", completed_at=now, attempt_number=1)
+    attempt = Attempt.objects.get()
+    attempt.pk, attempt.job = None, earlier
+    attempt.save(force_insert=True)
+    earlier.events.create(sequence=98, at=now, kind="cancelled", to_status="cancelled", attempt_number=1)
+    message = OutboxMessage.objects.create(topic="run_ended", job=earlier, attempt_number=1)
+    OutboxMessage.objects.filter(pk=message.pk).update(id=1_000_000)
+    OutboxMessage.objects.filter(job=eight).update(id=1_000_001)
+    Job.objects.filter(pk=eight.pk).update(save_to=stories)
+    free, real = [], written.add
+
+    def looked(*given):
+        with threads.ThreadPoolExecutor(1) as other:
+            free.append(other.submit(lock_is_free).result(10))
+        real(*given)
+
+    monkeypatch.setattr("jobs.generation.saving.generated.add", looked)
+    assert record_pending() == 2
+    assert free == [True] and Session.objects.count() == 2
+
+
+def lock_is_free() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+        free = cursor.fetchone()[0]
+    connection.close()
+    return free
