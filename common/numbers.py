@@ -7,6 +7,7 @@ from typing import Any
 
 INT_MAX = 2**31 - 1
 BIGINT_MAX = 2**63 - 1
+ABSURD = 1e100  # figures from here on tell that a run diverged, and nothing else: sums and charts leave them out
 
 
 def finite(value: Any) -> Any:
@@ -18,6 +19,11 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(inner) for inner in value]
     return value
+
+
+def sane(value: float | None) -> float | None:
+    """A value that can be added up and drawn; None for what is missing, not finite or absurdly large."""
+    return value if value is not None and abs(value) < ABSURD else None
 
 
 def number_or_text(text: str) -> int | float | str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from django.utils import timezone
 
 NOTHING = "—"
+HUGE = 1e15  # from here on a number is said by its power of ten
 SHARES = {"accuracy", "precision", "recall", "f1", "top5_accuracy", "detected", "coverage_80", "coverage_95"}
 
 
@@ -49,7 +50,9 @@ def number(value: float | None) -> str:
         return str(value)
     if not math.isfinite(value):
         return "not a number"
-    if isinstance(value, int) or (value == int(value) and abs(value) < 1e15):
+    if abs(value) >= HUGE:
+        return f"{value:.2e}"
+    if isinstance(value, int) or value == int(value):
         return f"{int(value):,}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
@@ -62,6 +65,8 @@ def brief(value: float | None) -> str:
     """A figure of which only the size matters, in three digits: 7.88 · 1,240; — for None."""
     if value is None or not math.isfinite(value):
         return NOTHING
+    if abs(value) >= HUGE:
+        return f"{value:.2e}"
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
@@ -69,7 +74,7 @@ def percent(share: float | None) -> str:
     """A share from 0 to 1 as 97.4 %; — for None."""
     if share is None or not math.isfinite(share):
         return NOTHING
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f} %" if abs(share) < HUGE else number(share)
 
 
 def metric(name: str, value: float | None) -> str:

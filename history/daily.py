@@ -10,6 +10,8 @@ from django.db import connection, transaction
 
 from history.models import Session
 
+# Two figures of a run that diverged would be more than a column holds: those of 1e100 (common.numbers.ABSURD) and above
+# are not added up.
 LOCK = 7_205_911  # any number: whoever adds to these tables takes turns, in one order for all
 
 DAYS = """
@@ -19,7 +21,8 @@ INSERT INTO history_sessionday (user_id, day, kind, recipe, modality, outcome, m
 SELECT user_id, (started_at AT TIME ZONE 'UTC')::date, kind, recipe, modality, outcome, metric, currency, count(*),
     count(*) FILTER (WHERE fine_tuning_triggered), coalesce(sum(examples_successful), 0), coalesce(sum(saved_count), 0),
     coalesce(sum(total_seconds), 0), coalesce(sum(cost), 0), count(cost), count(quality_average),
-    coalesce(sum(quality_average), 0), count(metric_value), coalesce(sum(metric_value), 0),
+    coalesce(sum(quality_average), 0), count(metric_value) FILTER (WHERE abs(metric_value) < 1e100),
+    coalesce(sum(metric_value) FILTER (WHERE abs(metric_value) < 1e100), 0),
     count(*) FILTER (WHERE guessed), coalesce(sum(estimated_seconds) FILTER (WHERE guessed), 0),
     coalesce(sum(total_seconds) FILTER (WHERE guessed), 0)
 FROM (SELECT *, outcome = 'completed' AND estimated_seconds IS NOT NULL AND total_seconds IS NOT NULL AS guessed
@@ -48,7 +51,7 @@ WHERE one.id = %s AND day.user_id = one.user_id AND day.day = (one.started_at AT
 SHARES = """
 INSERT INTO history_sessiondayshare (user_id, day, what, name, sessions, count, rated, quality)
 SELECT user_id, (started_at AT TIME ZONE 'UTC')::date, what, left(part.label, 200), count(*), coalesce(sum(number), 0),
-    count(rating), coalesce(sum(rating), 0)
+    count(rating) FILTER (WHERE abs(rating) < 1e100), coalesce(sum(rating) FILTER (WHERE abs(rating) < 1e100), 0)
 FROM (SELECT * FROM history_session {which}) AS added, LATERAL (
     SELECT 'genre', genre, (genre_distribution ->> genre)::numeric::bigint, NULL::float
     FROM (SELECT jsonb_array_elements_text(genres) UNION SELECT jsonb_object_keys(genre_distribution)) AS used (genre)

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 
 from common import wording
 from common.icons import svg
+from common.numbers import sane
 
 register = template.Library()
 register.filter("duration", wording.duration)
@@ -143,6 +144,7 @@ def theme_button(context: RequestContext, value: str, icon_name: str, label: str
 @register.inclusion_tag("parts/sparkline.html")
 def sparkline(values: list[float], label: str) -> dict[str, Any]:
     """A line through the values on a field of 100 × 24; nothing for fewer than two."""
+    values = [value for value in values if sane(value) is not None]
     if len(values) < 2:
         return {"points": "", "label": label}
     low, high = min(values), max(values)

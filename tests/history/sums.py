@@ -44,11 +44,12 @@ def _days(sessions: list[dict[str, Any]]) -> dict[Any, list[float]]:
     found: dict[Any, list[float]] = defaultdict(lambda: [0.0] * len(SUMS))
     for one in sessions:
         key = (one["user_id"], one["started_at"].astimezone(UTC).date(), *(one[name] for name in KEY[2:]))
+        sane = one["metric_value"] if abs(one["metric_value"] or 0) < 1e100 else None
         told = one["outcome"] == "completed" and None not in (one["estimated_seconds"], one["total_seconds"])
         values = (
             1, one["fine_tuning_triggered"], one["examples_successful"], one["saved_count"], one["total_seconds"],
             one["cost"], one["cost"] is not None, one["quality_average"] is not None, one["quality_average"],
-            one["metric_value"] is not None, one["metric_value"], told, one["estimated_seconds"] if told else 0,
+            sane is not None, sane, told, one["estimated_seconds"] if told else 0,
             one["total_seconds"] if told else 0,
         )  # fmt: skip
         found[key] = [sum(pair) for pair in zip(found[key], (float(value or 0) for value in values), strict=True)]
@@ -61,7 +62,8 @@ def _shares(sessions: list[dict[str, Any]], json: Callable[[Any], Any]) -> dict[
         genres, spread = json(one["genres"]), json(one["genre_distribution"])
         told = [("genre", name, spread.get(name), None) for name in {*genres, *spread}]
         for name, of in json(one["performance_by_model"]).items():
-            told.append(("generator", name, of["wins"], of["average_quality"]))
+            sane = of.get("average_quality") if abs(of.get("average_quality") or 0) < 1e100 else None
+            told.append(("generator", name, of["wins"], sane))
         for what, name, count, quality in told:
             key = (one["user_id"], one["started_at"].astimezone(UTC).date(), what, name)
             values = (1, count or 0, quality is not None, quality or 0)
