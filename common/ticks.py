@@ -19,11 +19,11 @@ def step(low: float, high: float, most: int = 5, whole: bool = False) -> float:
     return max(1.0, found) if whole else found
 
 
-def around(low: float, high: float, most: int = 5) -> tuple[list[float], float]:
+def around(low: float, high: float, most: int = 5, whole: bool = False) -> tuple[list[float], float]:
     """Ticks from at or below `low` to at or above `high`, and their step."""
     if math.isclose(low, high, rel_tol=1e-9):  # what differs by rounding alone would have no room
         low, high = low - (abs(low) or 1.0) / 2, high + (abs(high) or 1.0) / 2
-    size = step(low, high, most)
+    size = step(low, high, most, whole)
     first, last = math.floor(low / size + 1e-9), math.ceil(high / size - 1e-9)
     return [size * number for number in range(first, last + 1)], size
 

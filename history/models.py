@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import date
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -13,6 +14,8 @@ from django.db.models import Q
 from datasets.models import Subject
 from jobs.models import Job
 from registry.models import ModelVersion
+
+EARLIEST = date(2000, 1, 1)  # a run before that day is one of a clock that is wrong
 
 
 class Session(models.Model):

@@ -11,7 +11,7 @@ from engine.report import AnyBlock, Bars, Line, Lines
 from history.trends import Group, Trends
 from registry.figures import title as metric_title
 
-HOUR = 3600
+UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
 Ends = tuple[float | None, float | None]  # beyond which no value of a chart can lie
 OPEN: Ends = (None, None)
 QUALITY: Ends = (0.0, 10.0)
@@ -32,25 +32,24 @@ def charts(trends: Trends) -> list[Chart]:
     """All that there is something to show of."""
     if not trends.points:
         return []
+    of_days = "Of all runs of these days" + (", whatever else the list is narrowed to." if trends.narrowed else ".")
     found = [
-        _over_time(trends, "sessions", "Sessions", {"Sessions": "sessions", "Failed": "failed"}),
-        _over_time(trends, "time", "Time at work", {"Hours": "seconds"}, scale=HOUR, unit="hours"),
+        _over_time(trends, "sessions", "Runs", {"Runs": "sessions", "Failed": "failed"}),
+        _time(trends, "time", "Time at work", {"Time": "seconds"}),
         _over_time(trends, "cost", "Cost", {trends.currency or "Cost": "cost"}, unit=trends.currency),
-        _over_time(trends, "quality", "Mean quality", {"All sessions": "quality"}, unit="0 to 10", ends=QUALITY),
+        _over_time(trends, "quality", "Mean quality", {"All runs": "quality"}, unit="0 to 10", ends=QUALITY),
         _by_group(trends, "quality-by", f"Mean quality by {trends.by}", _merged(trends.groups), "quality", "0 to 10",
                   QUALITY),
         *_metrics(trends),
-        _over_time(
-            trends, "estimate", "Expected and actual time of completed runs",
-            {"Expected": "expected_seconds", "Took": "took_seconds"}, scale=HOUR, unit="hours",
-        ),
+        _time(trends, "estimate", "Expected and actual time of completed runs",
+              {"Expected": "expected_seconds", "Took": "took_seconds"}),
         _over_time(trends, "ratio", "Actual time as a share of the expected", {"Took": "took_of_expected"},
                    unit="1 is as expected"),
-        _bars("genres", "Sessions by genre", trends.genres, "sessions", "Of all sessions of these days."),
-        _bars("distribution", "Examples by genre", trends.genres, "examples", "Of all sessions of these days."),
-        _bars("wins", "Wins by generating model", trends.generators, "wins", "Of all sessions of these days."),
+        _bars("genres", "Runs by genre", trends.genres, "sessions", of_days),
+        _bars("distribution", "Examples by genre", trends.genres, "examples", of_days),
+        _bars("wins", "Wins by generating model", trends.generators, "wins", of_days),
         _bars("generators", "Mean quality by generating model", trends.generators, "quality",
-              "The mean of the sessions' averages, of all sessions of these days."),
+              f"The mean of the runs' averages. {of_days}"),
     ]  # fmt: skip
     return [chart for chart in found if chart is not None]
 
@@ -60,6 +59,14 @@ def _over_time(
 ) -> Chart | None:
     columns = [[_scaled(point[name], scale) for point in trends.points] for name in series.values()]
     return _lines(trends, key, title, dict(zip(series, columns, strict=True)), unit, ends)
+
+
+def _time(trends: Trends, key: str, title: str, series: dict[str, str]) -> Chart | None:
+    """In the unit that tells most of the longest."""
+    longest = max((point[name] or 0 for point in trends.points for name in series.values()), default=0)
+    unit, scale = next((unit, scale) for unit, scale in UNITS if longest >= 2 * scale or scale == 1)
+    named = {f"{name}, {unit}" if name == "Time" else name: value for name, value in series.items()}
+    return _over_time(trends, key, title, named, scale=scale, unit=unit)
 
 
 def _by_group(

@@ -25,7 +25,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
     if key := request.GET.get("csv", ""):
         chart = next((chart for chart in found if chart.key == key), None)
         if chart is None:
-            raise NotFoundError("There is no such chart of these sessions.", "Download it from its place on the page.")
+            raise NotFoundError("There is no such chart of these runs.", "Download it from its place on the page.")
         return csv_response(request, f"trend-{chart.key}", chart.header, chart.rows)
     context = {
         "charts": found, "trends": developed, "wanted": wanted, "query": wanted.query(), "period": period,

@@ -14,13 +14,15 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Avg, Count, DateField, F, FloatField, Func, Q, QuerySet, Sum
 from django.db.models.functions import Cast, NullIf, Trunc
+from django.utils import timezone
 
 from common.access import visible
+from common.numbers import ABSURD
 from datasets.models import Subject
 from engine.catalogue import RECIPES
 from history import browsing, filters, statistics
 from history.filters import DAILY, Filters
-from history.models import Session, SessionDay, SessionDayShare
+from history.models import EARLIEST, Session, SessionDay, SessionDayShare
 from registry.models import Model
 
 PERIODS = ("day", "week", "month")
@@ -48,7 +50,7 @@ class Trends:
     """`points` has each period from the first to the last, also those without a session. None is 'not known'.
 
     `partial`: only the newest 10,000 sessions that fit are added up. `groups_since`: groups are of the sessions since
-    then, None when of all.
+    then, None when of all. `narrowed`: by more than the shares of genres and generators, which are kept by day, know.
     """
 
     period: str
@@ -60,6 +62,7 @@ class Trends:
     currency: str = ""
     partial: bool = False
     groups_since: date | None = None
+    narrowed: bool = False
 
     @property
     def starts(self) -> list[date]:
@@ -67,7 +70,10 @@ class Trends:
 
 
 def trends(viewer: AbstractBaseUser, wanted: Filters, *, period: str = "week", by: str = "recipe") -> Trends:
-    """Eight queries at most, however many sessions there are."""
+    """Eight queries at most, however many sessions there are. Those of a clock that was wrong are left out."""
+    last = timezone.now().date() + timedelta(days=1)
+    since, until = max(wanted.since or EARLIEST, EARLIEST), min(wanted.until or last, last)
+    wanted = replace(wanted, since=since, until=until)
     daily = wanted.active() <= DAILY
     rows, whole = (_days(viewer, wanted, period), True) if daily else _newest(viewer, wanted, period)
     found = {row["start"]: row for row in _per_period(rows, daily)}
@@ -75,14 +81,15 @@ def trends(viewer: AbstractBaseUser, wanted: Filters, *, period: str = "week", b
         return Trends(period, by, partial=not whole)
     starts = _every(period, min(found), max(found))
     points = [_point(start, found.get(start)) for start in starts]
-    since = _read_since(points, by) if daily else starts[0]
+    read = _read_since(points, by) if daily else starts[0]
     by_days = daily and by == "recipe"
     grouped = rows if by_days or not daily else _starting(browsing.matching(viewer, wanted), period)
-    groups = _groups(viewer, grouped, by, since, daily=by_days)
-    within = replace(wanted, since=wanted.since or starts[0])
+    groups = _groups(viewer, grouped, by, read, daily=by_days)
+    within = replace(wanted, since=max(since, starts[0]))
     return Trends(
         period, by, points, groups, _genres(viewer, within), _generators(viewer, within),
-        settings.DEVICE_HOUR_CURRENCY, not whole, since if since > starts[0] else None,
+        settings.DEVICE_HOUR_CURRENCY, not whole, read if read > starts[0] else None,
+        bool(wanted.active() - {"user", "since", "until"}),
     )  # fmt: skip
 
 
@@ -171,7 +178,8 @@ def _groups(viewer: AbstractBaseUser, rows: QuerySet[Any], by: str, since: date,
             "value": Sum("metric_sum") / NullIf(Cast(Sum("measured"), FloatField()), 0.0),
         }  # fmt: skip
     else:
-        sums = {"number": number, "mean_quality": Avg("quality_average"), "value": Avg("metric_value")}
+        told = Q(metric_value__gt=-ABSURD, metric_value__lt=ABSURD)
+        sums = {"number": number, "mean_quality": Avg("quality_average"), "value": Avg("metric_value", filter=told)}
     found: dict[tuple[Any, str], dict[date, dict[str, Any]]] = {}
     only = rows.filter(**{f"{column}__in": list(names)})
     for row in only.values("start", "metric", group=F(column)).annotate(**sums).order_by("start"):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common import ticks, wording
+from common.numbers import sane
 from engine.report import Bars, Line, Lines, Matrix
 
 FIELD = 1000
@@ -24,12 +25,14 @@ Values = Sequence[float | None]
 
 @dataclass(frozen=True)
 class Curve:
-    """A line of the chart: an SVG path in the field, and the number of its look (colour and dashes)."""
+    """A line of the chart: an SVG path in the field, and the number of its look (colour and dashes). `points` is the
+    path of values that stand alone between gaps, where no line leads to."""
 
     name: str
     path: str
     look: int
     dots: bool = False
+    points: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,13 +154,13 @@ def plot(block: Lines) -> Plot:
 
 def bars(block: Bars) -> list[Bar]:
     """One bar for each label; they begin at zero, wherever it lies."""
-    known = [value for value in block.values if value is not None]
+    known = [value for value in block.values if sane(value) is not None]
     low, high = min([0.0, *known]), max([0.0, *known])
     width = (high - low) or 1.0
     zero = -low / width
     found = []
     for label, value in zip(block.labels, block.values, strict=False):
-        length = abs(value or 0.0) / width
+        length = min(1.0, abs(value or 0.0) / width)  # what is absurdly large fills its place
         start = zero - length if (value or 0.0) < 0 else zero
         text = figure(value) + (f" {block.unit}" if block.unit and value is not None else "")
         found.append(Bar(label, text, round(FIELD * start, 1), round(FIELD * length, 1), (value or 0.0) < 0))
@@ -192,7 +195,7 @@ def matrix(block: Matrix) -> Grid:
 def _heights(block: Lines) -> list[float]:
     series: list[Values] = [line.values for line in block.lines]
     series += [values for band in block.bands for values in (band.low, band.high)]
-    return [value for values in series for value in values if value is not None]
+    return [value for values in series for value in values if sane(value) is not None]
 
 
 def _places(x: Sequence[float | str]) -> list[float]:
@@ -210,7 +213,11 @@ def _scale(
     if not values:
         return 0.0, 1.0, ["", ""]
     low, high = min(values), max(values)
-    found, size = ticks.around(low, high, TICKS)
+    whole = all(float(value).is_integer() for value in values)  # counts: there is nothing between two of them
+    if low == high:  # no bounds around it would say anything: from zero, or over all that can be
+        known = lowest is not None and highest is not None and lowest <= low <= highest
+        low, high = (lowest, highest) if known else (min(0.0, low), max(0.0, high) or float(low == 0))
+    found, size = ticks.around(low, high, TICKS, whole)
     start, end = found[0], found[-1]
     if highest is not None and high <= highest < end:
         start, end = start + highest - end, highest
@@ -218,7 +225,7 @@ def _scale(
         moved = end + lowest - start
         start, end = lowest, moved if highest is None else max(high, min(moved, highest))
     if (start, end) != (found[0], found[-1]):
-        found, size = ticks.around(min(low, start), max(high, end), TICKS)
+        found, size = ticks.around(min(low, start), max(high, end), TICKS, whole)
     return found[0], found[-1], ticks.labels(found[::-1], size)
 
 
@@ -250,23 +257,23 @@ def _x_labels(x: Sequence[float | str]) -> list[str]:
 
 def _curve(line: Line, number: int, across: Sequence[float], x: object, y: object) -> Curve:
     """A path with a gap where a value is missing; a point is a line without length."""
-    parts: list[str] = []
-    pen_down = False
+    pieces: list[list[str]] = [[]]
     for place, value in zip(across, line.values, strict=False):
-        if value is None:
-            pen_down = False
-            continue
-        point = f"{x(place)} {y(value)}"  # type: ignore[operator]
-        parts.append(f"M{point}h0" if line.dots else f"{'L' if pen_down else 'M'}{point}")
-        pen_down = True
-    return Curve(line.name, "".join(parts), number, line.dots)
+        if sane(value) is None:
+            pieces.append([])
+        else:
+            pieces[-1].append(f"{x(place)} {y(value)}")  # type: ignore[operator]
+    if line.dots:
+        return Curve(line.name, "".join(f"M{point}h0" for piece in pieces for point in piece), number, True)
+    path = "".join("M" + "L".join(piece) for piece in pieces if len(piece) > 1)
+    return Curve(line.name, path, number, points="".join(f"M{piece[0]}h0" for piece in pieces if len(piece) == 1))
 
 
 def _band(low: Values, high: Values, across: Sequence[float], x: object, y: object) -> str:
     """The outline of the area between two lines, in pieces where either is missing."""
     pieces: list[list[tuple[float, float, float]]] = [[]]
     for place, below, above in zip(across, low, high, strict=False):
-        if below is None or above is None:
+        if sane(below) is None or sane(above) is None:
             pieces.append([])
         else:
             pieces[-1].append((x(place), y(below), y(above)))  # type: ignore[operator]

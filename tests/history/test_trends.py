@@ -1,17 +1,21 @@
 """Trends: what each period adds up to, whoever counts, and nobody else's."""
 
+import json
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from datasets.subjects.subjects import create as create_subject
-from history import browsing, filters
+from engine.report import Bars, Line, Lines
+from history import browsing, daily, filters
 from history.models import Session
 from history.recording import record_reported
 from history.trend_charts import charts
 from history.trends import READ, trends
 from registry import plots
 from tests.api.conftest import Api
+from tests.history.sums import days_are_right, rows
 from tests.world import make_version
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -143,7 +147,7 @@ def test_the_page_draws_each_chart_with_table_and_csv(client, owner, weeks):
     client.force_login(owner)
     html = client.get("/history/trends").content.decode()
     for title in (
-        "Sessions",
+        "Runs",
         "Time at work",
         "Validation accuracy by recipe",
         "Examples by genre",
@@ -152,7 +156,7 @@ def test_the_page_draws_each_chart_with_table_and_csv(client, owner, weeks):
         assert title in html, title
     assert html.count("The numbers as a table") == html.count("csv=")
     lines = b"".join(client.get("/history/trends?csv=sessions")).decode().splitlines()
-    assert lines == ["week,Sessions,Failed", "2026-03-02,3,1", "2026-03-09,0,0", "2026-03-16,1,0"]
+    assert lines == ["week,Runs,Failed", "2026-03-02,3,1", "2026-03-09,0,0", "2026-03-16,1,0"]
     assert client.get("/history/trends?csv=nothing").status_code == 404
     assert "No run fits" in client.get("/history/trends?outcome=cancelled").content.decode()
 
@@ -197,3 +201,80 @@ def test_titles_read_as_words_and_axes_end_where_values_can_not_go(owner):
         ("Mean quality by recipe", "10"), ("Validation accuracy by recipe", "1"),
     ):  # fmt: skip
         assert float(drawn[title].y_labels[0]) == float(top), title
+
+
+def test_figures_of_runs_that_diverged_are_recorded_and_spoil_no_sum(owner, client, weeks):
+    """Two of them on one day are more than a float can hold."""
+    told = {"recipe": "image-classification", "metrics": {"validation/accuracy": 1.7e308, "validation/loss": -1.7e308}}
+    for _ in range(2):
+        record(owner, 1, **told, performance_by_model={"A": {"wins": 1, "average_quality": 1.7e308}})
+    days_are_right(rows, json.loads)
+    daily.rebuild()
+    days_are_right(rows, json.loads)
+    subject = create_subject(owner, name="Anna")
+    Session.objects.update(subject=subject)
+    for by in ("recipe", "subject"):
+        values = {group.metric: group.points for group in of(owner, by=by).groups}["validation/accuracy"]
+        assert values[date(2026, 3, 2)]["value"] == pytest.approx(0.6)
+    client.force_login(owner)
+    for page in ("/history", "/history/trends", f"/history/{Session.objects.latest('pk').pk}"):
+        html = client.get(page).content.decode()
+        assert "1.70e+308" in html or "trends" in page
+        assert "000,000,000,000" not in html and not re.search(r"\b(inf|nan)\b", html)
+
+
+def test_curves_leave_out_what_no_axis_holds(owner):
+    huge = Line(name="loss", values=[1.0, 1.7e308, -1.7e308, 2.0])
+    drawn = plots.plot(Lines(title="t", x=[1, 2, 3, 4], lines=[huge]))
+    assert len(drawn.y_labels) < 9 and not re.search("inf|nan|e[+]", drawn.curves[0].path + str(drawn.y_labels))
+    bars = plots.bars(Bars(title="t", labels=["a", "b"], values=[1.0, 1.7e308]))
+    assert [bar.length for bar in bars] == [1000, 1000] and bars[1].value == "1.70e+308"
+
+
+def test_sessions_of_a_wrong_clock_blank_no_trend(owner, client, weeks):
+    before = of(owner)
+    for year in (1, 9999):
+        record(owner, started_at=datetime(year, 1, 3, tzinfo=UTC), completed_at=datetime(year, 1, 3, tzinfo=UTC))
+    for asked in ({}, {"search": "", "outcome": "completed"}, {"period": "month"}, {"by": "subject"}):
+        assert len(of(owner, **asked).points) in {2, 3, 1} and of(owner).points == before.points
+    assert of(owner, search="x").points == []
+    client.force_login(owner)
+    for page in ("/history", "/history/trends", "/history?sort=started"):
+        assert client.get(page).status_code == 200
+
+
+def test_counts_have_whole_ticks_and_short_times_are_in_short_units(owner, client):
+    record(owner, 0, total_seconds=3.2, genres=["sea"], recipe="text-generation")
+    shown = {chart.key: chart for chart in charts(of(owner))}
+    assert plots.plot(shown["sessions"].block).y_labels == ["1", "0"]
+    assert (shown["time"].header, shown["time"].rows) == (["week", "Time, seconds"], [["2026-03-02", 3.2]])
+    record(owner, 7, total_seconds=300)
+    shown = {chart.key: chart for chart in charts(of(owner))}
+    assert (shown["time"].block.y_label, shown["time"].rows[1]) == ("minutes", ["2026-03-09", 5.0])
+    client.force_login(owner)
+    whole, narrowed = (
+        client.get(f"/history/trends{query}").content.decode() for query in ("", "?recipe=text-generation")
+    )
+    assert "Of all runs of these days." in whole and "whatever else the list is narrowed to" in narrowed
+    assert not re.search(r">[^<]*[Ss]essions?\b[^<]*<", whole)
+
+
+@pytest.mark.parametrize(
+    ("values", "limits", "labels"),
+    [
+        ([7.5, 7.5], (0, 10), ["10", "8", "6", "4", "2", "0"]),
+        ([0.0, 0.0], (None, None), ["1", "0"]),
+        ([-3.0], (None, None), ["0", "-1", "-2", "-3"]),
+        ([2.0, 3.0], (None, None), ["3", "2"]),
+    ],
+)
+def test_an_axis_has_no_invented_bounds(values, limits, labels):
+    block = Lines(title="t", x=list(range(len(values))), lines=[Line(name="a", values=values)], lowest=limits[0],
+                  highest=limits[1])  # fmt: skip
+    assert plots.plot(block).y_labels == labels
+
+
+def test_a_value_that_stands_alone_between_gaps_is_a_dot(owner, client):
+    block = Lines(title="t", x=[1, 2, 3, 4, 5], lines=[Line(name="a", values=[1, None, 2, 3, None])])
+    drawn = plots.plot(block).curves[0]
+    assert drawn.points.count("M") == drawn.points.count("h0") == 1 and drawn.path.count("M") == 1 and "L" in drawn.path
