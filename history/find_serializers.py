@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from common.serializers import IdField, Input, TextField, WholeField
@@ -35,6 +37,11 @@ class FindQuery(FilterFields):
     after = IdField(required=False, help_text="`after` of a page: the next one.")
     before = IdField(required=False, help_text="`before` of a page: the one before.")
     size = WholeField(min_value=1, max_value=MAX_PAGE, required=False, default=PAGE)
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if "after" in given and "before" in given:
+            raise serializers.ValidationError({"before": "Give after or before: a page lies on one side of a session."})
+        return given
 
 
 class ExportQuery(FilterFields):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from django.utils import timezone
 from django.utils.dateparse import parse_date
 from rest_framework import serializers
 
 from common.numbers import INT_MAX, finite
 from common.pagination import Pages
-from common.serializers import FiniteFloatField, Input, TextField, WholeField
-from history import notes
-from history.models import Session
+from common.serializers import FiniteFloatField, Input, MomentField, TextField, WholeField
+from common.wording import moment_utc
+from history import notes, reported
+from history.models import EARLIEST, Session
+
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 class SessionSerializer(serializers.ModelSerializer):
@@ -62,6 +66,26 @@ def _count(**options: Any) -> WholeField:
     return WholeField(required=False, allow_null=True, max_value=INT_MAX, **options)
 
 
+class RunMoment(MomentField):
+    """When a run began or ended: neither in the future nor long before there was anything to run it."""
+
+    default_error_messages = {
+        "early": f"Before {EARLIEST.year}: the clock there is wrong.",
+        "future": "In the future: by the hub's clock it is {now}. Set the clock there right.",
+    }
+
+    def to_internal_value(self, value: Any) -> datetime:
+        try:
+            moment = super().to_internal_value(value).astimezone(UTC)
+        except OverflowError:
+            self.fail("early")
+        if moment.date() < EARLIEST:
+            self.fail("early")
+        if moment > timezone.now() + CLOCKS_DIFFER:
+            self.fail("future", now=moment_utc(timezone.now()))
+        return moment
+
+
 class SessionInput(Input):
     """A run that a program made by itself. Runs of the hub's own jobs are recorded by the hub."""
 
@@ -88,12 +112,12 @@ class SessionInput(Input):
     examples_after = _count()
     fine_tuning_triggered = serializers.BooleanField(required=False, default=False)
     metrics = serializers.DictField(child=FiniteFloatField(allow_null=True), required=False)
-    started_at = serializers.DateTimeField()
-    completed_at = serializers.DateTimeField()
+    started_at = RunMoment()
+    completed_at = RunMoment()
 
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        if given["completed_at"] < given["started_at"]:
-            raise serializers.ValidationError({"completed_at": "Must not be before started_at."})
+        if found := reported.problems(given):
+            raise serializers.ValidationError(found)
         return given
 
 
@@ -133,15 +157,35 @@ class StatisticsSerializer(serializers.Serializer):
     completed = serializers.IntegerField()
     failed = serializers.IntegerField()
     cancelled = serializers.IntegerField()
-    examples = serializers.IntegerField()
+    examples = serializers.IntegerField(help_text="Trained on or generated.")
+    generated_examples = serializers.IntegerField()
     saved_examples = serializers.IntegerField()
     average_quality = serializers.FloatField(allow_null=True, help_text="Null while no session has a quality.")
     total_seconds = serializers.FloatField()
 
 
+class NoteField(serializers.CharField):
+    """A text; a number is none, though it could be written as one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class TagField(NoteField):
+    default_error_messages = {"comma": "A tag has no comma: send two tags, or write it in another way."}
+
+    def to_internal_value(self, data: Any) -> str:
+        tag = super().to_internal_value(data)
+        if "," in tag:
+            self.fail("comma")
+        return tag
+
+
 class MarksInput(Input):
     """What people write beside a session."""
 
-    note = serializers.CharField(required=False, allow_blank=True, max_length=notes.NOTE)
-    tags = serializers.ListField(child=TextField(max_length=notes.TAG), max_length=notes.TAGS, required=False)
+    note = NoteField(required=False, allow_blank=True, max_length=notes.NOTE)
+    tags = serializers.ListField(child=TagField(max_length=notes.TAG), max_length=notes.TAGS, required=False)
     starred = serializers.BooleanField(required=False)

@@ -104,7 +104,7 @@ def bodies(world):
         f"training/jobs/{world.job.pk}/cancel": {"reason": "x"},
         "training/queue": {"action": "priority", "ids": [world.job.pk, 2], "value": 5, "reason": "x"},
         "training-history": {
-            "started_at": now, "completed_at": now, "examples_requested": 1, "examples_successful": 1, "name": "x",
+            "started_at": now, "completed_at": now, "examples_requested": 2, "examples_successful": 1, "name": "x",
             "examples_failed": 1, "saved_count": 1, "quality_average": 1.5, "quality_min": 1, "quality_max": 2,
             "total_seconds": 1, "examples_before": 1, "examples_after": 2, "metrics": {"a": 1}, "genres": ["x"],
             "genre_distribution": {"x": 1}, "performance_by_model": {"m": {"wins": 1, "average_quality": 1}},

@@ -185,7 +185,7 @@ def test_statistics_are_computed_in_one_query(alice, five, owner, django_assert_
         figures = alice.get(f"{five}/stats").json()
     assert figures == {
         "sessions": 5, "fine_tuning_sessions": 2, "completed": 5, "failed": 0, "cancelled": 0, "examples": 16,
-        "saved_examples": 14, "average_quality": 7.5, "total_seconds": 123.0,
+        "generated_examples": 16, "saved_examples": 14, "average_quality": 7.5, "total_seconds": 123.0,
     }  # fmt: skip
 
 
@@ -205,3 +205,70 @@ def test_a_strangers_session_id_answers_404(alice, mallory):
     assert mallory.get(f"training-history/session/{key}").status_code == 404
     assert mallory.get(f"training-history/session/{uuid.uuid4()}").status_code == 404
     assert mallory.get("training-history/session/x").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("started_at", "9999-01-01T00:00:00Z", "In the future"),
+        ("completed_at", (datetime.now(UTC) + timedelta(minutes=30)).isoformat(), "In the future"),
+        ("started_at", "0001-01-01T00:00:00Z", "Before 2000"),
+        ("started_at", "0001-01-01T00:00:00+14:00", "out of range"),
+        ("started_at", "1999-12-31T23:59:59Z", "Before 2000"),
+        ("started_at", "2026-03-01T12:00:00", "Say the time zone"),
+    ],
+)
+def test_a_time_that_can_t_be_is_refused_at_its_field(alice, name, value, words):
+    answer = alice.post_json("training-history", body() | {name: value})
+    assert answer.status_code == 400 and words in str(answer.json()["errors"][name]), answer.content
+    assert not Session.objects.exists()
+
+
+def test_clocks_may_differ_by_some_minutes(alice):
+    now = (datetime.now(UTC) + timedelta(minutes=3)).isoformat()
+    assert alice.post_json("training-history", {"started_at": now, "completed_at": now}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("more", "name", "words"),
+    [
+        (
+            {"examples_requested": 5, "examples_successful": 4, "examples_failed": 2},
+            "examples_successful",
+            "the 5 req",
+        ),
+        ({"examples_requested": 0, "examples_successful": 1}, "examples_successful", "1 successful and 0 failed"),
+        ({"quality_min": 5, "quality_average": 4}, "quality_average", "quality_min ≤ quality_average"),
+        ({"quality_average": 9, "quality_max": 8}, "quality_average", "9.0, 8.0"),
+        ({"quality_min": 9, "quality_max": 8}, "quality_average", "9.0, 8.0"),
+        ({"recipe": "my recipe"}, "recipe", "Letters, digits"),
+        ({"recipe": "a;b"}, "recipe", "Letters, digits"),
+        ({"genres": ["sea"], "genre_distribution": {"sea": 1, "noir": 2}}, "genre_distribution", "noir"),
+        ({"metrics": {str(n): 1 for n in range(1001)}}, "metrics", "At most 1,000"),
+        ({"metrics": {"m" * 101: 1}}, "metrics", "at most 100"),
+        ({"metrics": {"a\tb": 1}}, "metrics", "control characters"),
+        ({"performance_by_model": {"m" * 201: {"wins": 1}}}, "performance_by_model", "at most 200"),
+        ({"genre_distribution": {"g" * 101: 1}}, "genre_distribution", "at most 100"),
+        ({"best_model": "m" * 201}, "best_model", "200"),
+    ],
+)
+def test_a_report_that_can_t_be_is_refused_at_its_field(alice, more, name, words):
+    answer = alice.post_json("training-history", body(**more))
+    assert answer.status_code == 400 and words in str(answer.json()["errors"][name]), answer.content
+    assert not Session.objects.exists()
+
+
+def test_a_report_may_say_little_and_name_what_the_hub_does_not_know(alice):
+    few = {"recipe": "My_own-recipe2", "genre_distribution": {"sea": 1}, "quality_min": 5, "quality_max": 5,
+           "examples_successful": 4, "metrics": {"m" * 100: 1}}  # fmt: skip
+    sent = body(session_id=str(uuid.uuid4()), **few)
+    assert [alice.post_json("training-history", sent).status_code for _ in range(2)] == [201, 200]
+
+
+def test_marks_are_texts_and_a_tag_is_one_tag(alice, owner):
+    key = alice.post_json("training-history", body()).json()["session_id"]
+    for sent, name in (({"tags": ["a,b"]}, "tags"), ({"note": 5}, "note"), ({"tags": [5]}, "tags")):
+        answer = alice.send("PATCH", f"training-history/session/{key}", sent)
+        assert answer.status_code == 400 and name in str(answer.json()["errors"]), answer.content
+    both = alice.get(f"training-history/user/{owner.pk}/find?after=1&before=2")
+    assert both.status_code == 400 and "before" in both.json()["errors"]

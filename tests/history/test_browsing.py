@@ -222,3 +222,23 @@ def test_days_are_whole(owner):
     assert names(owner, until="2026-03-01") == [0]
     assert names(owner, since="2026-03-02") == []
     assert statistics.days(owner, Filters(since=date(2026, 3, 1), until=date(2026, 3, 1))).count() == 1
+
+
+def test_what_was_generated_is_counted_apart_from_what_was_trained_on(owner, client):
+    session(owner, 1, kind="training", examples_successful=1000)
+    session(owner, 2, kind="generation", examples_requested=500, examples_successful=60, examples_failed=6,
+            metrics={"generate/failed": 6, "generate/kept": 60, "generate/quality_max": 9.0})  # fmt: skip
+    for found in (statistics.of_days(SessionDay.objects.all()), statistics.statistics(Session.objects.all())):
+        assert (found["examples"], found["generated_examples"]) == (1060, 60)
+    client.force_login(owner)
+    assert "<dt>Examples generated</dt><dd>60</dd>" in client.get("/history").content.decode()
+    html = client.get(f"/history/{Session.objects.get(kind='generation').pk}").content.decode()
+    assert "60 of 500, 6 failed, 434 not tried" in html and "2026-03-03 12:00:00 UTC" in html
+    assert "Generate" not in html, "what stands there in words is not told again by its raw name"
+
+
+def test_an_order_that_no_run_fits_says_so(owner, client):
+    session(owner)
+    client.force_login(owner)
+    html = client.get("/history?sort=-cost").content.decode()
+    assert "No cost of any run is known" in html and "these filters" not in html
