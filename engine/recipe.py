@@ -40,6 +40,7 @@ class Recipe:
     makes: Literal["model", "examples"] = "model"  # what a run leaves: a version, or rows that it told of
     processes: bool = True  # several processes can share one run
     own_parts: bool = False  # it divides the rows of tables itself, whatever parts a version's files are in
+    samples_on_the_way: bool = False  # it looks at a part of the validation part until the end, then at all of it
     goal: str = "validation/loss"  # the metric that tells a good run; what a search improves
     higher_is_better: bool = False  # of `goal`
     # Quantities of its metrics that tell most about a result, best first: pages begin with them. () leaves it to them.

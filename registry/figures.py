@@ -54,7 +54,7 @@ class Shown:
 def shown(metrics: Mapping[str, Any] | None, recipe: str = "") -> Shown:
     """The figures of a version or a job of this recipe."""
     known = metrics or {}
-    rows = [_row(name, known) for name in ordered(own(known), recipe)]
+    rows = [_row(name, known, recipe) for name in ordered(own(known), recipe)]
     alone = _without_own(known)
     rows += [Row(name, title(name), None, known[name]) for name in alone]
     top = headlines(known, recipe)
@@ -74,7 +74,11 @@ def headlines(names: Iterable[str], recipe: str = "", most: int = MOST_HEADLINES
     told = RECIPES[recipe].tells if recipe in RECIPES else ()
     found = [_best_part(quantity, known) for quantity in dict.fromkeys((*told, *([] if told else USUAL)))]
     chosen = [name for name in found if name in mine]
-    return (chosen or [name for name in ordered(mine, recipe) if not name.startswith("best/")])[:most]
+    if chosen:
+        return chosen[:most]
+    goal = RECIPES[recipe].goal if recipe in RECIPES else ""
+    rest = [name for name in ordered(mine, recipe) if not name.startswith("best/")]
+    return sorted(rest, key=lambda name: name != goal)[:most]
 
 
 def own(names: Iterable[str]) -> list[str]:
@@ -94,13 +98,18 @@ def ordered(names: Iterable[str], recipe: str = "") -> list[str]:
     return sorted(names, key=place)
 
 
+def sampled(name: str, recipe: str) -> bool:
+    """Whether what a run of this recipe reports of a metric on the way is of a sample, and its result of all."""
+    return recipe in RECIPES and RECIPES[recipe].samples_on_the_way and name.startswith("validation/")
+
+
 def title(name: str) -> str:
     """'validation/macro_f1' as 'Validation macro F1'."""
     part, slash, quantity = name.partition("/")
     if not slash:
         words = WORDS.get(part, part)
     elif part == "best" and quantity != "step":
-        words = f"Best {title(quantity)[:1].lower()}{title(quantity)[1:]}"
+        words = f"Best {title(quantity)[:1].lower()}{title(quantity)[1:]} on the way"
     elif part in RECIPES:  # a figure of a recipe that has no parts of data
         words = f"{RECIPES[part].title}: {_quantity(quantity)}"
     else:
@@ -116,11 +125,12 @@ def _quantity(name: str) -> str:
     return WORDS.get(name, name)
 
 
-def _row(name: str, metrics: Mapping[str, Any]) -> Row:
+def _row(name: str, metrics: Mapping[str, Any], recipe: str) -> Row:
     beside = _baselines(name)
     baseline = next((metrics[other] for other in beside if metrics.get(other) is not None), None)
     linear = metrics.get(f"{BASELINE}{LINEAR}{name.partition('/')[2]}") if name.startswith("validation/") else None
-    return Row(name, title(name), metrics[name], baseline, linear)
+    words = f"{title(name)}, from a sample" if name.startswith("best/") and sampled(name[5:], recipe) else title(name)
+    return Row(name, words, metrics[name], baseline, linear)
 
 
 def _baselines(name: str) -> list[str]:

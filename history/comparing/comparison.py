@@ -32,6 +32,11 @@ class Comparison:
     notes: list[str]
 
     @property
+    def sampled(self) -> bool:
+        """Whether there are figures whose values on the way are of a sample."""
+        return any(figure.sample and any(figure.best) for figure in self.figures)
+
+    @property
     def tables(self) -> list[tuple[str, str, Table]]:
         """(key, title, table), as pages show them."""
         return [
@@ -73,8 +78,11 @@ def _notes(runs: Sequence[Run]) -> list[str]:
     if len(recipes) > 1:
         names = ", ".join(RECIPES[name].title if name in RECIPES else name for name in recipes)
         told.append(f"These runs are of different recipes ({names}): only what all of them have is compared.")
-    if len({run.data.content_hash if run.data else "" for run in runs}) > 1:
-        told.append("They were not trained on the same data, so their figures were measured on different items.")
+    if figures.on_other_items(runs):
+        told.append(
+            "They were not trained on the same data, so their figures were measured on different items: none is marked "
+            "as the better one."
+        )
     if going := sum(run.job is not None and run.job.is_active for run in runs):
         words = "has not ended: what is shown of it" if going == 1 else "have not ended: what is shown of them"
         told.append(f"{going} of them {words} will change.")

@@ -29,13 +29,17 @@ class Value:
 class Figure:
     """One metric of all runs, in their order; None where a run has none.
 
-    `better` None: it is not known which is better, and nothing is marked. `best` is the best value on the way.
+    `better` None: it is not known which is better, and nothing is marked. `best` is the best value on the way; where
+    that is of a `sample`, it is no measure of the last one, which is of everything. `apart`: these runs were measured
+    on different items, or not all of them in the same way, and none is marked.
     """
 
     name: str
     better: Better | None
     last: list[Value | None]
     best: list[Value | None]
+    sample: bool = False
+    apart: bool = False
 
     @property
     def title(self) -> str:
@@ -53,11 +57,11 @@ class Figure:
     @property
     def leaders(self) -> list[bool]:
         """Which runs have the best last value; none where all have the same, or nothing is known to be better."""
-        return _leaders(self.last, self.better)
+        return _leaders(self.last, None if self.apart else self.better)
 
     @property
     def best_leaders(self) -> list[bool]:
-        return _leaders(self.best, self.better)
+        return _leaders(self.best, None if self.apart or self.sample else self.better)
 
 
 def better(name: str, recipes: Iterable[str]) -> Better | None:
@@ -90,8 +94,16 @@ def figures(runs: Sequence[Run]) -> list[Figure]:
         last = [_last(run, name, curve) for run, curve in zip(runs, seen, strict=True)]
         best = [curve[1] if curve else None for curve in seen]
         if any(last):
-            found.append(Figure(name, better(name, recipes), last, best))
+            sample = any(of_versions.sampled(name, recipe) for recipe in recipes)
+            whole = {name in run.metrics and ended_well(run) for run, value in zip(runs, last, strict=True) if value}
+            apart = on_other_items(runs) or (sample and len(whole) > 1)
+            found.append(Figure(name, better(name, recipes), last, best, sample, apart))
     return found
+
+
+def on_other_items(runs: Sequence[Run]) -> bool:
+    """Whether runs that were trained on data were so on different data: their figures are of different items."""
+    return len({run.data.content_hash for run in runs if run.data}) > 1
 
 
 def by_weight(names: Iterable[str], recipes: Iterable[str]) -> list[str]:

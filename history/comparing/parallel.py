@@ -11,8 +11,8 @@ MOST_AXES = 8
 
 def pictures(found: Comparison) -> list[Parallel]:
     """For wide windows and for phones; none while there are fewer than three runs with a figure that has a better way,
-    or no number that differs."""
-    figure = next((figure for figure in found.figures if figure.better), None)
+    no number that differs, or where their figures can't be compared."""
+    figure = next((figure for figure in found.figures if figure.better and not figure.apart), None)
     rows = [row for row in found.settings.rows if all(_number(cell.value) for cell in row.cells)][:MOST_AXES]
     if figure is None or not rows:
         return []

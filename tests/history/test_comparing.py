@@ -104,6 +104,44 @@ def test_the_best_value_on_the_way_is_told_with_its_step(owner):
     assert [value.value for value in found.last] == [2.0, 1.5]
 
 
+def test_what_was_measured_on_a_sample_is_said_to_be_and_never_marked(owner):
+    loss = "validation/loss"
+    jobs = [
+        ended(owner, recipe="text-generation", curves={loss: [4.0, way], "train/loss": [4.0, way]}, metrics={loss: end})
+        for way, end in ((3.396, 3.409), (3.405, 3.39))
+    ]
+    found = {figure.name: figure for figure in compared(owner, *jobs).figures}
+    assert found[loss].sample and not found["train/loss"].sample
+    assert (found[loss].leaders, found[loss].best_leaders) == ([False, True], [False, False])
+    assert found["train/loss"].best_leaders == [True, False]
+
+
+def test_a_result_is_not_marked_beside_what_a_run_measured_on_the_way(owner):
+    loss = "validation/loss"
+    whole = ended(owner, recipe="text-generation", curves={loss: [4.0]}, metrics={loss: 3.4})
+    failed = ended(owner, recipe="text-generation", curves={loss: [3.3]}, status="failed")
+    assert compared(owner, whole, failed).figures[0].leaders == [False, False]
+
+
+def test_figures_of_other_items_are_not_marked_and_the_page_says_why(owner):
+    one = freeze(make_dataset(owner, "One"), owner)
+    two = freeze(make_dataset(owner, "Two", {"x.txt": b"quite another text " * 9}), owner)
+    jobs = [
+        ended(owner, dataset_version=data, metrics={"validation/loss": loss}, config={"rate": loss})
+        for data, loss in ((one, 1.0), (two, 2.0), (two, 3.0))
+    ]
+    found = compared(owner, *jobs)
+    assert found.figures[0].better == "lower" and found.figures[0].leaders == [False] * 3
+    assert "none is marked" in found.notes[0]
+    assert parallel.pictures(found) == []
+    assert compared(owner, *jobs[1:]).figures[0].leaders == [True, False]
+
+
+def test_of_a_run_without_data_nothing_is_said_of_data(owner):
+    trained = ended(owner, dataset_version=freeze(make_dataset(owner), owner))
+    assert compared(owner, trained, ended(owner)).notes == []
+
+
 def test_a_run_that_ended_in_no_number_is_told_and_never_the_best(owner):
     one = ended(owner, curves={"train/loss": [1.0, None]}, status="failed")
     two = ended(owner, curves={"train/loss": [3.0, 2.0]})

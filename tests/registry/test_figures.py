@@ -40,6 +40,21 @@ def test_a_baseline_that_stands_alone_is_told_but_is_no_headline():
     )  # fmt: skip
 
 
+def test_a_generation_tells_the_quality_first():
+    metrics = {"generate/failed": 0, "generate/kept": 12, "generate/quality": 71.5}
+    assert figures.headlines(metrics, "generate", 2) == ["generate/quality", "generate/failed"]
+
+
+def test_the_best_on_the_way_says_where_it_is_of_a_sample():
+    metrics = {"validation/loss": 3.41, "best/validation/loss": 3.40, "best/step": 30}
+
+    def told(recipe):
+        return {row.name: row.title for row in figures.shown(metrics, recipe).rows}["best/validation/loss"]
+
+    assert told("text-generation") == "Best validation loss on the way, from a sample"
+    assert told("image-classification") == "Best validation loss on the way"
+
+
 @pytest.mark.parametrize("metrics", [None, {}, {"baseline/x": None}, {"odd": None}, {"best/step": 1}])
 def test_whatever_there_is_can_be_shown(metrics):
     assert not figures.shown(metrics).headlines or metrics == {"odd": None}
@@ -49,7 +64,8 @@ def test_whatever_there_is_can_be_shown(metrics):
 @pytest.mark.parametrize(
     ("name", "words"),
     [("validation/macro_f1", "Validation macro F1"), ("test/auc", "Test area under the ROC curve"),
-     ("best/validation/loss", "Best validation loss"), ("baseline/linear_mae", "Baseline linear mean absolute error"),
+     ("best/validation/loss", "Best validation loss on the way"),
+     ("baseline/linear_mae", "Baseline linear mean absolute error"),
      ("production/accuracy", "Production accuracy"), ("steps", "Steps")],
 )  # fmt: skip
 def test_names_are_words(name, words):

@@ -13,5 +13,6 @@ RECIPE = Recipe(
     bases=True,
     base_holds="writer",
     merger="engine.recipes.text_generation.merging.merge",
+    samples_on_the_way=True,
     tells=("loss", "perplexity"),
 )
