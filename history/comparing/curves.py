@@ -14,7 +14,7 @@ from django.db import connection
 from django.utils import timezone
 
 from common.errors import InvalidInputError, NotFoundError
-from history.comparing.figures import PARTS, Value, by_weight
+from history.comparing.figures import PARTS, Value, by_weight, headline
 from history.comparing.runs import Run
 from jobs.models import MetricSeries
 from jobs.progress import BUCKET
@@ -72,14 +72,17 @@ class _Head:
 
 
 def metrics(runs: Sequence[Run]) -> list[str]:
-    """The metrics that at least two of the runs have reported, those that tell most first."""
+    """The metrics that at least two of the runs have reported, those that tell most first.
+
+    How a run went on its machine, as `run/…`, comes last: it says nothing of what it came to."""
     jobs = [run.job.pk for run in runs if run.job]
     counted: dict[str, int] = {}
     for name in MetricSeries.objects.filter(job__in=jobs).order_by().values_list("name", flat=True):
         counted[name] = counted.get(name, 0) + 1
     recipes = {run.recipe for run in runs}
     names = by_weight((name for name, count in counted.items() if count > 1), recipes)
-    return sorted(names, key=lambda name: name.partition("/")[0] not in PARTS)
+    first = headline(recipes)
+    return sorted(names, key=lambda name: (name.startswith("run/"), name != first, name.partition("/")[0] not in PARTS))
 
 
 def axes(runs: Sequence[Run]) -> list[Axis]:

@@ -149,3 +149,13 @@ def test_twenty_runs_take_as_many_queries_as_two(owner, monkeypatch):
         return len(counted)
 
     assert queries(jobs[:2]) == queries(jobs) <= 9
+
+
+def test_what_tells_most_is_drawn_first_and_how_a_run_went_last(owner):
+    named = {name: [1.0, 2.0] for name in ("run/waiting_share", "generate/failed", "generate/quality")}
+    made = [ended(owner, recipe="generate", curves=named) for _ in range(2)]
+    trained = ended(owner, curves={"run/waiting_share": [0.5], "train/loss": [2.0]})
+    of = {run.key: run for run in runs.find(owner, [str(job.pk) for job in (*made, trained)])}
+    first, second, other = (of[job.pk] for job in (*made, trained))
+    assert curves.metrics([first, second]) == ["generate/quality", "generate/failed", "run/waiting_share"]
+    assert curves.metrics([first, other]) == ["run/waiting_share"]
