@@ -127,6 +127,7 @@ class DifferenceView(APIView):
             "since": earlier.number if earlier else None,
             "number": version.number,
             "counts": found.counts,
+            "moved": found.moved,
             **first,
         }
         return Response(DifferencesSerializer(answer).data)

@@ -24,6 +24,11 @@ class Difference:
     after: dict[str, Any] | None
 
     @property
+    def moved(self) -> bool:
+        """Whether it is in another part and else the same."""
+        return self.kind == CHANGED and [key for key, _, _ in self.changes] == ["split"]
+
+    @property
     def changes(self) -> list[tuple[str, Any, Any]]:
         """(what, before, after) of each value that differs; the label alone of what was added or removed."""
         before, after = self.before or {}, self.after or {}
@@ -58,23 +63,31 @@ def differences(before: DatasetVersion | None, after: DatasetVersion) -> Iterato
 class Summary:
     """How many items differ, and the first of each kind."""
 
-    counts: dict[str, int]
+    counts: dict[str, int]  # by kind
     first: dict[str, list[Difference]]
+    moved: int = 0  # of those changed, how many are in another part and else the same
 
     @property
     def total(self) -> int:
         return sum(self.counts.values())
+
+    def __str__(self) -> str:
+        changed = self.counts[CHANGED] - self.moved
+        words = f"{self.counts[ADDED]:,} added, {self.counts[REMOVED]:,} removed, {changed:,} changed"
+        return f"{words}, {self.moved:,} moved to another part." if self.moved else f"{words}."
 
 
 def summary(before: DatasetVersion | None, after: DatasetVersion, named: int = 50) -> Summary:
     """The differences counted, with at most `named` items of each kind."""
     counts = dict.fromkeys(KINDS, 0)
     first: dict[str, list[Difference]] = {kind: [] for kind in KINDS}
+    moved = 0
     for found in differences(before, after):
         counts[found.kind] += 1
+        moved += found.moved
         if len(first[found.kind]) < named:
             first[found.kind].append(found)
-    return Summary(counts, first)
+    return Summary(counts, first, moved)
 
 
 def _compared(entry: dict[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class DifferencesSerializer(serializers.Serializer):
     )
     number = serializers.IntegerField()
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="added, removed, changed")
+    moved = serializers.IntegerField(help_text="Of those changed, how many are only in another part.")
     added = DifferenceSerializer(many=True)
     removed = DifferenceSerializer(many=True)
     changed = DifferenceSerializer(many=True)

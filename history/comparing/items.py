@@ -17,12 +17,15 @@ MOST_PAIRS = 5
 
 @dataclass(frozen=True)
 class ItemChanges:
-    """From the data of the first run to those of `run`; `counts` None where only `reason` can be given."""
+    """From the data of the first run to those of `run`; `counts` None where only `reason` can be given. `moved`
+    counts those changed that are in another part and else the same, `said` is all of it in words."""
 
     run: Run
     before: DatasetVersion
     after: DatasetVersion
     counts: dict[str, int] | None
+    moved: int = 0
+    said: str = ""
     reason: str = ""
 
 
@@ -36,9 +39,11 @@ def changes(runs: Sequence[Run]) -> list[ItemChanges]:
         if before is None or after is None or after.pk in found or after.content_hash == before.content_hash:
             continue
         if after.dataset_id != before.dataset_id:
-            found[after.pk] = ItemChanges(run, before, after, None, "Another dataset: its items are not compared.")
+            found[after.pk] = ItemChanges(
+                run, before, after, None, reason="Another dataset: its items are not compared."
+            )
         elif counted >= MOST_PAIRS or _items(before) + _items(after) > MOST_ITEMS:
-            found[after.pk] = ItemChanges(run, before, after, None, "Long lists: its own page compares them.")
+            found[after.pk] = ItemChanges(run, before, after, None, reason="Long lists: its own page compares them.")
         else:
             counted += 1
             found[after.pk] = _counted(run, before, after)
@@ -47,9 +52,10 @@ def changes(runs: Sequence[Run]) -> list[ItemChanges]:
 
 def _counted(run: Run, before: DatasetVersion, after: DatasetVersion) -> ItemChanges:
     try:
-        return ItemChanges(run, before, after, summary(before, after, named=0).counts)
+        found = summary(before, after, named=0)
+        return ItemChanges(run, before, after, found.counts, found.moved, str(found))
     except ProblemError as problem:
-        return ItemChanges(run, before, after, None, problem.message)
+        return ItemChanges(run, before, after, None, reason=problem.message)
 
 
 def _items(version: DatasetVersion) -> int:

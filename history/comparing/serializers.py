@@ -80,9 +80,14 @@ class ComparedFigureSerializer(serializers.Serializer):
     name = serializers.CharField()
     title = serializers.CharField()
     better = serializers.CharField(allow_null=True, help_text="higher, lower, or null where it is not known.")
+    sample = serializers.BooleanField(
+        help_text="`best` is of a sample, `last` of a completed run of everything: they can't be compared."
+    )
     last = ComparedValueSerializer(many=True, help_text="What each run ended with; null where it has none.")
     best = ComparedValueSerializer(many=True, help_text="The best value on the way; null where none is known.")
-    leaders = serializers.ListField(child=serializers.IntegerField(), help_text="Runs with the best last value.")
+    leaders = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Runs with the best last value; none where they can't be compared."
+    )
 
 
 class ComparedItemsSerializer(serializers.Serializer):
@@ -92,6 +97,7 @@ class ComparedItemsSerializer(serializers.Serializer):
     counts = serializers.DictField(
         child=serializers.IntegerField(), allow_null=True, help_text="added, removed, changed"
     )
+    moved = serializers.IntegerField(help_text="Of those changed, how many are only in another part.")
     reason = serializers.CharField(help_text="Why there are no counts.")
 
 
@@ -172,6 +178,7 @@ def _table(table: Table) -> dict[str, Any]:
 def _figure(figure: Figure, of: list[Run]) -> dict[str, Any]:
     return {
         "name": figure.name, "title": figure.title, "better": figure.better,
+        "sample": figure.sample,
         "last": [_value(value) for value in figure.last], "best": [_value(value) for value in figure.best],
         "leaders": [run.key for run, leads in zip(of, figure.leaders, strict=True) if leads],
     }  # fmt: skip
@@ -184,5 +191,5 @@ def _value(value: Value | None) -> dict[str, Any] | None:
 def _items(entry: ItemChanges) -> dict[str, Any]:
     return {
         "run": entry.run.key, "before": entry.before.pk, "after": entry.after.pk, "counts": entry.counts,
-        "reason": entry.reason,
+        "moved": entry.moved, "reason": entry.reason,
     }  # fmt: skip

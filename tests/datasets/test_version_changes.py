@@ -44,6 +44,17 @@ def test_the_difference_of_two_versions(images, owner):
     assert back.counts == {"added": 1, "removed": 3, "changed": 2}
 
 
+def test_items_that_are_only_in_another_part_are_counted_apart(images, owner):
+    fill(images, range(40))
+    before = freeze(images, owner, validation_fraction=0.5, seed=1)
+    told = images.items.order_by("id").first()
+    edits.edit_items(images, owner, [told.pk], field="label", value="zebra")
+    after = freeze(images, owner, validation_fraction=0.5, seed=2)
+    found = differences.summary(before, after)
+    assert found.moved == found.counts["changed"] - 1 > 0
+    assert str(found) == f"0 added, 0 removed, 1 changed, {found.moved} moved to another part."
+
+
 def test_a_version_that_nobody_used_is_deleted_and_frees_the_disk(images, owner, bring, nothing_left):
     bring(images, *((f"cats/{n}.png", picture(n)) for n in range(6)), ("dogs/7.png", picture(7)))
     edits.edit_items(images, owner, [images.items.first().pk], field="aside", value="by_hand")
