@@ -187,7 +187,7 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
             "model__owner",
             filled["base_version"],
         ),
-        **_examples(request, recipe, filled),
+        **_examples(request, recipe, filled, {one.name: one.value for some in groups.values() for one in some}),
         "models": visible(Model.objects.filter(recipe=recipe), request.user).order_by("name")[:200],
         "has_gpu": _has_gpu(),
         "split_rules": RULE_WORDS.items(),
@@ -200,7 +200,9 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
     }
 
 
-def _examples(request: HttpRequest, recipe: str, filled: Mapping[str, str]) -> dict[str, Any]:
+def _examples(
+    request: HttpRequest, recipe: str, filled: Mapping[str, str], present: Mapping[str, str]
+) -> dict[str, Any]:
     """For a recipe that generates: which datasets can take what it makes, and which models it can ask."""
     if not recipe or RECIPES[recipe].makes != "examples":
         return {}
@@ -209,6 +211,7 @@ def _examples(request: HttpRequest, recipe: str, filled: Mapping[str, str]) -> d
         "generates": True,
         "targets": _choices(texts, request.user, "owner", filled["save_to"]),
         "askable": sources.offered(request.user),
+        "fitting": sources.fitting(request.user, present),
         "prompt_templates": _choices(
             Template.objects.order_by("name"), request.user, "owner", filled.get("prompts_from.template", "")
         ),

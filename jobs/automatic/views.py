@@ -43,6 +43,7 @@ def automatic(request: HttpRequest) -> HttpResponse:
             context |= {"problem": problem, "errors": problem.fields}
             status = problem.status
             rule = settings.of(request.user, subject)
+    context["judges"] = sources.fitting(request.user, context["values"])["judge"]
     return render(request, "jobs/automatic.html", _context(request, rule) | context, status=status)
 
 

@@ -83,12 +83,28 @@ def forget_keys(job_id: int) -> None:
 
 def offered(user: AbstractBaseUser) -> list[tuple[str, str]]:
     """Who this person's runs may ask to write or judge, newest versions first: (name for the settings, title)."""
-    rows = ModelVersion.objects.filter(model__recipe=WRITER, status=ModelVersion.Status.READY).select_related("model")
-    versions = visible(rows, user, "model__owner").order_by("-pk")[:OFFERED]
     mine = Endpoint.objects.filter(owner=user).order_by("name")
-    return [(f"{VERSION}{one.pk}", str(one)) for one in versions] + [
-        (f"{endpoints.PREFIX}{one.name}", one.model) for one in mine
-    ]
+    return _versions(user, WRITER) + [(f"{endpoints.PREFIX}{one.name}", one.model) for one in mine]
+
+
+def fitting(user: AbstractBaseUser, present: Mapping[str, str]) -> dict[str, list[tuple[str, str]]]:
+    """Setting → who fits there as (name, title). `present` are the settings as they are: what they name stays among
+    them, even when it is gone."""
+    askable = offered(user)
+    found = {
+        "judge": [(MEASURES, "length, repetition, variety"), *askable],
+        "reference": [("", "none"), *(one for one in askable if one[0].startswith(VERSION))],
+        "classifier": [("", "none"), *_versions(user, CLASSIFIER)],
+    }
+    for setting, fit in found.items():
+        if (name := present.get(setting, "")) and name not in dict(fit):
+            fit.append((name, "not among those that fit"))
+    return found
+
+
+def _versions(user: AbstractBaseUser, recipe: str) -> list[tuple[str, str]]:
+    rows = ModelVersion.objects.filter(model__recipe=recipe, status=ModelVersion.Status.READY).select_related("model")
+    return [(f"{VERSION}{one.pk}", str(one)) for one in visible(rows, user, "model__owner").order_by("-pk")[:OFFERED]]
 
 
 def titles(job: Job) -> dict[str, str]:

@@ -14,6 +14,7 @@ from common import wording
 from common.icons import svg
 from common.templatetags.hub import ticking
 from engine.catalogue import RECIPES
+from engine.recipes.generate.config import lines
 from jobs import estimates, presentation
 from jobs.generation.shown import makes_examples
 from jobs.models import Attempt, Job
@@ -133,3 +134,9 @@ def elapsed(job: Job) -> float:
 def day_and_time(moment: datetime) -> str:
     """A time in the zone that it carries: Mon 2 March 2026, 02:30 CET."""
     return wording.day_and_time(moment)
+
+
+@register.filter
+def stands_in(name: str, text: str | None) -> bool:
+    """Whether a name is one of the lines of a text."""
+    return name in lines(text or "")
