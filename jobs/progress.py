@@ -25,6 +25,7 @@ from jobs import samples
 from jobs.automatic import threshold
 from jobs.estimates import PEAK
 from jobs.generation import examples
+from jobs.generation.shown import makes_examples
 from jobs.lifecycle import StaleAttemptError
 from jobs.models import Attempt, Checkpoint, Job, JobSample, LogLine, MetricSeries, ProgressRow
 from jobs.states import Status
@@ -61,6 +62,7 @@ class ProgressWriter:
         """`number` is that of the attempt, `flushes` how many batches it has written before."""
         self.job_id, self.owner_id, self.number = job.pk, job.owner_id, number
         self.save_to_id = job.save_to_id
+        self.generates = makes_examples(job)
         self.batch = Batch()
         self.pending: Batch | None = None  # handed to the database, outcome unknown
         self.flushes = flushes
@@ -80,10 +82,17 @@ class ProgressWriter:
         columns = self.batch.columns
         columns["current_step"] = step
         columns["current_epoch"] = event.get("epoch")
-        columns["rate"] = event.get("rate")
+        columns["rate"] = self._rate(event)
         columns["step_seconds"] = self.step_seconds
         if "train/loss" in metrics:
             columns["current_loss"] = finite(metrics["train/loss"])
+
+    def _rate(self, event: dict[str, Any]) -> float | None:
+        """Examples a second. Those that are written several at once end in bursts, of which the run's own figure of the
+        newest step says nothing: a step is an example, so it is what the time left is reckoned by."""
+        if not self.generates:
+            return event.get("rate")
+        return 1 / self.step_seconds if self.step_seconds else None
 
     def evaluation(self, event: dict[str, Any]) -> None:
         """Take the figures of an evaluation."""

@@ -31,6 +31,16 @@ def report(writer, first, last):
     writer.flush()
 
 
+def test_examples_that_end_in_bursts_are_told_at_the_pace_of_the_time_left(running):
+    Job.objects.filter(pk=running.job_id).update(recipe="generate")
+    writer = ProgressWriter(Job.objects.get(pk=running.job_id), running.number)
+    for number in range(1, 13):  # four at once, every four seconds
+        writer.step(step(number, rate=400.0) | {"time": 1000.0 + 4 * ((number - 1) // 4), "rate": 400.0})
+    writer.flush()
+    job = Job.objects.get(pk=running.job_id)
+    assert (job.rate, job.step_seconds) == (1.0, 1.0)
+
+
 def test_a_batch_moves_the_job_and_keeps_every_step(writer, running):
     writer.set(total_steps=10)
     report(writer, 1, 5)
