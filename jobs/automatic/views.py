@@ -98,6 +98,7 @@ def _context(request: HttpRequest, rule: AutomaticTraining) -> dict[str, Any]:
     texts = [entry for entry in RECIPES.values() if entry.modality == Modality.TEXT]
     return {
         "rule": rule,
+        "section": "/jobs",
         "key": uuid.uuid4().hex,  # a second press starts no second run
         "subjects": Subject.objects.filter(owner=user).order_by("name")[:CHOICES],
         "datasets": Dataset.objects.filter(owner=user, modality=Modality.TEXT).order_by("name")[:CHOICES],

@@ -30,6 +30,10 @@ PREFIX = "endpoint "  # before the name, where settings name models
 MOST = 100  # of one person
 MAX_URL, MAX_MODEL, MAX_KEY = 500, 200, 4000
 MAX_SECONDS, MAX_RETRIES, MAX_RATE = 3600, 10, 1_000_000
+TITLES = {
+    "name": "Name", "url": "Address", "model": "Model", "key": "Key", "timeout_seconds": "Wait for an answer",
+    "retries": "Ask again", "requests_per_minute": "Requests a minute",
+}  # fmt: skip
 TRY_SECONDS = 20.0
 QUESTION = "Answer with one word: ready?"
 
@@ -112,7 +116,7 @@ def _write(endpoint: Endpoint, values: dict[str, Any]) -> Endpoint:
             wrong[name] = [str(error)]
     if wrong:
         field, texts = next(iter(wrong.items()))
-        raise InvalidInputError(f"{field}: {texts[0]}", "Correct the marked fields.", fields=wrong)
+        raise InvalidInputError(f"{TITLES[field]}: {texts[0]}", "Correct that and save it again.", fields=wrong)
     with one_name(f"You have an endpoint called '{endpoint.name}' already.", "Choose another name."):
         endpoint.save()
     return endpoint
@@ -135,7 +139,9 @@ def _url(value: str) -> str:
         parts.port  # noqa: B018 (raises for one that is none)
     except ValueError:
         raise ValueError("This is no address of a server.") from None
-    if parts.scheme not in {"http", "https"} or not host:
+    if parts.scheme in {"http", "https"} and not host:
+        raise ValueError("The address names no server: write it whole, such as https://api.example.com/v1.")
+    if parts.scheme not in {"http", "https"}:
         raise ValueError("The address must begin with http:// or https://, such as https://api.example.com/v1.")
     if parts.username is not None or parts.password is not None:
         raise ValueError("Leave name and password out of the address; the key has a field of its own.")

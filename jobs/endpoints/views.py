@@ -56,14 +56,14 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _form(request: HttpRequest, row: Endpoint | None) -> HttpResponse:
-    context: dict[str, Any] = {"values": _present(row), "endpoint": row}
+    context: dict[str, Any] = {"values": _present(row), "endpoint": row, "section": "/jobs"}
     status = 200
     if request.method == "POST":
         context["values"] = typed = {name: clean(value).strip() for name, value in request.POST.items()}
         try:
             return _saved(request, row, typed)
         except ProblemError as problem:
-            context |= {"problem": problem, "errors": problem.fields}
+            context |= {"problem": problem, "errors": problem.fields, "first_wrong": next(iter(problem.fields), "name")}
             status = problem.status
     context["endpoints"] = visible(Endpoint.objects.select_related("owner"), request.user).order_by("name", "id")
     return render(request, "jobs/endpoints.html", context, status=status)

@@ -41,6 +41,15 @@ def test_what_was_typed_stays_but_for_the_key(page):
     assert 'value="nonsense"' in text and KEY not in text
 
 
+def test_what_is_wrong_is_told_in_the_form_and_its_field_has_the_focus(page):
+    text = page.post("/endpoints", FORM | {"url": "http://", "retries": "many"}).content.decode()
+    form = text.partition('aria-labelledby="form-title"')[2]
+    assert "Address: The address names no server" in form
+    assert text.count(" autofocus") == 1
+    assert form.partition(" autofocus")[0].rpartition("<input")[2].startswith(' class="form-control" id="url"')
+    assert 'href="/jobs" aria-current="page"' in text
+
+
 def test_it_is_tried_by_a_button(page, owner, settings):
     settings.TRAINHUB_ALLOW_INTERNAL_ENDPOINTS = ["127.0.0.1"]
     with serving(lambda body: "<b>Ready</b>") as server:
