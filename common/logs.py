@@ -7,6 +7,16 @@ import logging
 from datetime import UTC, datetime
 
 
+class ExpectedAbsences(logging.Filter):
+    """An answer with 503 is no fault of the hub, which says in words what is away: one line, and no traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == "django.request" and getattr(record, "status_code", None) == 503:
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.exc_info = record.exc_text = None
+        return True
+
+
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {

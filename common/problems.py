@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -54,6 +55,29 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     )
 
 
+# The framework's messages and ours, as patterns: where a number is meant it is named.
+WORDS = [(re.compile(pattern), words) for pattern, words in (
+    (r"Ensure this field has no more than (\S+) characters\.", r"Write at most \1 characters."),
+    (r"Ensure this field has at least (\S+) characters\.", r"Write at least \1 characters."),
+    (r"Ensure this field has no more than (\S+) elements\.", r"Give at most \1."),
+    (r"Ensure this field has at least (\S+) elements\.", r"Give at least \1."),
+    (r"Ensure this value is less than or equal to (\S+)\.", r"It may be at most \1."),
+    (r"Ensure this value is greater than or equal to (\S+)\.", r"It must be at least \1."),
+    (r"Ensure that there are no more than (\S+) digits in total\.", r"Write at most \1 digits."),
+    (r"Ensure that there are no more than (\S+) decimal places\.", r"Write at most \1 digits after the point."),
+    (r"Ensure that there are no more than (\S+) digits before the decimal point\.",
+     r"Write at most \1 digits before the point."),
+)]  # fmt: skip
+
+
+def in_our_words(text: str) -> str:
+    """A message of the framework as the hub would say it; others as they are."""
+    for pattern, words in WORDS:
+        if found := pattern.fullmatch(text):
+            return found.expand(words).replace("at most 1 digits", "at most 1 digit")
+    return text
+
+
 def _as_problem(error: Exception) -> ProblemError | None:
     match error:
         case ProblemError():
@@ -101,4 +125,6 @@ def _fields(detail: Any, prefix: str = "") -> dict[str, list[str]]:
         for index, inner in enumerate(detail):
             found |= _fields(inner, f"{prefix}.{index}")
         return found
-    return {prefix or "request": [str(text) for text in (detail if isinstance(detail, list) else [detail])]}
+    return {
+        prefix or "request": [in_our_words(str(text)) for text in (detail if isinstance(detail, list) else [detail])]
+    }

@@ -348,7 +348,8 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "common.logs.JsonFormatter"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "filters": {"absences": {"()": "common.logs.ExpectedAbsences"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["absences"]}},
     "root": {"handlers": ["console"], "level": os.environ.get("TRAINHUB_LOG_LEVEL", "INFO")},
     "loggers": {
         "django.request": {"level": "ERROR"},

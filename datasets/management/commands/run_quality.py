@@ -32,5 +32,5 @@ class Command(BaseCommand):
         while key is not None:
             set_name(f"check {key}")
             ended = runs.run_quality(key, alone=True)
-            self.stdout.write(f"Check {key}: {ended.status}. {ended.message}" if ended else "Nothing to do.")
+            self.stdout.write(f"Check of data {key}: {ended.status}. {ended.message}" if ended else "Nothing to do.")
             key = runs.next_long(after=key)
