@@ -43,7 +43,8 @@ class Figure:
 
     @property
     def title(self) -> str:
-        return of_versions.title(self.name)
+        words = of_versions.title(self.name)
+        return f"{words}, from a sample" if self.sample and self.name.startswith("best/") else words
 
     @property
     def differs(self) -> bool:
@@ -94,7 +95,7 @@ def figures(runs: Sequence[Run]) -> list[Figure]:
         last = [_last(run, name, curve) for run, curve in zip(runs, seen, strict=True)]
         best = [curve[1] if curve else None for curve in seen]
         if any(last):
-            sample = any(of_versions.sampled(name, recipe) for recipe in recipes)
+            sample = any(of_versions.sampled(name.removeprefix("best/"), recipe) for recipe in recipes)
             whole = {name in run.metrics and ended_well(run) for run, value in zip(runs, last, strict=True) if value}
             apart = on_other_items(runs) or (sample and len(whole) > 1)
             found.append(Figure(name, better(name, recipes), last, best, sample, apart))

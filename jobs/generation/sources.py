@@ -92,7 +92,7 @@ def fitting(user: AbstractBaseUser, present: Mapping[str, str]) -> dict[str, lis
     them, even when it is gone."""
     askable = offered(user)
     found = {
-        "judge": [(MEASURES, "length, repetition, variety"), *askable],
+        "judge": [(MEASURES, "length, variety"), *askable],
         "reference": [("", "none"), *(one for one in askable if one[0].startswith(VERSION))],
         "classifier": [("", "none"), *_versions(user, CLASSIFIER)],
     }

@@ -107,13 +107,19 @@ def test_the_best_value_on_the_way_is_told_with_its_step(owner):
 def test_what_was_measured_on_a_sample_is_said_to_be_and_never_marked(owner):
     loss = "validation/loss"
     jobs = [
-        ended(owner, recipe="text-generation", curves={loss: [4.0, way], "train/loss": [4.0, way]}, metrics={loss: end})
+        ended(
+            owner,
+            recipe="text-generation",
+            curves={loss: [4.0, way], "train/loss": [4.0, way]},
+            metrics={loss: end, f"best/{loss}": way},
+        )
         for way, end in ((3.396, 3.409), (3.405, 3.39))
     ]
     found = {figure.name: figure for figure in compared(owner, *jobs).figures}
     assert found[loss].sample and not found["train/loss"].sample
     assert (found[loss].leaders, found[loss].best_leaders) == ([False, True], [False, False])
     assert found["train/loss"].best_leaders == [True, False]
+    assert found[f"best/{loss}"].title == "Best validation loss on the way, from a sample"
 
 
 def test_a_result_is_not_marked_beside_what_a_run_measured_on_the_way(owner):
