@@ -122,5 +122,5 @@ class TryEndpointView(APIView):
         responses=EndpointAnswerSerializer,
     )
     def post(self, request: Request, endpoint_id: int) -> Response:
-        tried = verbs.try_out(find(request, endpoint_id))
+        tried = verbs.try_out(find(request, endpoint_id), request.user)
         return Response({"text": tried.text, "seconds": round(tried.seconds, 3)})

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +16,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import connection, transaction
 
 from common.errors import ConflictError, InvalidInputError, UnavailableError
 from common.parsers import check_text
@@ -35,6 +39,7 @@ TITLES = {
     "retries": "Ask again", "requests_per_minute": "Requests a minute",
 }  # fmt: skip
 TRY_SECONDS = 20.0
+MOST_TRIES = 2  # of one person at once
 QUESTION = "Answer with one word: ready?"
 
 
@@ -79,15 +84,36 @@ def remove(endpoint: Endpoint) -> None:
     endpoint.delete()
 
 
-def try_out(endpoint: Endpoint) -> Tried:
-    """Ask for one word. UnavailableError when there is no answer, with the server's reason."""
+def try_out(endpoint: Endpoint, by: AbstractBaseUser) -> Tried:
+    """Ask for one word. UnavailableError when there is no answer, with the server's reason; ConflictError when this
+    person has some tries under way."""
     client = _client(endpoint)
-    started = time.monotonic()
+    with _taking_part(by.pk):
+        # A stranger's server takes its time, and the hub has few connections to its database.
+        if not connection.in_atomic_block:
+            connection.close()
+        started = time.monotonic()
+        try:
+            text = client.answer([{"role": "user", "content": QUESTION}], 16, 0.0, 0)
+        except NoAnswerError as error:
+            raise UnavailableError(f"{endpoint.name}: {error}", "Check address, model and key.") from error
+        return Tried(" ".join(text.split())[:200], time.monotonic() - started)
+
+
+@contextmanager
+def _taking_part(person: int) -> Iterator[None]:
+    """One of the few tries that a person may have under way; all are made in the one web process."""
+    with _TRYING_LOCK:
+        if _TRYING[person] >= MOST_TRIES:
+            raise ConflictError(f"{MOST_TRIES} of your tries are under way.", "Wait until one has ended, then try it.")
+        _TRYING[person] += 1
     try:
-        text = client.answer([{"role": "user", "content": QUESTION}], 16, 0.0, 0)
-    except NoAnswerError as error:
-        raise UnavailableError(f"{endpoint.name}: {error}", "Check address, model and key.") from error
-    return Tried(" ".join(text.split())[:200], time.monotonic() - started)
+        yield
+    finally:
+        with _TRYING_LOCK:
+            _TRYING[person] -= 1
+            if not _TRYING[person]:
+                del _TRYING[person]
 
 
 def _client(endpoint: Endpoint) -> Client:
@@ -190,3 +216,6 @@ _CHECKS: dict[str, Any] = {
     "name": _name, "url": _url, "model": _model, "timeout_seconds": _seconds,
     "retries": _whole(MAX_RETRIES), "requests_per_minute": _whole(MAX_RATE),
 }  # fmt: skip
+
+_TRYING: Counter[int] = Counter()  # tries under way, by person
+_TRYING_LOCK = threading.Lock()

@@ -36,7 +36,7 @@ def try_out(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask it for one word."""
     row, back = _find(request, pk), reverse("endpoints")
     try:
-        tried = verbs.try_out(row)
+        tried = verbs.try_out(row, request.user)
     except ProblemError as problem:
         return refused(request, problem, back)
     return done(request, f"{row.name} answered after {tried.seconds:.1f} s: “{tried.text}”", back, stay=True)

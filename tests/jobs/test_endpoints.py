@@ -1,10 +1,13 @@
 """Endpoints of models: who may be asked, and where keys are seen."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core import serializers as django_serializers
-from django.db import connection
+from django.db import connection, connections
+from django.urls import reverse
 
 from common.errors import ConflictError, InvalidInputError, UnavailableError
 from common.secrets import seal, unseal
@@ -93,15 +96,15 @@ def test_it_is_tried_with_one_question(owner, settings):
     settings.TRAINHUB_ALLOW_INTERNAL_ENDPOINTS = ["127.0.0.1"]
     with serving(lambda body: "Ready.") as server:
         made = verbs.make(owner, **GOOD | {"url": server.url}, key=KEY)
-        assert verbs.try_out(made).text == "Ready."
+        assert verbs.try_out(made, owner).text == "Ready."
         assert server.headers[0]["authorization"] == f"Bearer {KEY}" and server.asked[0]["model"] == "tiny"
         settings.TRAINHUB_ALLOW_INTERNAL_ENDPOINTS = []
         with pytest.raises(UnavailableError, match="private network"):
-            verbs.try_out(made)
+            verbs.try_out(made, owner)
         assert len(server.asked) == 1
     settings.TRAINHUB_ALLOW_INTERNAL_ENDPOINTS = ["127.0.0.1"]
     with pytest.raises(UnavailableError, match="does not answer"):
-        verbs.try_out(made)
+        verbs.try_out(made, owner)
 
 
 def test_what_the_server_says_of_the_key_is_shown_without_it(owner, settings):
@@ -110,5 +113,44 @@ def test_what_the_server_says_of_the_key_is_shown_without_it(owner, settings):
     with serving(lambda body: Reply(401, said)) as server:
         made = verbs.make(owner, **GOOD | {"url": server.url}, key=KEY)
         with pytest.raises(UnavailableError, match="401: Incorrect API key provided: …") as refused:
-            verbs.try_out(made)
+            verbs.try_out(made, owner)
     assert KEY not in str(refused.value)
+
+
+def test_a_person_has_only_few_tries_at_once(owner, stranger, settings):
+    settings.TRAINHUB_ALLOW_INTERNAL_ENDPOINTS = ["127.0.0.1"]
+    come, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(body):
+        come.release()
+        go_on.wait(20)
+        return "Ready."
+
+    with serving(slow) as server, ThreadPoolExecutor(verbs.MOST_TRIES) as pool:
+        made = verbs.make(owner, **GOOD | {"url": server.url})
+        first = [pool.submit(verbs.try_out, made, owner) for _ in range(verbs.MOST_TRIES)]
+        assert all(come.acquire(timeout=10) for _ in first)
+        with pytest.raises(ConflictError, match="2 of your tries are under way"):
+            verbs.try_out(made, owner)
+        go_on.set()
+        assert [one.result(10).text for one in first] == ["Ready."] * verbs.MOST_TRIES
+        assert verbs.try_out(made, stranger).text == verbs.try_out(made, owner).text == "Ready."
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("door", ["page", "api"])
+def test_no_database_connection_is_held_while_a_stranger_s_server_is_waited_for(owner, settings, client, door):
+    settings.TRAINHUB_ALLOW_INTERNAL_ENDPOINTS = ["127.0.0.1"]
+    held = []
+
+    def look(body):
+        held.append(asking.connection is not None)
+        return "Ready."
+
+    asking = connections["default"]  # that of this thread, which asks
+    client.force_login(owner)
+    with serving(look) as server:
+        made = verbs.make(owner, **GOOD | {"url": server.url})
+        name = {"page": "endpoint-try", "api": "api-endpoint-try"}[door]
+        answer = client.post(reverse(name, args=[made.pk]))
+    assert answer.status_code in (200, 302) and held == [False]
