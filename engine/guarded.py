@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,25 +152,74 @@ def bare(host: str) -> str:
     return host.strip("[]").lower().rstrip(".")
 
 
+class Alarm:
+    """Cuts a connection off after so many seconds. A socket's own timeout begins anew with each byte, so a server that
+    sends one now and then would hold whoever reads for ever."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        self.rung = False
+        self._sock = sock
+        self._timer = threading.Timer(seconds, self._ring)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def stop(self) -> None:
+        """TimeoutError when it has rung: what was read is not all."""
+        self._timer.cancel()
+        if self.rung:
+            raise TimeoutError("The time for the whole answer is over.")
+
+    def _ring(self) -> None:
+        self.rung = True
+        with suppress(OSError):  # closed already
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)  # not TLS's own, which another thread is using
+
+
+class _Timed:
+    """A connection whose `timeout` is for the whole answer; the answer has its alarm, which its reader must stop."""
+
+    def getresponse(self) -> Any:
+        alarm = Alarm(self.sock, self.timeout)  # type: ignore[attr-defined]
+        try:
+            answer = super().getresponse()  # type: ignore[misc]
+        except BaseException:
+            alarm.stop()
+            raise
+        answer.alarm = alarm
+        return answer
+
+
+class _TimedPlain(_Timed, HTTPConnection): ...
+
+
+class _TimedSecure(_Timed, HTTPSConnection): ...
+
+
 class Manager(urllib3.PoolManager):
     """urllib3 over guarded connections: asks no address inside, follows no redirect, trusts no variable about proxies.
 
-    `given` are urllib3's own settings. RefusedError and UnreachableError come out as they are.
+    `answer_seconds` is the time for a request and its whole answer, which then has an `alarm` that its reader must
+    stop; None: only each read has a limit. `given` are urllib3's own settings. RefusedError and UnreachableError come
+    out as they are.
     """
 
     def __init__(
-        self, allowed: Allowance, ports: Collection[int] | None = None, connect_seconds: float = 10, **given: Any
-    ) -> None:
+        self, allowed: Allowance, ports: Collection[int] | None = None, connect_seconds: float = 10,
+        answer_seconds: float | None = None, **given: Any,
+    ) -> None:  # fmt: skip
+        if answer_seconds is not None:
+            given["timeout"] = urllib3.Timeout(total=answer_seconds)
         super().__init__(retries=False, cert_reqs="CERT_REQUIRED", **given)
+        plain, secure = (HTTPConnection, HTTPSConnection) if answer_seconds is None else (_TimedPlain, _TimedSecure)
 
         def new(host: str, port: int) -> socket.socket:
             return connect(host, port, connect_seconds, allowed, ports)
 
-        class Plain(HTTPConnection):
+        class Plain(plain):  # type: ignore[misc,valid-type]
             def _new_conn(self) -> socket.socket:
                 return new(self._dns_host, self.port)
 
-        class Secure(HTTPSConnection):
+        class Secure(secure):  # type: ignore[misc,valid-type]
             def _new_conn(self) -> socket.socket:
                 return new(self._dns_host, self.port)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ class Reply:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     hold: threading.Event | None = None  # waited for before the answer
+    drip: float = 0.0  # seconds before each byte of the body
+    slow_headers: bool = False  # these come byte by byte, too
 
 
 Answer = Callable[[dict[str, Any]], "str | Reply"]
@@ -65,6 +68,12 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Tests look at `asked`."""
 
+    def _drip(self, data: bytes, seconds: float) -> None:
+        self.flush_headers()
+        for byte in data:
+            time.sleep(seconds)
+            self.wfile.write(bytes([byte]))
+
     def _send(self, reply: Reply) -> None:
         if reply.hold is not None:
             reply.hold.wait(60)
@@ -73,8 +82,10 @@ class Handler(BaseHTTPRequestHandler):
             for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(reply.body)))
+            if reply.slow_headers:
+                self._drip(b"X-Slow: " + b"x" * 1000, reply.drip)
             self.end_headers()
-            self.wfile.write(reply.body)
+            self._drip(reply.body, reply.drip) if reply.drip else self.wfile.write(reply.body)
         except OSError:
             self.close_connection = True  # whoever asked is gone
 

@@ -13,12 +13,14 @@ import pytest
 from pydantic import ValidationError
 
 from engine import report
+from engine.guarded import Allowance
 from engine.protocol import Command, Event, Exit, FailureCode, Source, Spec
 from engine.recipes.generate.config import GenerateConfig, filled
+from engine.recipes.generate.endpoint import Endpoint, NoAnswerError
 from engine.recipes.generate.judging import read_score
 from engine.recipes.generate.measures import length, repetition, score, variety, words_of
 from engine.recipes.generate.writers import WritingError
-from tests.chat_server import Reply, Server, serving
+from tests.chat_server import Reply, Server, completion, serving
 from tests.engine.cast import carry_out, hashes, make_data, newest_checkpoint, spec, text_spec
 
 GOOD = (
@@ -341,7 +343,26 @@ def test_a_server_that_hangs_is_given_up(tmp_path):
         source = endpoint(server, timeout_seconds=0.3)
         code, sink = carry_out(run_spec(tmp_path, {"endpoint slow": source}, {"examples": 5, "at_once": 1}))
         never.set()
-    assert code is Exit.FAILED and "ReadTimeout" in sink.events[-1]["message"]
+    assert code is Exit.FAILED and "no whole answer within 0.3 s" in sink.events[-1]["message"]
+
+
+@pytest.mark.parametrize("headers", [False, True])
+def test_a_server_that_answers_byte_by_byte_is_given_up_in_time(headers):
+    with serving(lambda body: Reply(200, completion(body, GOOD), drip=0.05, slow_headers=headers)) as server:
+        asked = Endpoint(endpoint(server, timeout_seconds=0.5), Allowance.of(["127.0.0.1"]), lambda: None)
+        begun = time.monotonic()
+        with pytest.raises(NoAnswerError, match=r"no whole answer within 0\.5 s"):
+            asked.answer([{"role": "user", "content": "Tell."}], 10, 0.0, 0)
+    assert time.monotonic() - begun < 2
+
+
+def test_a_connection_is_used_again_and_its_alarm_is_off():
+    with serving(writes(GOOD)) as server:
+        asked = Endpoint(endpoint(server, timeout_seconds=0.3), Allowance.of(["127.0.0.1"]), lambda: None)
+        for pause in (0, 0.5, 0):
+            time.sleep(pause)
+            assert asked.answer([{"role": "user", "content": "Tell."}], 10, 0.0, 0) == GOOD
+        assert asked.http.connection_from_url(server.url).num_connections == 1
 
 
 def test_a_pause_does_not_wait_for_a_server(tmp_path):

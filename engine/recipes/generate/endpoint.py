@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import urllib3
 from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as NotInTimeError
 
 from engine.guarded import Allowance, Manager, RefusedError, UnreachableError
 from engine.protocol import EngineError, FailureCode, Source
@@ -35,6 +35,7 @@ class Endpoint:
         self.model = source.model
         self.url = source.url.rstrip("/") + "/chat/completions"
         self.retries = source.retries
+        self.seconds = source.timeout_seconds
         self.breathe = breathe
         self.pace = Pace(source.requests_per_minute)
         self.headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "TrainHub"}
@@ -43,7 +44,7 @@ class Endpoint:
             self.headers["Authorization"] = f"Bearer {self._secret}"
         self.http = Manager(
             allowed, connect_seconds=min(CONNECT_SECONDS, source.timeout_seconds), num_pools=1, maxsize=64,
-            timeout=urllib3.Timeout(read=source.timeout_seconds),
+            answer_seconds=source.timeout_seconds,
         )  # fmt: skip
 
     def answer(self, messages: list[dict[str, str]], tokens: int, temperature: float, seed: int) -> str:
@@ -71,10 +72,13 @@ class Endpoint:
                 data = answer.read(MAX_ANSWER + 1, decode_content=True)
             finally:
                 answer.close()
+                answer.alarm.stop()
         except UnreachableError as error:
             raise _PassingError(error.message) from error
         except RefusedError as error:
             raise NoAnswerError(f"{error.message} {error.hint}") from error
+        except (NotInTimeError, TimeoutError) as error:
+            raise _PassingError(f"It gave no whole answer within {self.seconds:g} s.") from error
         except (HTTPError, OSError) as error:
             raise _PassingError(f"The connection broke: {type(error).__name__}.") from error
         if len(data) > MAX_ANSWER:
