@@ -17,7 +17,7 @@ from engine.control import Control, Interrupted
 from engine.events import Sink, finite
 from engine.files import remove_leftovers, sha256, write_folder
 from engine.later import Later
-from engine.protocol import Command, Event, Exit
+from engine.protocol import Command, EngineError, Event, Exit, FailureCode
 from engine.report import REPORT, pack
 from engine.task import Task
 from engine.team import Order, Solo, Team
@@ -127,6 +127,10 @@ class Loop:
             metrics, examples = self.task.step(self.done)
         except Interrupted:
             return  # the step was not taken; the command is carried out at the safe point
+        except EngineError as error:
+            if error.code == FailureCode.UNAVAILABLE and self.done:
+                self.save()  # what was made before was paid for; the next attempt goes on from here
+            raise
         self.done += 1
         now = time.monotonic()
         self.trained_seconds += now - self.stepped_at

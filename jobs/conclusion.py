@@ -100,7 +100,7 @@ def requeue(job_id: int, number: int, outcome: Attempt.Outcome, reason: str, cod
     if job.request == Request.CANCEL:
         return _cancel(job_id, number, outcome)
     if wasted >= settings.MAX_ATTEMPTS:
-        final = code if code == FailureCode.DISK_FULL else FailureCode.TOO_MANY_ATTEMPTS
+        final = FailureCode(code) if code in retries.TELLING else FailureCode.TOO_MANY_ATTEMPTS
         return fail(
             job_id,
             number,

@@ -20,9 +20,13 @@ WORTH_IT = frozenset(
     }
 )
 
+# These say what is wrong even when attempts are given up for them.
+TELLING = frozenset({FailureCode.DISK_FULL, FailureCode.UNAVAILABLE})
+
 HINTS = {
     FailureCode.OUT_OF_MEMORY: "Choose a smaller batch size or model, or a device with more memory, then retry.",
     FailureCode.DISK_FULL: "Free some space, or check the disk, then retry: it goes on from the last checkpoint.",
+    FailureCode.UNAVAILABLE: "See that the endpoints run, then retry: it goes on where it was.",
     FailureCode.TOO_MANY_ATTEMPTS: "See the log for what the attempts have in common; change the settings, then retry.",
 }
 

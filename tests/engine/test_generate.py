@@ -298,7 +298,37 @@ def test_when_nobody_answers_the_run_ends_in_words(tmp_path):
     failed = sink.events[-1]
     assert failed["code"] == FailureCode.UNAVAILABLE
     assert "A server: 127.0.0.1 does not answer" in failed["message"] and "retry" in failed["hint"]
-    assert len(examples(sink.events)) == 3
+    assert not examples(sink.events), "what it could not make is neither told nor counted"
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_run_that_is_shorter_than_a_streak_does_not_complete_with_nothing(tmp_path, at_once):
+    with serving(lambda body: Reply(503)) as server, serving(writes(GOOD)) as good, serving(writes("Dear me.")) as mute:
+        sources = {"endpoint one": endpoint(server)}
+        code, sink = carry_out(run_spec(tmp_path / "short", sources, {"examples": 2, "at_once": at_once}))
+        assert code is Exit.FAILED and sink.events[-1]["code"] == FailureCode.UNAVAILABLE
+        sources = {"endpoint good": endpoint(good), "judge one": endpoint(mute)}
+        config = {"examples": 2, "judge": "judge one", "at_once": at_once}
+        code, sink = carry_out(run_spec(tmp_path / "mute", sources, config))
+    assert code is Exit.FAILED and "The judge gave no score for 2 examples" in sink.events[-1]["message"]
+
+
+def test_examples_without_a_score_are_told_in_order_once_there_is_one_again(tmp_path):
+    def sometimes(body):
+        return Reply(400) if any(f"no. {n}." in body["messages"][-1]["content"] for n in (2, 3, 6)) else GOOD
+
+    with serving(sometimes) as server:
+        config = {"examples": 6, "shortest": 5, "prompts": "A text, no. {number}.", "at_once": 1}
+        wanted = run_spec(tmp_path, {"endpoint one": endpoint(server)}, config)
+        code, sink = carry_out(wanted)
+    assert code is Exit.COMPLETED
+    made = examples(sink.events)
+    assert [(one["step"], one["kept"]) for one in made] == [
+        (1, True), (2, False), (3, False), (4, True), (5, True), (6, False),
+    ]  # fmt: skip
+    final = sink.events[-1]["metrics"]
+    for name, value in recounted(made).items():
+        assert final[name] == pytest.approx(value), name
 
 
 def test_after_a_failure_it_goes_on_where_it_was(tmp_path):
@@ -314,13 +344,14 @@ def test_after_a_failure_it_goes_on_where_it_was(tmp_path):
         down.set()
         code, failed = carry_out(wanted)
         assert code is Exit.FAILED and failed.events[-1]["code"] == FailureCode.UNAVAILABLE
+        assert not examples(failed.events) and newest_checkpoint(wanted).name.endswith("8")
         down.clear()
         code, after = carry_out(wanted)
     assert code is Exit.COMPLETED
     parts = [*before.events, *failed.events, *after.events]
     assert [one["step"] for one in examples(parts)] == list(range(1, 21))
-    assert [one["step"] for one in examples(parts) if not one["kept"]] == [9, 10, 11]
-    assert after.events[-1]["metrics"]["generate/kept"] == 17
+    assert [one["step"] for one in examples(parts) if not one["kept"]] == []
+    assert after.events[-1]["metrics"]["generate/kept"] == 20
 
 
 def test_passing_refusals_are_asked_again_after_the_time_that_the_server_names(tmp_path):

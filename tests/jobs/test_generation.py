@@ -121,6 +121,33 @@ def test_keys_leave_no_trace_on_disk_or_in_the_job(owner, slot, myself, inside):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_dead_endpoint_makes_a_job_fail_in_words_with_what_it_had(owner, slot, myself, stories, settings):
+    settings.MAX_ATTEMPTS, settings.RETRY_DELAYS = 2, (0.0,)
+    down = threading.Event()
+
+    def dying(body):
+        if "Story 4 " in body["messages"][-1]["content"]:
+            down.set()
+        return Reply(503) if down.is_set() else good(body)
+
+    with serving(dying) as one:
+        add(owner, "good", one)
+        wanted = config(generators="endpoint good", examples=12, at_once=1)
+        job, _ = create_job(owner, recipe="generate", config=wanted, save_to=stories)
+        supervised(slot, myself)
+        job.refresh_from_db()
+        assert job.is_active and job.current_step == 3
+        supervised(slot, myself)
+    job.refresh_from_db()
+    assert (job.status, job.failure_code, job.current_step) == ("failed", "UNAVAILABLE", 3)
+    assert "2 attempts in a row ended without getting further" in job.failure_message
+    assert "It answered with 503" in job.failure_message and "the endpoints run" in job.failure_hint
+    assert list(GeneratedExample.objects.order_by("step").values_list("step", "kept")) == [
+        (1, True), (2, True), (3, True),
+    ]  # fmt: skip
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_cancelled_run_keeps_what_it_made(owner, slot, myself, stories):
     enough = threading.Event()
 

@@ -77,6 +77,11 @@ class Tally:
         self.unjudged = 0  # examples in a row that got no score
         self.winners: deque[dict[str, Any]] = deque(maxlen=SHOWN)
 
+    @property
+    def scored(self) -> int:
+        """Candidates that got a score."""
+        return sum(written.scored for written in self.generators.values())
+
     def asked(self, number: int) -> list[str]:
         """Who is asked for this example: all who are not set aside."""
         return [name for name, written in self.generators.items() if written.away_until <= number]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 
 from engine.device import choose
 from engine.protocol import EngineError, Event, FailureCode
@@ -56,31 +57,45 @@ class GenerateTask:
         self.waited = 0.0
         self.prompts = lines(config.prompts)
         self.names, self.weights = zip(*config.weights().items(), strict=True)
-        self.tally = Tally(list(writers))
+        self.tally = Tally(list(writers))  # of what was told
+        self.scout = Tally(list(writers))  # of what was made
+        self.held: deque[Example] = deque()  # made and not told yet
         waits = judge.waits or any(one.waits for one in writers.values())
         self.ahead = Ahead(self.make, config.at_once if waits else 1, config.examples)
         context.at_end.callback(self.ahead.close)
 
     def step(self, index: int) -> tuple[dict[str, float], int]:
-        started = time.perf_counter()
-        made = self.ahead.take(index, self.context.breathe)
-        self.waited += time.perf_counter() - started if self.ahead.threads else 0.0
-        if not made.candidates:
-            raise self._nobody_answers()
+        self._make_sure(index)
+        made = self.held.popleft()
         for name in self.tally.take(index, made):
             self._set_aside(index, name)
-        if self.tally.unjudged >= UNJUDGED:
-            raise self._judge_is_silent(made)
         # What follows can't be interrupted: an example is told once, in the step that made it.
         self.context.sink.emit(Event.EXAMPLE, step=index + 1, **made.facts())
         best = {"generate/score": made.winner.score} if made.winner and made.winner.score is not None else {}
         return self.tally.metrics() | best, 1
 
+    def _make_sure(self, index: int) -> None:
+        """Have an example for the step. Those that got no score are held back until a later one gets one: when nobody
+        answers or judges any more the attempt ends, and they must be neither told nor counted, but made again."""
+        while not any(one.winner for one in self.held) and index + len(self.held) < self.plan.total_steps:
+            number = index + len(self.held)
+            started = time.perf_counter()
+            made = self.ahead.take(number, self.context.breathe)
+            self.waited += time.perf_counter() - started if self.ahead.threads else 0.0
+            if not made.candidates:
+                raise self._nobody_answers()
+            self.scout.take(number, made)
+            self.held.append(made)
+            if self.scout.unjudged >= UNJUDGED:
+                raise self._judge_is_silent()
+        if not self.scout.scored:  # and it is the end
+            raise self._judge_is_silent() if self.scout.unjudged else self._nobody_answers()
+
     def make(self, index: int) -> Example:
         """The example of a step; without candidates when everybody is set aside. Called in threads."""
         genre, prompt = self.asked_for(index)
         made = Example(genre, prompt, [])
-        for name in self.tally.asked(index):
+        for name in self.scout.asked(index):
             made.candidates.append(self._candidate(index, name, genre, prompt))
         scored = [one for one in made.candidates if one.score is not None]
         if not scored:
@@ -115,7 +130,8 @@ class GenerateTask:
         return {STATE: json_bytes(self.tally.state())}
 
     def restore(self, files: dict[str, bytes]) -> None:
-        self.tally.restore(json.loads(files[STATE]))
+        for one in (self.tally, self.scout):
+            one.restore(json.loads(files[STATE]))
 
     def report(self) -> list[AnyBlock]:
         return blocks(self.tally, {name: one.title for name, one in self.writers.items()})
@@ -150,7 +166,7 @@ class GenerateTask:
 
     def _nobody_answers(self) -> EngineError:
         said = " ".join(
-            f"{self.writers[name].title}: {written.last_error}" for name, written in self.tally.generators.items()
+            f"{self.writers[name].title}: {written.last_error}" for name, written in self.scout.generators.items()
         )
         passing = any(isinstance(one, Asked) for one in self.writers.values())
         return EngineError(
@@ -160,10 +176,11 @@ class GenerateTask:
             if passing else "Choose other prompts or generators; what was kept so far stays.",
         )  # fmt: skip
 
-    def _judge_is_silent(self, made: Example) -> EngineError:
-        said = next((one.error for one in made.candidates if one.error), "")
+    def _judge_is_silent(self) -> EngineError:
+        last = reversed([one for made in self.held for one in made.candidates if not one.failed])
+        said = next((one.error for one in last if one.error), "")
         return EngineError(
             FailureCode.UNAVAILABLE if self.judge.waits else FailureCode.BAD_CONFIG,
-            f"The judge gave no score for {UNJUDGED} examples in a row. {said}"[:2000],
+            f"The judge gave no score for {self.scout.unjudged} examples in a row. {said}"[:2000],
             "See that the judge answers, or choose another one, then retry: it goes on where it was.",
         )
