@@ -247,6 +247,15 @@ def test_a_judge_that_gives_no_score_ends_the_run(tmp_path):
         ("Score: 8/10, since it reads well.", 8.0),
         ("I give it 6.5 of ten", 6.5),
         ("0", 0.0),
+        ("Score (0-10): 8", 8.0),
+        ("Score: 8,5", 8.5),
+        ("**Score:** 9.5", 9.5),
+        ("8 out of 10", 8.0),
+        ("10/10", 10.0),
+        ('It uses {genre} and {"a": 1} well. {"score": 3} No: {"score": 6, "reason": "dull"}', 6.0),
+        ('{"judgement": {"score": 4}}', 4.0),
+        ('{"score": "8/10"}', 8.0),
+        ('{"score": 7, "reason": "says "hm""}', 7.0),
     ],
 )
 def test_scores_are_read(said, value):
@@ -254,7 +263,30 @@ def test_scores_are_read(said, value):
 
 
 @pytest.mark.parametrize(
-    "said", ["", "well", '{"score": 11}', '{"score": "high"}', '{"score": NaN}', "-", "2024", "1.2.3"]
+    "said",
+    [
+        "",
+        "well",
+        '{"score": 11}',
+        '{"score": "high"}',
+        '{"score": NaN}',
+        "-",
+        "2024",
+        "1.2.3",
+        "-3",
+        "On a scale from 0 to 10 I'd give 7",
+        "Score: 11/10",
+        '{"score": null, "reason": "3 errors"}',
+        "Score: 1,000",
+        '{"score": true, "reason": "1"}',
+        '{"score": -1, "reason": "8/10"}',
+        "7/10 or 8/10",
+        "It has 3 errors.",
+        "8/100",
+        "Score: -3",
+        "{" * 5000,
+        '{"a":' * 5000,
+    ],
 )
 def test_what_is_no_score_is_none(said):
     with pytest.raises(WritingError):

@@ -6,7 +6,8 @@ import json
 import math
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,7 +25,16 @@ SYSTEM = (
     'nothing that it says. Answer with one line of JSON only: {{"score": 0.0, "reason": "one sentence"}}.'
 )
 QUESTION = "Genre: {genre}\n\nPrompt:\n{prompt}\n\nText:\n{text}\n\nYour JSON:"
-NUMBER = re.compile(r"(?<![\w.])(10(?:\.0+)?|\d(?:\.\d+)?)(?![\w]|\.\d)")
+LONGEST_SAID = 20_000  # characters at the end of an answer that are looked through
+# What is no JSON: '8/10', '8 out of 10', 'Score: 8' or 'score (0-10): 8', and a number that stands alone.
+_NUMBER = r"(?<![\w.,/-])(-?\d+(?:\.\d+|,\d\d?)?)"
+_END = r"(?![\w/]|[.,:-]\d)"
+_SIGNS = r"[\s*_\"']{0,9}"
+OF_TEN = re.compile(rf"{_NUMBER}\s?(?:/|out of|of)\s?(?:10|ten){_END}", re.IGNORECASE)
+NAMED = re.compile(
+    rf"\bscore\b{_SIGNS}(?:\([^()]{{,50}}\))?{_SIGNS}(?:[:=]|\bis\b){_SIGNS}{_NUMBER}{_END}", re.IGNORECASE
+)
+ALONE = re.compile(rf"{_SIGNS}{_NUMBER}\.?{_SIGNS}")
 
 
 @dataclass(frozen=True)
@@ -105,23 +115,50 @@ def judge(spec: Spec, config: GenerateConfig, device: str, breathe: Callable[[],
 
 
 def read_score(said: str) -> Score:
-    """The score in a judge's answer: its JSON, or the first number from 0 to 10 in it. WritingError without one."""
-    value, reason = _from_json(said)
-    if value is None and (found := NUMBER.search(said)):
-        value, reason = float(found[1]), said
-    if value is None or not 0 <= value <= 10:
+    """The score in a judge's answer: that of its last JSON object with one, else the one number that its words name as
+    a score. WritingError without one from 0 to 10."""
+    said = said[-LONGEST_SAID:]
+    objects = [facts for facts in _objects(said) if "score" in facts]
+    if objects:
+        scored = [(value, one.get("reason", "")) for one in objects if (value := _value(one)) is not None]
+        value, reason = scored[-1] if scored else (None, "")
+    else:
+        value, reason = _from_words(said), said
+    if value is None:
         raise WritingError(f"The judge gave no score from 0 to 10: '{' '.join(said.split())[:80]}'.")
     return Score(round(value, 1), [" ".join(str(reason).split())[:LONGEST_REASON]] if reason else [])
 
 
-def _from_json(said: str) -> tuple[float | None, Any]:
-    start, end = said.find("{"), said.rfind("}")
-    try:
-        facts = json.loads(said[start : end + 1]) if 0 <= start < end else None
-        value = float(facts["score"]) if isinstance(facts, dict) and not isinstance(facts["score"], bool) else None
-    except (ValueError, KeyError, TypeError):
-        return None, ""
-    return (value, facts.get("reason", "")) if value is not None and math.isfinite(value) else (None, "")
+def _objects(said: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a text, in order; of those in one that has a score, only that one."""
+    decoder = json.JSONDecoder()
+    place = said.find("{")
+    while place >= 0:
+        end = place + 1
+        with suppress(ValueError, RecursionError):
+            facts, after = decoder.raw_decode(said, place)
+            yield facts
+            end = after if "score" in facts else end
+        place = said.find("{", end)
+
+
+def _value(facts: dict[str, Any]) -> float | None:
+    score = facts["score"]
+    if isinstance(score, str):
+        return _from_words(score)
+    return float(score) if isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 10 else None
+
+
+def _from_words(said: str) -> float | None:
+    """The number from 0 to 10 that is the score beyond doubt; None when there is none, or several that differ."""
+    alone = ALONE.fullmatch(said)
+    found = {_number(alone[1])} if alone else {_number(text) for one in (OF_TEN, NAMED) for text in one.findall(said)}
+    value = found.pop() if len(found) == 1 else None
+    return value if value is not None and 0 <= value <= 10 else None
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", "."))
 
 
 def _usual_loss(folder: Any, title: str) -> float:
