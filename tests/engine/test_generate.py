@@ -454,6 +454,19 @@ def test_what_is_no_completion_is_told(tmp_path, body):
     assert "Its answer is" in sink.events[-1]["message"]
 
 
+def test_half_a_letter_in_an_answer_breaks_nothing(tmp_path):
+    """JSON can hold it: half of a pair of surrogates."""
+    with (
+        serving(lambda body: GOOD + " \ud800") as odd,
+        serving(lambda body: Reply(400, b'{"error": "\\udc00 no"}')) as bad,
+    ):
+        sources = {"endpoint odd": endpoint(odd), "endpoint bad": endpoint(bad)}
+        code, sink = carry_out(run_spec(tmp_path, sources, {"examples": 4, "shortest": 5, "at_once": 1}))
+    assert code is Exit.COMPLETED, sink.events[-1]
+    one = examples(sink.events)[0]["candidates"]
+    assert (one[0]["text"], one[1]["error"]) == (f"{GOOD} ?", "It answered with 400: ? no")
+
+
 def test_an_endless_answer_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("engine.recipes.generate.endpoint.MAX_ANSWER", 10_000)
     with serving(lambda given: Reply(200, b"x" * 1_000_000)) as server:

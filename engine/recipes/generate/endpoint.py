@@ -59,7 +59,7 @@ class Endpoint:
                 return self._once(body)
             except _PassingError as error:
                 if attempt == self.retries:
-                    raise NoAnswerError(f"{error} It was asked {attempt + 1} times.") from error
+                    raise NoAnswerError(f"{error}{f' It was asked {attempt + 1} times.' if attempt else ''}") from error
                 # A little chance keeps those who failed together from coming back together.
                 self._sleep(max(error.wait, wait * random.uniform(0.8, 1.2)))
                 wait = min(2 * wait, LONGEST_WAIT)
@@ -143,11 +143,11 @@ def _key(source: Source) -> str:
 def _content(data: bytes) -> str:
     try:
         said = json.loads(data)["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise NoAnswerError("Its answer is no chat completion.") from error
     if not isinstance(said, str) or not said.strip():
         raise NoAnswerError("Its answer is empty.")
-    return said
+    return _whole(said)
 
 
 def _reason(data: bytes) -> str:
@@ -156,9 +156,14 @@ def _reason(data: bytes) -> str:
         said: Any = json.loads(data)
         error = said.get("error", said)
         text = error.get("message", "") if isinstance(error, dict) else str(error)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         text = data[:200].decode("utf-8", "replace")
-    return " ".join(str(text).split())[:200] or "no reason given"
+    return _whole(" ".join(str(text).split())[:200]) or "no reason given"
+
+
+def _whole(text: str) -> str:
+    """Without halves of letters, which JSON can hold ('\\ud800') and nothing else can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _retry_after(headers: Any) -> float:
