@@ -70,13 +70,22 @@ def make(owner: AbstractBaseUser, *, name: str, url: str, model: str, key: str =
 
 def change(endpoint: Endpoint, **values: Any) -> Endpoint:
     """Change what is named. Another address needs the key again: it must not travel to a server that it was not given
-    for. An empty key takes the key away."""
-    moved = "url" in values and urlsplit(str(values["url"])).netloc.lower() != urlsplit(endpoint.url).netloc.lower()
+    for, nor in the clear after it was sent sealed. An empty key takes the key away."""
+    moved = "url" in values and _server(str(values["url"])) != _server(endpoint.url)
     if moved and endpoint.sealed_key and not values.get("key"):
         message = "The key was given for another server."
         raise InvalidInputError(message, "Enter the key for this one.", fields={"key": [message]})
     with transaction.atomic():
         return _write(Endpoint.objects.select_for_update(of=("self",)).get(pk=endpoint.pk), values)
+
+
+def _server(url: str) -> tuple[str, str]:
+    """What a key is given for: a server, and the way to it. Nothing where the address is none, which is told later."""
+    try:
+        parts = urlsplit(url.strip())
+    except ValueError:
+        return "", ""
+    return parts.scheme.lower(), parts.netloc.lower()
 
 
 def remove(endpoint: Endpoint) -> None:

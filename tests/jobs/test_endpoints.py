@@ -81,7 +81,11 @@ def test_nobody_keeps_endpoints_without_end(owner, monkeypatch):
 def test_a_key_does_not_travel_to_another_server(endpoint):
     with pytest.raises(InvalidInputError, match="another server"):
         verbs.change(endpoint, url="https://93.184.216.35/v1")
-    assert verbs.key_of(verbs.change(endpoint, url="https://93.184.216.34/v2")) == KEY, "the same server"
+    with pytest.raises(InvalidInputError, match="another server"):
+        verbs.change(endpoint, url="http://93.184.216.34/v1")  # where everybody on the way can read it
+    with pytest.raises(InvalidInputError):
+        verbs.change(endpoint, url="http://[::1")
+    assert verbs.key_of(verbs.change(endpoint, url=" HTTPS://93.184.216.34/v2")) == KEY, "the same server"
     moved = verbs.change(endpoint, url="https://93.184.216.35/v1", key="other")
     assert verbs.key_of(moved) == "other"
     assert verbs.key_of(verbs.change(moved, key="")) == ""
