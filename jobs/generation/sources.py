@@ -16,6 +16,7 @@ from common.errors import InvalidInputError
 from engine import catalogue
 from engine.protocol import Source
 from engine.recipes.generate.config import MEASURES, GenerateConfig, lines
+from engine.recipes.generate.writers import OWN_TOKENS, too_long
 from jobs.endpoints import verbs as endpoints
 from jobs.folders import work_folder
 from jobs.models import Endpoint, Job
@@ -27,6 +28,8 @@ OFFERED = 50  # versions in a form
 KEYS = "keys"  # a folder of the job's, while an attempt runs
 WRITER, CLASSIFIER = "text-generation", "text-classification"
 HINT = "Name a version ('version 12') or one of your endpoints ('endpoint my-server')."
+VERSIONS_ONLY = "Name a version ('version 12')."
+FEWER = "Set a longest answer of fewer tokens, or use endpoints."
 
 
 def check(owner: AbstractBaseUser, recipe: str, config: Mapping[str, Any]) -> None:
@@ -42,16 +45,19 @@ def check(owner: AbstractBaseUser, recipe: str, config: Mapping[str, Any]) -> No
 def check_named(owner: AbstractBaseUser, given: GenerateConfig) -> None:
     """The same for those that are named; who writes may be left open."""
     for setting, name, wanted, endpoint_too in _roles(given):
+        hint = HINT if endpoint_too else VERSIONS_ONLY
         found = _find(owner, name)
         if found is None:
-            raise _wrong(setting, f"There is no '{name}' for you.")
+            raise _wrong(setting, f"There is no '{name}' for you.", hint)
         if isinstance(found, Endpoint):
             if not endpoint_too:
-                raise _wrong(setting, f"'{name}' is an endpoint; here a version of the hub is needed.")
+                raise _wrong(setting, f"'{name}' is an endpoint; here a version of the hub is needed.", hint)
         elif found.model.recipe != wanted:
-            raise _wrong(setting, f"{found} was made by {found.model.recipe}; here {wanted} is needed.")
+            raise _wrong(setting, f"{found} was made by {found.model.recipe}; here {wanted} is needed.", hint)
         elif found.status != ModelVersion.Status.READY:
-            raise _wrong(setting, f"{found} is {found.get_status_display().lower()}.")
+            raise _wrong(setting, f"{found} is {found.get_status_display().lower()}.", hint)
+        elif setting == "generators" and given.max_new_tokens > OWN_TOKENS:
+            raise _wrong("max_new_tokens", too_long(str(found)), FEWER)
 
 
 def of(job: Job) -> dict[str, Source]:
@@ -167,5 +173,5 @@ def _endpoint(job: Job, endpoint: Endpoint) -> Source:
     return source.model_copy(update={"key_file": path})
 
 
-def _wrong(setting: str, message: str) -> InvalidInputError:
-    return InvalidInputError(message, HINT, fields={f"config.{setting}": [f"{message} {HINT}"]})
+def _wrong(setting: str, message: str, hint: str = HINT) -> InvalidInputError:
+    return InvalidInputError(message, hint, fields={f"config.{setting}": [f"{message} {hint}"]})

@@ -20,6 +20,7 @@ from engine.recipes.generate.endpoint import Endpoint, NoAnswerError
 from engine.recipes.generate.judging import read_score
 from engine.recipes.generate.measures import length, repetition, score, variety, words_of
 from engine.recipes.generate.writers import WritingError
+from engine.refusals import problems
 from tests.chat_server import Reply, Server, completion, serving
 from tests.engine.cast import carry_out, hashes, make_data, newest_checkpoint, spec, text_spec
 
@@ -330,6 +331,7 @@ def test_when_nobody_answers_the_run_ends_in_words(tmp_path):
     failed = sink.events[-1]
     assert failed["code"] == FailureCode.UNAVAILABLE
     assert "A server: 127.0.0.1 does not answer" in failed["message"] and "retry" in failed["hint"]
+    assert "was asked" not in failed["message"], "once goes without saying"
     assert not examples(sink.events), "what it could not make is neither told nor counted"
 
 
@@ -551,7 +553,10 @@ def test_endpoints_are_asked_at_once(tmp_path):
         ({"prompts": "{author}"}, "{author} stands for nothing"),
         ({"prompts": "{genre.__class__}"}, "stands for nothing"),
         ({"prompts": "{genre!r}"}, "stands for nothing"),
-        ({"prompts": "{genre"}, "can't be read"),
+        ({"genres": "Sea\n : 3"}, "name before its colon"),
+        ({"generators": "version 1, version 2"}, "one a line"),
+        ({"prompts": "{genre"}, "a brace has no partner"),
+        ({"prompts": "genre}"}, "a brace has no partner"),
         ({"prompts": "{}"}, "stands for nothing"),
         ({"generators": "version 1\nversion 1"}, "named once"),
         ({"generators": "\n".join(f"version {n}" for n in range(21))}, "at most 20"),
@@ -563,6 +568,18 @@ def test_endpoints_are_asked_at_once(tmp_path):
 def test_settings_that_make_no_sense_are_refused(values, said):
     with pytest.raises(ValidationError, match=said.replace("{", r"\{").replace("}", r"\}")):
         GenerateConfig.model_validate(values)
+
+
+@pytest.mark.parametrize("values", [{"shortest": 50, "longest": 40}, {"shortest": 500}])
+def test_lengths_that_contradict_each_other_are_told_at_a_setting(values):
+    with pytest.raises(ValidationError) as refused:
+        GenerateConfig.model_validate(values)
+    assert list(problems(refused.value, GenerateConfig)) == ["longest"]
+
+
+def test_a_version_of_the_hub_is_asked_for_no_more_than_it_writes(tmp_path, trained):
+    code, sink = carry_out(run_spec(tmp_path, {"version 1": trained}, {"max_new_tokens": 1001}))
+    assert code is Exit.FAILED and "writes at most 1,000 tokens" in sink.events[-1]["message"]
 
 
 def test_prompts_are_filled_by_name_only():

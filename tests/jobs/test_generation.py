@@ -298,6 +298,12 @@ def test_a_version_must_be_able_to_do_what_is_asked(owner, stranger):
         with pytest.raises(InvalidInputError, match=said):
             create_job(owner, recipe="generate", config={"generators": f"version {version.pk}"})
     mine = make_version(owner, "Mine")
+    with pytest.raises(InvalidInputError) as refused:
+        create_job(owner, recipe="generate", config={"generators": f"version {mine.pk}", "classifier": "version 0"})
+    assert "endpoint" not in str(refused.value.fields), "a classifier can't be one"
+    with pytest.raises(InvalidInputError, match="at most 1,000 tokens") as refused:
+        create_job(owner, recipe="generate", config={"generators": f"version {mine.pk}", "max_new_tokens": 1001})
+    assert list(refused.value.fields) == ["config.max_new_tokens"]
     assert create_job(owner, recipe="generate", config={"generators": f"version {mine.pk}"})[1]
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import string
-from typing import Self
 
-from pydantic import field_validator, model_validator
+from pydantic import ValidationInfo, field_validator
 
 from engine.config import RecipeConfig, setting
 
@@ -42,7 +41,12 @@ class GenerateConfig(RecipeConfig):
         "Generators", lines=True, max_length=5_000,
     )  # fmt: skip
     max_new_tokens: int = setting(
-        200, "Longest answer (tokens)", "Where a candidate ends at the latest.", "Generators", ge=1, le=8192
+        200,
+        "Longest answer (tokens)",
+        "Where a candidate ends at the latest; versions of the hub write at most 1,000.",
+        "Generators",
+        ge=1,
+        le=8192,
     )
     temperature: float = setting(
         0.8, "Temperature", "How bold the generators are. 0: always the likeliest word.", "Generators", ge=0, le=2
@@ -65,7 +69,13 @@ class GenerateConfig(RecipeConfig):
         20, "Shortest text (words)", "Measures: a shorter text loses points.", "Judge", ge=1, le=100_000
     )
     longest: int = setting(
-        400, "Longest text (words)", "Measures: a longer text loses points.", "Judge", ge=1, le=100_000
+        400,
+        "Longest text (words)",
+        "Measures: a longer text loses points.",
+        "Judge",
+        ge=1,
+        le=100_000,
+        validate_default=True,
     )
     reference: str = setting(
         "", "Reference model",
@@ -120,13 +130,16 @@ class GenerateConfig(RecipeConfig):
             raise ValueError(f"Name at most {MOST_GENERATORS}.")
         if len(set(names)) < len(names):
             raise ValueError("Each may be named once.")
+        if any("," in name or ";" in name for name in names):
+            raise ValueError("Write one a line, without commas.")
         return text
 
-    @model_validator(mode="after")
-    def _longest_is_not_below_shortest(self) -> Self:
-        if self.longest < self.shortest:
+    @field_validator("longest")
+    @classmethod
+    def _longest_is_not_below_shortest(cls, words: int, others: ValidationInfo) -> int:
+        if words < others.data.get("shortest", 0):
             raise ValueError("The longest text must not be below the shortest.")
-        return self
+        return words
 
 
 def lines(text: str) -> list[str]:
@@ -148,6 +161,8 @@ def _check_genres(found: list[str]) -> None:
     pairs = [_genre(line) for line in found]
     if not 1 <= len(pairs) <= MOST_GENRES:
         raise ValueError(f"Write at least one and at most {MOST_GENRES} genres, one a line.")
+    if any(name.startswith(":") for name, _ in pairs):
+        raise ValueError("A genre has a name before its colon, as in 'Crime: 2'.")
     if len({name for name, _ in pairs}) < len(pairs):
         raise ValueError("Each may stand in one line only.")
     if any(len(name) > LONGEST_NAME for name, _ in pairs):
@@ -159,8 +174,10 @@ def _check_genres(found: list[str]) -> None:
 def _check_prompt(text: str) -> None:
     try:
         fields = [part[1:] for part in string.Formatter().parse(text) if part[1] is not None]
-    except ValueError as error:
-        raise ValueError(f"'{text[:60]}' can't be read: {error}. Write {{{{ for a brace itself.") from None
+    except ValueError:
+        raise ValueError(
+            f"'{text[:60]}' can't be read: a brace has no partner. Write {{{{ or }}}} for a brace itself."
+        ) from None
     for name, layout, conversion in fields:
         if name not in FIELDS or layout or conversion:
             raise ValueError(f"{{{name}}} stands for nothing; there are {{genre}} and {{number}}.")

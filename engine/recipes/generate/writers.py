@@ -12,6 +12,7 @@ from engine.protocol import EngineError, FailureCode, Source, Spec
 from engine.recipes.generate.endpoint import Endpoint, NoAnswerError
 
 OWN_SEEDS, ENDPOINT_SEEDS = 2**62, 2**31
+OWN_TOKENS = 1000  # that a version of the hub writes at most
 
 
 class WritingError(Exception):
@@ -36,8 +37,10 @@ class OwnModel:
 
     def __init__(self, source: Source, device: str, tokens: int, temperature: float) -> None:
         self.title = source.title
+        if tokens > OWN_TOKENS:
+            raise EngineError(FailureCode.BAD_CONFIG, too_long(source.title), "Set a longest answer of fewer tokens.")
         self.predictor = load_predictor(source, device, "text-generation")
-        self.parameters = {"max_new_tokens": min(tokens, 1000), "temperature": temperature}
+        self.parameters = {"max_new_tokens": tokens, "temperature": temperature}
         self.lock = threading.Lock()
 
     def write(self, prompt: str, seed: int, system: str = "", plain: bool = False) -> str:
@@ -77,6 +80,11 @@ def writer(spec: Spec, name: str, tokens: int, temperature: float, device: str, 
     if source.url:
         return Asked(Endpoint(source, Allowance.of(spec.allow_internal), breathe), tokens, temperature)
     return OwnModel(source, device, tokens, temperature)
+
+
+def too_long(title: str) -> str:
+    """That a version of the hub can't write so much."""
+    return f"'{title}' is a version of the hub, which writes at most {OWN_TOKENS:,} tokens."
 
 
 def source_of(spec: Spec, name: str) -> Source:
