@@ -70,7 +70,7 @@ def run(spec: Spec, sink: Sink, control: Control, rank: Rank | None = None) -> E
         if rank is not None and rank.number:
             rank.fail(failure)
             return Exit.FAILED
-        print(failure["traceback"], file=sys.stderr, flush=True)
+        print(failure["traceback"] or f"{failure['message']} {failure['hint']}", file=sys.stderr, flush=True)
         sink.emit(Event.FAILED, **failure)
         return Exit.FAILED
 
@@ -196,5 +196,8 @@ def _bad_spec(error: Exception) -> EngineError:
 
 
 def _failed(failure: EngineError, error: BaseException) -> dict[str, Any]:
+    """`traceback` is empty where the code has no part in it: others were asked, and gave no answer."""
     text = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
+    if failure.code == FailureCode.UNAVAILABLE:
+        text = ""
     return {"code": failure.code, "message": failure.message, "hint": failure.hint, "traceback": text}

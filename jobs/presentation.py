@@ -9,6 +9,7 @@ from typing import Any
 
 from common import wording
 from engine.catalogue import RECIPES, config_class
+from jobs.generation.shown import makes_examples
 from jobs.models import Attempt, Job, MetricSeries, ProgressRow
 from jobs.needs import Needs
 from jobs.progress import WAITING
@@ -255,8 +256,9 @@ def needs(job: Job) -> Needs:
 
 
 def chart_marks(job: Job) -> str:
-    """Marks on the chart as JSON: checkpoints, and steps at which an attempt took the run up."""
-    saved = job.checkpoints.order_by("step").values_list("step", flat=True)
+    """Marks on the chart as JSON: checkpoints, and steps at which an attempt took the run up. A run that makes examples
+    has a checkpoint every few seconds: those are not worth a mark."""
+    saved = [] if makes_examples(job) else job.checkpoints.order_by("step").values_list("step", flat=True)
     resumed = Attempt.objects.filter(job=job, first_step__gt=0).values_list("first_step", flat=True)
     marks = [{"step": step, "kind": "checkpoint"} for step in list(saved)[-200:]]
     marks += [{"step": step, "kind": "resumed"} for step in resumed]

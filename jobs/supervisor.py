@@ -42,6 +42,7 @@ LOOK_SECONDS = 0.4  # between two looks at requests while nothing is reported
 SAMPLE_SECONDS = 1.0  # between two looks at device, CPU and memory
 FIRST_SAMPLE_SECONDS = 0.2  # a run that is shorter is not measured, which would cost as much as itself
 GENERATING_CHECKPOINT_SECONDS = 2.0
+CHECKPOINT_WORD_SECONDS = 60.0  # between two lines that tell of them
 CANCEL_SECONDS = 10.0  # a trainer that does not obey in time is killed
 PAUSE_SECONDS = 120.0
 STOP_SECONDS = 20.0
@@ -70,6 +71,7 @@ class Supervisor:
         self.renewed = now  # when the lease was last known to be ours
         self.next_flush = now + FLUSH_SECONDS
         self.next_sample = now + FIRST_SAMPLE_SECONDS
+        self.next_word = now + CHECKPOINT_WORD_SECONDS
         self.next_renewal = now
         self.next_look = now + LOOK_SECONDS
         self.clock = RunClock(self.job, now)
@@ -234,7 +236,7 @@ class Supervisor:
                 return  # its step follows
             case Event.CHECKPOINT:
                 writer.checkpoint(event)
-                writer.log(f"Step {event['step']:,}: checkpoint of {event['bytes'] / 2**20:.1f} MiB saved.")
+                self._checkpointed(event)
             case Event.CHECKPOINT_SKIPPED:
                 writer.log(f"Checkpoint {event['name']} was passed over: {event['reason']}", "warning")
             case Event.LOG:
@@ -243,6 +245,14 @@ class Supervisor:
                 self.last_event = event
                 return  # the last word: it is written with the end
         self.next_flush = min(self.next_flush, time.monotonic() + GATHER_SECONDS)
+
+    def _checkpointed(self, event: dict[str, Any]) -> None:
+        """A run that makes examples has one every few seconds, and says so once in a while."""
+        now = time.monotonic()
+        if makes_examples(self.job) and now < self.next_word:
+            return
+        self.next_word = now + CHECKPOINT_WORD_SECONDS
+        self.writer.log(f"Step {event['step']:,}: checkpoint of {event['bytes'] / 2**20:.1f} MiB saved.")
 
     def _sampled(self, event: dict[str, Any]) -> None:
         try:

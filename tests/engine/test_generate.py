@@ -323,7 +323,7 @@ def test_a_generator_that_fails_is_set_aside_and_asked_again(tmp_path):
     assert sink.events[-1]["metrics"]["wins/endpoint bad"] > 5
 
 
-def test_when_nobody_answers_the_run_ends_in_words(tmp_path):
+def test_when_nobody_answers_the_run_ends_in_words(tmp_path, capfd):
     with serving(writes(GOOD)) as server:
         gone = endpoint(server)
     code, sink = carry_out(run_spec(tmp_path, {"endpoint gone": gone}, {"examples": 50, "at_once": 1}))
@@ -332,6 +332,7 @@ def test_when_nobody_answers_the_run_ends_in_words(tmp_path):
     assert failed["code"] == FailureCode.UNAVAILABLE
     assert "A server: 127.0.0.1 does not answer" in failed["message"] and "retry" in failed["hint"]
     assert "was asked" not in failed["message"], "once goes without saying"
+    assert failed["traceback"] == "" and "Traceback" not in capfd.readouterr().err, "the code has no part in it"
     assert not examples(sink.events), "what it could not make is neither told nor counted"
 
 

@@ -14,7 +14,7 @@ from datasets.models import Dataset, Item
 from history.generations import generated
 from history.models import Session
 from history.recording import record_pending
-from jobs import control
+from jobs import control, presentation
 from jobs.creation import create_job
 from jobs.endpoints import verbs as endpoints
 from jobs.folders import work_folder
@@ -142,6 +142,9 @@ def test_a_dead_endpoint_makes_a_job_fail_in_words_with_what_it_had(owner, slot,
     assert (job.status, job.failure_code, job.current_step) == ("failed", "UNAVAILABLE", 3)
     assert "2 attempts in a row ended without getting further" in job.failure_message
     assert "It answered with 503" in job.failure_message and "the endpoints run" in job.failure_hint
+    log = "\n".join(job.logs.values_list("text", flat=True))
+    assert "It answered with 503" in log and "Traceback" not in log and "checkpoint of" not in log
+    assert job.checkpoints.exists() and '"checkpoint"' not in presentation.chart_marks(job)
     assert list(GeneratedExample.objects.order_by("step").values_list("step", "kept")) == [
         (1, True), (2, True), (3, True),
     ]  # fmt: skip
