@@ -152,6 +152,8 @@ def priority(value: int) -> str:
 
 def losses_of_cancelling(job: Job) -> list[str]:
     """What is lost when this job is cancelled, in words."""
+    if makes_examples(job):
+        return _losses_of_examples(job)
     if not job.current_step:
         return ["It has not begun to train, so nothing is lost but its place in the queue."]
     done = f"It is at step {job.current_step:,}" + (f" of {job.total_steps:,}" if job.total_steps else "")
@@ -159,12 +161,35 @@ def losses_of_cancelling(job: Job) -> list[str]:
     return [f"{done}, after {spent} of training.", "Its checkpoints are removed, and no model version is made."]
 
 
+def _losses_of_examples(job: Job) -> list[str]:
+    if not job.current_step:
+        return ["It has made nothing yet, so nothing is lost but its place in the queue."]
+    done = f"It has made {_share_of_examples(job)}, in {wording.duration(job.elapsed_seconds())}."
+    if job.save_to:
+        return [done, f"Those that it kept go to '{job.save_to.name}'. The others that were asked for are not made."]
+    again = "A retry begins at the first one anew, and takes them away."
+    return [done, f"Those that it kept stay with the run. The others that were asked for are not made. {again}"]
+
+
+def _share_of_examples(job: Job) -> str:
+    asked = job.total_steps or job.config.get("examples") or job.current_step
+    return f"{job.current_step:,} of {asked:,} examples"
+
+
+def _lost(job: Job) -> str:
+    """The same in one sentence, among others."""
+    if not makes_examples(job):
+        return f"'{job.name}' is at step {job.current_step:,}; its checkpoints are removed."
+    kept = f"go to '{job.save_to.name}'" if job.save_to else "stay with it"
+    return f"'{job.name}' has made {_share_of_examples(job)}; those that it kept {kept}."
+
+
 def question_of_many(jobs: list[Job]) -> dict[str, Any]:
     """What a dialog says before these jobs are cancelled; those that got furthest come first."""
     begun = [job for job in jobs if job.current_step]
-    lines = [f"'{job.name}' is at step {job.current_step:,}; its checkpoints are removed." for job in begun[:NAMED]]
+    lines = [_lost(job) for job in begun[:NAMED]]
     if len(begun) > NAMED:
-        lines.append(f"{_jobs(len(begun) - NAMED)} more have begun to train, and lose their checkpoints, too.")
+        lines.append(f"{_jobs(len(begun) - NAMED)} more have begun, and lose their checkpoints, too.")
     if waiting := len(jobs) - len(begun):
         lines.append(f"{_jobs(waiting)} {'has' if waiting == 1 else 'have'} not begun: only the place in line is lost.")
     label = "Cancel the job" if len(jobs) == 1 else f"Cancel {_jobs(len(jobs))}"
@@ -267,6 +292,8 @@ def chart_marks(job: Job) -> str:
 
 def chart_summary(job: Job) -> str:
     """The chart in words."""
+    if makes_examples(job) and job.current_step:
+        return f"{_share_of_examples(job)} are made."
     if job.current_loss is None:
         return "No figures yet."
     text = f"At step {job.current_step:,} the training loss is {wording.number(job.current_loss)}"

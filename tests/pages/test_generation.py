@@ -8,6 +8,7 @@ from datasets.creation import create_dataset
 from jobs.creation import create_job
 from jobs.endpoints import verbs as endpoints
 from jobs.models import Job
+from jobs.presentation import question_of_many
 from jobs.progress import ProgressWriter
 from tests.world import make_dataset, make_version, run
 
@@ -79,6 +80,22 @@ def test_the_page_shows_what_is_made(page, owner, endpoint):
     assert "Training loss" not in text
     assert "Mean of the kept" in text and "Generating" in text
     assert "Kept by genre" in text and f'/datasets/{target.pk}">Stories</a>' in text
+    assert "No figures yet." not in text and "4 of 10 examples are made." in text
+
+
+def test_the_question_before_a_cancel_says_what_becomes_of_the_examples(page, owner, endpoint):
+    target, _ = create_dataset(owner, name="Stories", modality="text")
+    wanted = {"generators": "endpoint mine", "examples": 10}
+    saved, _ = create_job(owner, recipe="generate", config=wanted, save_to=target)
+    alone, _ = create_job(owner, recipe="generate", name="Alone", config=wanted)
+    assert "made nothing yet" in page.get(f"/jobs/{alone.pk}/cancel").content.decode()
+    Job.objects.update(current_step=4, total_steps=10)
+    text = page.get(f"/jobs/{saved.pk}/cancel").content.decode()
+    assert "4 of 10 examples" in text and "go to &#x27;Stories&#x27;" in text
+    assert "checkpoint" not in text and "model version" not in text and "train" not in text.partition("<dialog")[2]
+    assert "stay with the run" in page.get(f"/jobs/{alone.pk}/cancel").content.decode()
+    lines = question_of_many(list(Job.objects.order_by("pk")))["lines"]
+    assert "go to 'Stories'" in lines[0] and "stay with it" in lines[1]
 
 
 def test_examples_are_given_by_the_api_to_their_owner_alone(client, owner, stranger, endpoint):
