@@ -211,7 +211,7 @@ def test_a_strangers_session_id_answers_404(alice, mallory):
     ("name", "value", "words"),
     [
         ("started_at", "9999-01-01T00:00:00Z", "In the future"),
-        ("completed_at", (datetime.now(UTC) + timedelta(minutes=30)).isoformat(), "In the future"),
+        ("completed_at", "in half an hour", "In the future"),
         ("started_at", "0001-01-01T00:00:00Z", "Before 2000"),
         ("started_at", "0001-01-01T00:00:00+14:00", "out of range"),
         ("started_at", "1999-12-31T23:59:59Z", "Before 2000"),
@@ -219,6 +219,8 @@ def test_a_strangers_session_id_answers_404(alice, mallory):
     ],
 )
 def test_a_time_that_can_t_be_is_refused_at_its_field(alice, name, value, words):
+    if value == "in half an hour":
+        value = (datetime.now(UTC) + timedelta(minutes=30)).isoformat()
     answer = alice.post_json("training-history", body() | {name: value})
     assert answer.status_code == 400 and words in str(answer.json()["errors"][name]), answer.content
     assert not Session.objects.exists()
