@@ -67,6 +67,7 @@ class Plot:
     x_ticks: list[Tick]
     columns: list[str]
     rows: list[list[str]]
+    left_out: int  # earlier places that the table has not
 
     @property
     def grid(self) -> list[float]:
@@ -117,8 +118,8 @@ def figure(value: object) -> str:
     return wording.number(value) if math.isfinite(value) else NOTHING
 
 
-def plot(block: Lines) -> Plot:
-    """The chart of a block of lines."""
+def plot(block: Lines, most: int | None = None) -> Plot:
+    """The chart of a block of lines; its table has the last `most` places at most."""
     across = _places(block.x)
     low, high, labels = _scale(_heights(block), block.lowest, block.highest)
     left, right = (min(across), max(across)) if across else (0.0, 1.0)
@@ -148,7 +149,8 @@ def plot(block: Lines) -> Plot:
         x_labels=_x_labels(block.x),
         x_ticks=_x_ticks(block.x, left, right),
         columns=_columns(block),
-        rows=_rows(block),
+        rows=_rows(block, most),
+        left_out=max(0, len(block.x) - most) if most else 0,
     )
 
 
@@ -297,11 +299,11 @@ def _columns(block: Lines) -> list[str]:
     return [block.x_label or "x", *(line.name for line in block.lines), *bands, *(["Marked"] * bool(block.stretches))]
 
 
-def _rows(block: Lines) -> list[list[str]]:
+def _rows(block: Lines, most: int | None) -> list[list[str]]:
     series: list[Values] = [line.values for line in block.lines]
     series += [values for band in block.bands for values in (band.low, band.high)]
     found = []
-    for number, place in enumerate(block.x):
+    for number, place in list(enumerate(block.x))[-(most or len(block.x)) :]:
         row = [figure(place), *(figure(values[number] if number < len(values) else None) for values in series)]
         if block.stretches:
             row.append(", ".join(s.name for s in block.stretches if s.first <= number <= s.last))

@@ -17,6 +17,7 @@ prepare_home()
 django_application = get_asgi_application()
 
 from common.doorstep import BodyLimit  # noqa: E402
+from common.settling import settle  # noqa: E402
 from common.streams import Streams  # noqa: E402
 from datasets.limits import MAX_UPLOAD_BYTES  # noqa: E402
 
@@ -43,3 +44,5 @@ application = Streams(
     api_source="jobs.stream.JobStream",
     authenticate=TOKENS,
 )
+
+settle()

@@ -22,11 +22,12 @@ register.filter("figure", plots.figure)
 
 
 @register.simple_tag
-def draw(part: AnyBlock, key: object, version: ModelVersion | None = None) -> SafeString:
-    """One block of a report; `key` makes the ids of its elements, `version` has the files of its pictures."""
+def draw(part: AnyBlock, key: object, version: ModelVersion | None = None, most: int | None = None) -> SafeString:
+    """One block of a report; `key` makes the ids of its elements, `version` has the files of its pictures. The
+    table of a chart has `most` rows at most."""
     context: dict[str, Any] = {"block": part, "key": key, "version": version}
     if isinstance(part, Lines):
-        context["plot"] = plots.plot(part)
+        context["plot"] = plots.plot(part, most)
         context["stretch_names"] = list(dict.fromkeys(stretch.name for stretch in part.stretches))[:6]
     elif isinstance(part, Bars):
         context["bars"] = plots.bars(part)

@@ -9,6 +9,7 @@ from common.errors import NotFoundError
 from common.files import store
 from engine import report as blocks
 from registry import plots, reports
+from registry.templatetags.reports import draw
 from tests.api.conftest import Api
 from tests.world import make_version, png
 
@@ -139,3 +140,10 @@ def test_a_long_report_begins_with_its_first_parts(client, owner):
     assert html.index("Part 2</h3>") < more < html.index('id="report-4">Part 3</h3>')
     html = client.get(f"/versions/{version_with(owner, blocks.pack(parts[:3])).pk}").content.decode()
     assert "More of the report" not in html
+
+
+def test_a_long_table_has_its_last_rows_and_says_so():
+    many = lines(x=list(range(5)), lines=[{"name": "a", "values": [0, 1, 2, 3, 4]}])
+    drawn = plots.plot(many, 2)
+    assert drawn.rows == [["3", "3"], ["4", "4"]] and drawn.left_out == 3
+    assert "The last 2; the CSV has all." in draw(many, "x", most=2) and "CSV" not in draw(many, "x")
