@@ -75,7 +75,7 @@ def test_a_person_sets_it_up_watches_it_and_finds_all_of_it_in_the_history(signe
     expect(opened).to_contain_text(str(session_id))
     facts = dict(zip(opened.locator("dt").all_inner_texts(), opened.locator("dd").all_inner_texts(), strict=True))
     assert (facts["Examples"], facts["Fine-tuning"]) == ("60 of 60, 0 failed", "yes")
-    assert facts["Collected"] == "0 before, 60 after" and facts["Kept"] == "saved, 60 examples"
+    assert facts["Collected"] == "0 before, 60 after" and facts["Kept"] == "saved, 60 new items"
     least, most = counted["quality_min"], counted["quality_max"]
     assert facts["Quality"] == f"{counted['quality_average']} ({least}–{most})"
     assert facts["Best model"] == counted["best_model"] and facts["Genres"] == "Mystery, Science fiction, Drama"

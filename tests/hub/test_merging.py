@@ -44,8 +44,8 @@ def test_a_merge_whose_worker_is_killed_is_ended_by_another_and_answers_as_the_a
 
     made = hub.post(f"/versions/{adapter}/merge")["id"]
     [(row,)] = hub.sql("SELECT id FROM registry_merge WHERE version_id = %s", made)
-    hub.until(lambda: at_work(hub, "merge-model"), 60, "the engine to merge")
     assert hub.post(f"/versions/{adapter}/merge")["id"] == made, "asked again it is the same"
+    hub.until(lambda: at_work(hub, "merge-model"), 60, "the engine to merge")
     workers, models = at_work(hub, f"merge {row}"), at_work(hub, "merge-model")
     for worker in workers:
         os.kill(worker.pid, signal.SIGKILL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp
+from statsmodels.stats.multitest import multipletests
 
 from performance.drift.columns import ALPHA, Kind, compare
 
@@ -42,6 +43,8 @@ def test_the_column_that_moved_is_named_with_its_evidence():
     assert (first.statistic, first.p_value) == pytest.approx((expected.statistic, expected.pvalue))
     assert first.distance == pytest.approx(0.8, abs=0.2) and first.psi > 0.2
     assert (first.reference_count, first.recent_count) == (500, 200)
+    holm = multipletests([one.p_value for one in (first, *others)], method="holm")[1]
+    assert [one.corrected for one in (first, *others)] == pytest.approx(holm)
 
 
 def test_a_difference_that_is_certain_but_tiny_does_not_matter():
