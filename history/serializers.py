@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from django.utils import timezone
@@ -15,8 +15,7 @@ from common.serializers import FiniteFloatField, Input, MomentField, TextField, 
 from common.wording import moment_utc
 from history import notes, reported
 from history.models import EARLIEST, Session
-
-CLOCKS_DIFFER = timedelta(minutes=5)
+from jobs.creation import CLOCKS_DIFFER
 
 
 class SessionSerializer(serializers.ModelSerializer):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from common.errors import InvalidInputError
+from jobs.creation import CLOCKS_DIFFER
 from performance.models import MetricRecord
 from registry.models import ModelVersion
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _./@%-]{0,99}")
-CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 def record(version: ModelVersion, name: str, value: float, recorded_at: datetime | None = None) -> MetricRecord:
