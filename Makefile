@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-dev
 ASSETS := node_modules/.installed
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run node test bench bench-recipes faults lint assets clean
+.PHONY: run node test test-long bench bench-recipes faults lint assets clean
 
 run: $(STAMP) $(ASSETS)
 	@exec $(BIN)/python -m trainhub.up
@@ -23,8 +23,13 @@ test: $(DEV) $(ASSETS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 3 -m "not alone"
-	$(BIN)/python -m pytest -m alone
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 3 -m "not alone and not long"
+	$(BIN)/python -m pytest -m "alone and not long"
+
+test-long: $(DEV) $(ASSETS)
+	@$(BIN)/python -m tests.browser
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 -m "long and not alone"
+	$(BIN)/python -m pytest -m "long and alone"
 
 bench: $(DEV) $(ASSETS)
 	$(BIN)/python -m bench

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.models import ApiToken, SignInCount
+from accounts.models import ApiToken, AuditEntry, SignInCount
 from common.admin import ReadOnlyAdmin
 
 
@@ -27,3 +27,11 @@ class SignInCountAdmin(ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return bool(request.user.has_perm("accounts.delete_signincount"))
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ["place", "at", "actor_name", "verb", "kind", "object_id", "name"]
+    list_filter = ["at", "kind"]
+    search_fields = ["=actor_name", "=verb", "=object_id", "name"]
+    date_hierarchy = "at"

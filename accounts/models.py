@@ -34,3 +34,31 @@ class SignInCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.attempts} since {self.since:%H:%M:%S}"
+
+
+class AuditEntry(models.Model):
+    """One decision of a person, or of the hub by itself. See `accounts.audit`; a trigger refuses changes."""
+
+    # Names and numbers as they were, not keys: an entry outlives what it tells of.
+    place = models.BigIntegerField(null=True, unique=True, help_text="In the chain; null until its commit.")
+    at = models.DateTimeField()
+    actor_id_then = models.BigIntegerField(null=True)
+    actor_name = models.CharField(max_length=150, blank=True)
+    verb = models.CharField(max_length=60)
+    kind = models.CharField(max_length=60)
+    object_id = models.CharField(max_length=60)
+    name = models.CharField(max_length=300)
+    details = models.TextField(default="{}", help_text="JSON, as it was hashed.")
+    previous_hash = models.CharField(max_length=64, blank=True)
+    hash = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["kind", "object_id", "-id"], name="audit_of_object"),
+            models.Index(fields=["actor_id_then", "-id"], name="audit_of_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.verb}: {self.name}"

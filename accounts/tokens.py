@@ -12,6 +12,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from accounts import audit
 from accounts.models import ApiToken
 from common.errors import ConflictError, InvalidInputError
 
@@ -48,11 +49,14 @@ def create(user: AbstractBaseUser, name: str, expires_at: datetime | None = None
         password_digest=current,
         expires_at=expires_at,
     )
+    audit.write(user, "made", token, expires_at=expires_at)
     return token, key
 
 
+@transaction.atomic
 def revoke(token: ApiToken) -> None:
     """The key stops working at once."""
+    audit.write(token.user, "revoked", token)
     token.delete()
 
 
@@ -62,7 +66,7 @@ def authenticate(key: str) -> ApiToken | None:
     The look-up compares SHA-256 digests, so its time tells nothing about a key.
     """
     digest = _digest(key)
-    token = ApiToken.objects.select_related("user").filter(digest=digest).first()
+    token = next(iter(ApiToken.objects.select_related("user").filter(digest=digest).order_by()), None)
     if token is None or not constant_time_compare(token.digest, digest) or not token.user.is_active:
         return None
     now = timezone.now()

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts import views
+from accounts import trail_views, views
 
 urlpatterns = [
     path("login", views.sign_in, name="login"),
@@ -10,4 +10,5 @@ urlpatterns = [
     path("settings/password", views.change_password, name="password-change"),
     path("settings/tokens", views.create_token, name="token-create"),
     path("settings/tokens/<int:pk>/revoke", views.revoke_token, name="token-revoke"),
+    path("settings/audit", trail_views.audit, name="audit"),
 ]

@@ -1,18 +1,23 @@
 """`make bench`: the figures that TrainHub promises, measured here and now, side by side. Nothing is asserted.
 
-python -m bench [engine] [gpu] [database] [hub] [queue] [push] [browsing] [history] [comparing] [imports]   # all
+python -m bench [part] …   # the parts of PARTS; all of them when none is named
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
-from bench import browsing, comparing, database, history, hub, imports, push, queueing
-
-PARTS = (
-    "engine", "gpu", "database", "hub", "queue", "push", "browsing", "history", "comparing", "imports",
-)  # fmt: skip
+# Scripts are run, modules have a `main`.
+SCRIPTS = {"engine": "Engine beside a bare torch loop", "gpu": "A GPU on a model of GPT-2's size"}
+FILES = {"engine": "bench/engine_overhead.py", "gpu": "bench/gpu.py"}
+MODULES = {
+    "database": "database", "hub": "hub", "queue": "queueing", "push": "push", "browsing": "browsing",
+    "history": "history", "comparing": "comparing", "imports": "imports", "serving": "serving",
+    "predictions": "predictions", "experiments": "experiments", "drift": "drift",
+}  # fmt: skip
+PARTS = (*SCRIPTS, *MODULES)
 
 
 def main() -> int:
@@ -24,29 +29,11 @@ def main() -> int:
         # Django is set up for the database of one part, so that each part is a process.
         for part in wanted:
             subprocess.run([sys.executable, "-m", "bench", part], check=True)
-        return 0
-    if "engine" in wanted:
-        print("\n## Engine beside a bare torch loop", flush=True)
-        subprocess.run([sys.executable, "bench/engine_overhead.py"], check=True)
-    if "gpu" in wanted:
-        print("\n## A GPU on a model of GPT-2's size", flush=True)
-        subprocess.run([sys.executable, "bench/gpu.py"], check=True)
-    if "database" in wanted:
-        database.main()
-    if "hub" in wanted:
-        hub.main()
-    if "queue" in wanted:
-        queueing.main()
-    if "push" in wanted:
-        push.main()
-    if "browsing" in wanted:
-        browsing.main()
-    if "history" in wanted:
-        history.main()
-    if "comparing" in wanted:
-        comparing.main()
-    if "imports" in wanted:
-        imports.main()
+    elif (part := wanted[0]) in SCRIPTS:
+        print(f"\n## {SCRIPTS[part]}", flush=True)
+        subprocess.run([sys.executable, FILES[part]], check=True)
+    else:
+        import_module(f"bench.{MODULES[part]}").main()
     return 0
 
 

@@ -41,7 +41,8 @@ def _weigh(hub: Hub, when: str = "idle") -> None:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     line(f"proportional memory of everything, {when}", f"{total / 2**20:.0f} MiB", "600 MiB")
-    line(f"processes that have loaded torch, {when}", str(len(with_torch)), "1, the warm server")
+    expected = "2, the warm server and the model server forked from it"
+    line(f"processes that have loaded torch, {when}", str(len(with_torch)), expected)
 
 
 def _whole(hub: Hub) -> list[psutil.Process]:

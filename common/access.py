@@ -22,6 +22,11 @@ def visible(queryset: QuerySet[M], user: User, owner: str = "owner") -> QuerySet
     return queryset.filter(**{owner: user})
 
 
+def may_see(owner_id: int, user: User) -> bool:
+    """Whether `user` may see what this person owns: as `visible`, of a row that is there already."""
+    return bool(getattr(user, "is_staff", False) or owner_id == user.pk)
+
+
 def get_visible(queryset: QuerySet[M], user: User, owner: str = "owner", **key: Any) -> M:
     """The one row with `key` that `user` may see. Raises NotFoundError otherwise, also for a malformed key."""
     try:

@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
-from django.db import connection, transaction
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from django.db import DatabaseError, connection, transaction
 from django_q.tasks import async_task
 
 QUEUE = "background"
 CHANNEL = "trainhub_queue"
+
+
+LONG = 7_205_913  # any number: the lock of whoever is at long background work
+
+
+@contextmanager
+def long_work() -> Iterator[None]:
+    """Around a task that may take minutes: while its connection lives, its queue is not taken for one that hangs."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock_shared(%s)", [LONG])
+    try:
+        yield
+    finally:
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_shared(%s)", [LONG])
+
+
+def is_long_work_alive() -> bool:
+    """Whether anybody is within `long_work` now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = %s "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
+            [LONG],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def enqueue(function: str, *arguments: int | str) -> None:

@@ -151,21 +151,29 @@ class EmbeddedPostgres:
     def _prepare_folders(self) -> None:
         self.data.parent.mkdir(parents=True, exist_ok=True)
         for folder in (self.data, self.socket_folder):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            if self.account:
-                os.chown(folder, self.account.pw_uid, self.account.pw_gid)
+            self._own_folder(folder)
         if self.account:
             log = self.data.parent / "postgres.log"
             log.touch(mode=0o600)
             os.chown(log, self.account.pw_uid, self.account.pw_gid)
 
+    def _own_folder(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if self.account:
+            os.chown(folder, self.account.pw_uid, self.account.pw_gid)
+
     def _initialise(self) -> None:
+        """Fill the data folder under another name, so that who is killed on the way leaves no half of one."""
+        draft = self.data.with_name("postgres.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        self._own_folder(draft)
         done = self._command(
-            "initdb", "-D", self.data, "-U", USER, "--auth=trust", "--encoding=UTF8",
+            "initdb", "-D", draft, "-U", USER, "--auth=trust", "--encoding=UTF8",
             "--locale-provider=builtin", "--locale=C.UTF-8", *([] if self.durable else ["--no-sync"]),
         )  # fmt: skip
         if done.returncode != 0:
             raise EmbeddedPostgresError(f"PostgreSQL could not prepare {self.data}:\n{done.stdout}{done.stderr}")
+        draft.rename(self.data)  # which is empty until then
 
     def _create_database(self) -> None:
         """Make the database at the first start; waits while the server recovers from a crash (60 s at most)."""

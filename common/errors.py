@@ -80,6 +80,7 @@ class UnavailableError(ProblemError):
     status = 503
     code = "unavailable"
     title = "Not available right now"
+    wait = 1.0  # seconds after which it is worth trying again
 
 
 def database_away() -> UnavailableError:

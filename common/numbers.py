@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 INT_MAX = 2**31 - 1
 BIGINT_MAX = 2**63 - 1
 ABSURD = 1e100  # figures from here on tell that a run diverged, and nothing else: sums and charts leave them out
+THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+")
 
 
 def finite(value: Any) -> Any:
@@ -26,11 +28,20 @@ def sane(value: float | None) -> float | None:
     return value if value is not None and abs(value) < ABSURD else None
 
 
+def typed(text: str, kind: type = float) -> Any:
+    """The number that a person typed, with a point or a decimal comma. ValueError for anything else, and for 10,000:
+    whether that is ten or ten thousand nobody knows."""
+    text = text.strip()
+    if THOUSANDS.fullmatch(text):
+        raise ValueError("A comma before three digits can mean two things.")
+    return kind(text.replace(",", "."))
+
+
 def number_or_text(text: str) -> int | float | str:
     """The finite number that was typed, whole where it can be; else the text as it is."""
     for kind in (int, float):
         try:
-            number = kind(text)
+            number = typed(text, kind)
         except ValueError:
             continue
         if kind is int or math.isfinite(number):

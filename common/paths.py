@@ -7,6 +7,7 @@ import os
 import tempfile
 import uuid
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -65,3 +66,14 @@ def run_folder(of: Path | None = None) -> Path:
 def warm_socket() -> Path:
     """Where this machine's warm server listens (see engine.warm)."""
     return run_folder() / "warm.sock"
+
+
+def model_socket() -> Path:
+    """Where this machine's model server listens (see engine.serving)."""
+    return _socket_folder(os.environ.get("TRAINHUB_HOME") or "") / "models.sock"
+
+
+@cache
+def _socket_folder(home: str) -> Path:
+    """As `run_folder`, made and checked once: each prediction asks for it. `home` as the environment says it."""
+    return run_folder()

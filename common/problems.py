@@ -36,7 +36,15 @@ def details(error: ProblemError, instance: str) -> dict[str, Any]:
 
 def problem_response(request: HttpRequest, error: ProblemError) -> HttpResponse:
     """For places that REST framework does not reach, such as middleware."""
-    return JsonResponse(details(error, request.path), status=error.status, content_type=CONTENT_TYPE)
+    return JsonResponse(
+        details(error, request.path), status=error.status, headers=waiting(error), content_type=CONTENT_TYPE
+    )
+
+
+def waiting(error: Exception) -> dict[str, str]:
+    """The header that says when to try again, where an error knows that."""
+    wait = getattr(error, "wait", None)
+    return {"Retry-After": str(int(wait) + 1)} if wait else {}
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -45,9 +53,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if problem is None:
         return None
     set_rollback()
-    headers = {}
-    if wait := getattr(error, "wait", None):
-        headers["Retry-After"] = str(int(wait) + 1)
+    headers = waiting(error) or waiting(problem)
     if challenge := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
     return Response(
@@ -67,6 +73,7 @@ WORDS = [(re.compile(pattern), words) for pattern, words in (
     (r"Ensure that there are no more than (\S+) decimal places\.", r"Write at most \1 digits after the point."),
     (r"Ensure that there are no more than (\S+) digits before the decimal point\.",
      r"Write at most \1 digits before the point."),
+    (r"Invalid data\. Expected a dictionary, but got (\S+)\.", r"This must be a JSON object, and is of the type \1."),
 )]  # fmt: skip
 
 
@@ -125,6 +132,7 @@ def _fields(detail: Any, prefix: str = "") -> dict[str, list[str]]:
         for index, inner in enumerate(detail):
             found |= _fields(inner, f"{prefix}.{index}")
         return found
+    prefix = ".".join(part for part in prefix.split(".") if part != "non_field_errors")
     return {
         prefix or "request": [in_our_words(str(text)) for text in (detail if isinstance(detail, list) else [detail])]
     }

@@ -31,9 +31,9 @@ def hold_store() -> None:
     _lock("pg_advisory_xact_lock_shared")
 
 
-def needed(addresses: list[str]) -> set[str]:
-    """Those that some room names now."""
-    return set().union(*(keeper(addresses) for keeper in _keepers))
+def needed(addresses: list[str], but: Keeper | None = None) -> set[str]:
+    """Those that some room names now; `but` leaves one keeper out."""
+    return set().union(*(keeper(addresses) for keeper in _keepers if keeper != but))
 
 
 def remove_unreferenced(store: FileStore, addresses: Iterable[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from django.contrib.staticfiles.finders import BaseFinder
 from django.core.files.storage import FileSystemStorage
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
+log = logging.getLogger(__name__)
 PACKAGES = Path(settings.BASE_DIR) / "node_modules"
 # Served as -> lies in node_modules as. The maps are named in the files' last lines, so they must exist.
 ASSETS = {
@@ -36,6 +38,8 @@ class AssetFinder(BaseFinder):
         for served, lies in ASSETS.items():
             if (PACKAGES / lies).exists():
                 yield served, storage
+            else:
+                log.error("node_modules/%s is missing, so pages will look bare. Run: npm ci --ignore-scripts", lies)
 
 
 class _Packages(FileSystemStorage):

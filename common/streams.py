@@ -44,11 +44,18 @@ class Streams:
     `sources` maps a name to the dotted path of its class, `authenticate` turns a bearer key into a user or None.
     """
 
-    def __init__(self, inner: Any, sources: dict[str, str], api_source: str, authenticate: str) -> None:
+    def __init__(
+        self, inner: Any, sources: dict[str, str], api_source: str, authenticate: str, beside: str = ""
+    ) -> None:
+        """`beside`: a source that every page is told of on the same connection, opened with the page's own as key.
+
+        A browser keeps few connections to one host, so a second one for each page is none to have.
+        """
         self.inner = inner
         self.sources = sources
         self.api_source = api_source
         self.authenticate = authenticate
+        self.beside = beside
         self.hub = Hub()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,9 +78,11 @@ class Streams:
             await answer(send, scope, problem)
             return
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+        who: list[Any] = []
 
         def make() -> Source:
-            return load(source or "").open(signed_in(headers, self.authenticate), key, query)
+            who.append(signed_in(headers, self.authenticate))
+            return load(source or "").open(who[0], key, query)
 
         try:
             channel = await self.hub.open(make)
@@ -83,35 +92,69 @@ class Streams:
         except (TimeoutError, OperationalError, InterfaceError):
             await answer(send, scope, database_away())
             return
+        channels = [channel, *await self._beside(scope["path"], source, who[0])]
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            await self._follow(channel, receive, send)
+            await self._follow(channels, receive, send)
         finally:
-            self.hub.leave(channel)
+            for one in channels:
+                self.hub.leave(one)
 
-    async def _follow(self, channel: Channel, receive: Receive, send: Send) -> None:
-        gone = asyncio.create_task(_disconnected(receive))
+    async def _beside(self, path: str, source: str | None, user: Any) -> list[Channel]:
+        """What a page is told of beside its own; a page is not kept waiting when that can't be had."""
+        page = PAGE.match(path)
+        if page is None or not self.beside or source == self.beside:
+            return []
         try:
-            data, number = await channel.snapshot()
-            await _send(send, b"retry: 1000\n\n" + data)
+            channel = await self.hub.open(lambda: load(self.beside).open(user, page["source"], {}))
+        except (ProblemError, TimeoutError, OperationalError, InterfaceError):
+            return []
+        try:
+            await channel.snapshot()
+        except Exception:
+            log.exception("what pages are told beside their own could not be rendered")
+            self.hub.leave(channel)
+            return []
+        return [channel]
+
+    async def _follow(self, channels: list[Channel], receive: Receive, send: Send) -> None:
+        """Send what the channels say, as long as the first of them, the page's own, is alive."""
+        gone = asyncio.create_task(_disconnected(receive))
+        numbers: dict[Channel, int] = {}
+        try:
+            first = b"retry: 1000\n\n"
+            for channel in channels:
+                data, numbers[channel] = await channel.snapshot()
+                first += data
+            await _send(send, first)
             until = time.monotonic() + LONGEST
-            while not gone.done() and self.hub.alive(channel) and time.monotonic() < until:
-                changed = channel.changed
-                fresh = channel.since(number) or await channel.snapshot()
-                if fresh[1] != number:
-                    data, number = fresh
-                    await _send(send, data)
+            while not gone.done() and self.hub.alive(channels[0]) and time.monotonic() < until:
+                alive = [channel for channel in channels if self.hub.alive(channel)]
+                changed = [channel.changed for channel in alive]
+                if await _send_fresh(alive, numbers, send):
                     continue
-                waiting = asyncio.create_task(changed.wait())
-                await asyncio.wait({gone, waiting}, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED)
-                if not waiting.done():
-                    waiting.cancel()
+                waiting = {asyncio.create_task(change.wait()) for change in changed}
+                done, _ = await asyncio.wait({gone, *waiting}, timeout=KEEP_ALIVE, return_when=asyncio.FIRST_COMPLETED)
+                for one in waiting - done:
+                    one.cancel()
+                if not done:
                     await _send(send, b": still here\n\n")
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except (OSError, RuntimeError, OperationalError, InterfaceError, NotFoundError):
             pass  # the viewer left, the database is away, or what was shown is gone: the page connects again
         finally:
             gone.cancel()
+
+
+async def _send_fresh(channels: list[Channel], numbers: dict[Channel, int], send: Send) -> bool:
+    """Send what each channel has said after its number, which goes on; whether there was anything."""
+    sent = False
+    for channel in channels:
+        data, number = channel.since(numbers[channel]) or await channel.snapshot()
+        if number != numbers[channel]:
+            numbers[channel], sent = number, True
+            await _send(send, data)
+    return sent
 
 
 def _refuse(scope: Scope, headers: dict[str, str], source: str | None) -> ProblemError | None:

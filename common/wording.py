@@ -9,7 +9,18 @@ from django.utils import timezone
 
 NOTHING = "—"
 HUGE = 1e15  # from here on a number is said by its power of ten
-SHARES = {"accuracy", "precision", "recall", "f1", "top5_accuracy", "detected", "coverage_80", "coverage_95"}
+SHARES = {
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "top5_accuracy",
+    "detected",
+    "coverage_80",
+    "coverage_95",
+    "confidence",
+    "errors",
+}
 
 
 def duration(seconds: float | None) -> str:
@@ -100,6 +111,14 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
             text = f"{int(distance // length)} {unit}"
             return f"{text} ago" if seconds > 0 else f"in {text}"
     return moment.strftime("%-d %b %Y")
+
+
+def lasting(moment: datetime, now: datetime | None = None) -> str:
+    """How long something has been so: 'for 14 s', 'since 2 Mar 2026'."""
+    text = ago(moment, now)
+    if text.endswith(" ago"):
+        return f"for {text.removesuffix(' ago')}"
+    return f"since {text}" if text[:1].isdigit() else "for some seconds"
 
 
 def moment_utc(moment: datetime) -> str:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 BEAT_SECONDS = 5.0
 STALE = timedelta(seconds=60)  # without a heartbeat for so long, a worker is taken for dead
 UNTAKEN = timedelta(seconds=30)  # waiting work is offered to the workers again this often
+AT_ONCE = 500  # are offered by one sweep; the next one goes on with those that waited longest
 MAX_ATTEMPTS = 5  # work that kills its worker each time must end, too
 Row = TypeVar("Row", bound=models.Model)
 
@@ -140,7 +141,8 @@ def _end_in_words(
 def offer(model: type[models.Model], task: str, but: Q | None = None) -> int:
     """Have waiting work taken that nobody took, and that whose worker died. Returns how many were offered.
 
-    `but` excludes what can't be taken now. Cheap enough to be called every few seconds.
+    `but` excludes what can't be taken now. At most `AT_ONCE`: cheap enough to be called every few seconds, however much
+    waits.
     """
     rows = model._default_manager
     with transaction.atomic():
@@ -148,10 +150,11 @@ def offer(model: type[models.Model], task: str, but: Q | None = None) -> int:
         untaken = Q(created_at__lt=Now() - UNTAKEN) & (
             Q(heartbeat_at__isnull=True) | Q(heartbeat_at__lt=Now() - UNTAKEN)
         )
-        due = rows.filter(untaken, status="queued").order_by("pk")
+        # What was never offered first, then what was offered longest ago: nothing is passed over for good.
+        due = rows.filter(untaken, status="queued").order_by(F("heartbeat_at").asc(nulls_first=True), "pk")
         if but is not None:
             due = due.exclude(but)
-        asked = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        asked = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True)[:AT_ONCE])
         rows.filter(pk__in=asked).update(heartbeat_at=Now())
         for pk in asked:
             enqueue(task, pk)

@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, QuerySet
 from django.db.models.fields.json import KT
 
+from accounts import audit
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.files import store
 from common.push import publish
@@ -114,6 +115,7 @@ def delete_dataset(dataset: Dataset, by: AbstractBaseUser) -> int:
         items._raw_delete(items.db)  # nothing points at them any more
         Import.objects.filter(dataset=dataset).delete()
         RenderError.objects.filter(rendering__target=dataset).delete()
+        audit.write(by, "deleted", dataset, items=dataset.item_count, bytes=dataset.byte_count)
         Dataset.objects.filter(pk=dataset.pk).delete()
         publish(f"dataset.{dataset.pk}")
     return remove_unreferenced(store(), (address.hex() for address in addresses))

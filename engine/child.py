@@ -1,4 +1,4 @@
-"""What a process forked from the warm server does before it becomes a trainer or a model process."""
+"""What a process forked from the warm server does before it becomes a trainer, the model server or a replica."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from engine.processes import die_with_parent, set_name
+
+if TYPE_CHECKING:
+    from engine.serving.orders import Order
 
 CRASHED = 70  # exit code of an error outside of the run itself
 _ABOVE = 100  # descriptors are moved above this number, out of the way of their new places
 
 
-def begin(server: int, body: Callable[[], NoReturn]) -> NoReturn:
-    """Become a process of its own: leader of a session, dead when the server is, first victim for memory.
+def begin(server: int, body: Callable[[], NoReturn], *, bound: bool = True) -> NoReturn:
+    """Become a process of its own: leader of a session and, if `bound`, dead when the server is and first victim for
+    memory.
 
     Never returns into the server's code. The server's sockets stay referenced by frames that never end, so
     no destructor closes a descriptor whose number means something else here.
@@ -29,12 +33,13 @@ def begin(server: int, body: Callable[[], NoReturn]) -> NoReturn:
     code = CRASHED
     try:
         os.setsid()
-        die_with_parent()
-        if os.getppid() != server:  # it died before the kernel was asked to tell us
-            os._exit(CRASHED)
+        if bound:
+            die_with_parent()
+            if os.getppid() != server:  # it died before the kernel was asked to tell us
+                os._exit(CRASHED)
+            _prefer_as_victim()
         _forget_signals()
         random.seed()
-        _prefer_as_victim()
         body()
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else CRASHED
@@ -58,21 +63,23 @@ def train(spec: Path, environment: Mapping[str, str | None], *, control: int, ev
     leave(start(spec, events, control))
 
 
-def serve(
-    artifact: Path,
-    recipe: str,
-    checksums: Mapping[str, str],
-    environment: Mapping[str, str | None],
-    channel: int,
-) -> NoReturn:
-    """Load an artifact and answer the connections that arrive through the channel."""
+def serve(order: Order, environment: Mapping[str, str | None], link: int) -> NoReturn:
+    """Be a replica: load what is ordered and answer what comes through this socket."""
     set_name("trainhub-model")
-    (channel,) = _arrange(2, (channel,))
+    (link,) = _arrange(2, (link,))
     _apply(environment)
     _use_threads({}, default=1)
-    from engine.serve import serve_channel
+    from engine.serving.replica import serve as answer
 
-    leave(serve_channel(artifact, recipe, checksums, channel))
+    leave(answer(order, link))
+
+
+def serve_models(path: Path, parent: int, limit: int, settings: Mapping[str, str | None]) -> NoReturn:
+    """Be the model server, for as long as `parent` lives; the warm server may end before."""
+    _arrange(2, ())
+    from engine.serving.server import run
+
+    run(path, parent, limit, settings)
 
 
 def leave(code: int) -> NoReturn:

@@ -23,7 +23,6 @@ from typing import Any, NoReturn
 
 from engine import child, sockets
 from engine.forkrequests import Refused, is_ours, listen, parse, text, texts
-from engine.modelpool import ModelPool
 from engine.processes import OomWatch, start_time_of
 
 MAX_CONNECTIONS = 256
@@ -39,7 +38,7 @@ class Child:
     pidfd: int
     connection: Connection | None = None  # a trainer's supervisor
     killed: bool = False  # by us, so memory was not the reason
-    on_exit: Callable[[int], None] | None = None  # told the process id
+    bound: bool = True  # ends with the server
 
 
 @dataclass(eq=False)
@@ -66,7 +65,6 @@ class Server:
         self.selector = selectors.DefaultSelector()
         self.connections: set[Connection] = set()
         self.children: dict[int, Child] = {}
-        self.models = ModelPool(self._fork_model, self._kill, settings)
         self.oom = OomWatch()
         self.stopping = False
         self.spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -77,7 +75,7 @@ class Server:
         self._watch_parent()
 
     def serve(self) -> int:
-        """Answer until told to stop; kills everything that was forked before it returns."""
+        """Answer until told to stop; kills every run that was forked before it returns."""
         while not self.stopping:
             for key, _ in self.selector.select(self._patience()):
                 if self.selector.get_map().get(key.fd) is key:  # else ended by an earlier callback
@@ -119,7 +117,6 @@ class Server:
             self.oom.look()
         for connection in [c for c in self.connections if c.child is None and c.deadline < now]:
             self._refuse(connection, "The request did not arrive in time.")
-        self.models.on_time(now)
 
     def _on_connect(self) -> None:
         try:
@@ -186,11 +183,8 @@ class Server:
                 self._answer(connection, {"ok": True, "torch": str(torch), "pid": os.getpid()})
             case "train":
                 self._train(connection, request)
-            case "serve":
-                self._serve(connection, request)
-            case "unserve":
-                self.models.end(request)
-                self._answer(connection, {"ok": True})
+            case "models":
+                self._serve_models(connection, request)
             case _:
                 raise Refused("The request names no operation that the warm server knows.")
 
@@ -216,16 +210,16 @@ class Server:
             raise Refused("The environment of a run has a name or value that no process can have.")
         return {**self.settings, **given}
 
-    def _fork(self, body: Callable[[], NoReturn], on_exit: Callable[[int], None] | None = None) -> Child:
+    def _fork(self, body: Callable[[], NoReturn], bound: bool = True) -> Child:
         server = os.getpid()
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError):  # nobody reads the server's own output any more
                 stream.flush()
         pid = os.fork()
         if pid == 0:
-            child.begin(server, body)
+            child.begin(server, body, bound=bound)
         try:
-            born = Child(pid, os.pidfd_open(pid), on_exit=on_exit)
+            born = Child(pid, os.pidfd_open(pid), bound=bound)
         except OSError:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -242,8 +236,6 @@ class Server:
         self.selector.unregister(ended.pidfd)
         os.close(ended.pidfd)
         del self.children[ended.pid]
-        if ended.on_exit:
-            ended.on_exit(ended.pid)
         if ended.connection:
             self._answer(ended.connection, self._ending(ended, os.waitstatus_to_exitcode(status)))
 
@@ -258,16 +250,15 @@ class Server:
         _kill_group(target.pid)
         os.kill(target.pid, signal.SIGKILL)  # it may not lead its group yet
 
-    # Model processes
+    # The model server
 
-    def _serve(self, connection: Connection, request: dict[str, Any]) -> None:
-        model = self.models.get(request)
-        self._send(connection, {"ok": True, "pid": model.child.pid})
-        self.models.hand_over(model, connection.socket)
-        self._drop(connection)
-
-    def _fork_model(self, body: Callable[[], NoReturn]) -> Child:
-        return self._fork(body, on_exit=self.models.forget)
+    def _serve_models(self, connection: Connection, request: dict[str, Any]) -> None:
+        """Fork the model server. Whoever asked watches it from now on; it does not end with us."""
+        path, (parent, limit) = Path(text(request, "socket")), (request.get("parent"), request.get("limit"))
+        if not isinstance(parent, int) or not isinstance(limit, int):
+            raise Refused("A model server needs the process id of its parent and a limit of memory.")
+        made = self._fork(lambda: child.serve_models(path, parent, limit, self.settings), bound=False)
+        self._answer(connection, {"pid": made.pid})
 
     # Connections
 
@@ -301,9 +292,10 @@ class Server:
             if self.path.stat().st_ino == self.inode:
                 self.path.unlink()
         self.listener.close()
-        for remaining in list(self.children.values()):
+        bound = [one for one in self.children.values() if one.bound]
+        for remaining in bound:
             self._kill(remaining)
-        for remaining in list(self.children.values()):
+        for remaining in bound:
             poll = select.poll()
             poll.register(remaining.pidfd, select.POLLIN)
             poll.poll(5000)

@@ -7,8 +7,10 @@ second look-up can give another one. What is checked is the address, however the
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import threading
+import unicodedata
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
+MOST_ADDRESSES = 4  # of one name that are tried: each may take its time
 
 # Networks whose addresses carry another address inside, or lead where only the network's operator knows.
 CARRIERS = [
@@ -81,7 +86,7 @@ def connect(
     nobody answers.
     """
     last: OSError | None = None
-    for family, address in resolved(host, port, allowed, ports):
+    for family, address in resolved(host, port, allowed, ports)[:MOST_ADDRESSES]:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.settimeout(timeout)
@@ -105,7 +110,7 @@ def resolved(
     host = bare(host)
     if ports is not None and port not in ports and not allowed.names(host):
         known = ", ".join(map(str, sorted(ports)))
-        raise RefusedError(f"Port {port} is not used for files.", f"Use one of these ports: {known}.")
+        raise RefusedError(f"Port {port} is not used.", f"Use one of these ports: {known}.")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
@@ -127,12 +132,13 @@ def check_address(host: str, text: str, allowed: Allowance) -> None:
 
 def check_literal(host: str, allowed: Allowance) -> None:
     """The same for a host that is an address already; names are looked up when they are asked."""
+    host = unicodedata.normalize("NFKC", host)  # as it is asked: ① is a 1
     try:
         ipaddress.ip_address(host.strip("[]").partition("%")[0])
     except ValueError:
-        if not host.replace(".", "").isdecimal() and host.lower().rstrip(".") != "localhost":
-            return
-        resolved(host, 443, allowed)
+        # An address may be written as 127.1, 2130706433 or 0x7f000001 as well.
+        if NUMERIC.fullmatch(bare(host).rpartition(".")[2]) or bare(host) == "localhost":
+            resolved(host, 443, allowed)
     else:
         check_address(host, host.strip("[]"), allowed)
 

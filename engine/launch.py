@@ -42,6 +42,7 @@ __all__ = [
     "kill_leftover",
     "ping",
     "process_alive",
+    "start_model_server",
     "start_time_of",
     "start_trainer",
     "warm_command",
@@ -363,6 +364,20 @@ def ping(socket_path: Path, timeout: float = WARM_SECONDS) -> dict[str, Any] | N
             return _reply(connection)[0]
     except (OSError, LostServer):
         return None
+
+
+def start_model_server(warm: Path, socket_path: Path, *, parent: int, limit: int) -> int:
+    """Have the warm server fork a model server, which ends when the process `parent` does; its process id.
+
+    `limit` is in bytes, see `engine.serving.orders.memory_limit`. LostServer when the warm server does not answer.
+    """
+    order = {"op": "models", "socket": str(socket_path.absolute()), "parent": parent, "limit": limit}
+    try:
+        with sockets.connect(warm, WARM_SECONDS) as connection:
+            sockets.send_request(connection, order)
+            return _reply(connection)[0]["pid"]
+    except (OSError, KeyError) as error:
+        raise LostServer(str(error)) from error
 
 
 def _closed(fd: int, timeout: float) -> bool:

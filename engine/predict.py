@@ -1,21 +1,19 @@
-"""Asks a model process for predictions. Light, and safe to use from several threads at once."""
+"""Asks a model for predictions, through the model server. Light, and safe to use from several threads at once."""
 
 from __future__ import annotations
 
 import json
-import socket
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from engine import sockets
 from engine.protocol import EngineError, FailureCode
+from engine.serving.client import NoServer, client_of
+from engine.serving.frames import pack
+from engine.serving.orders import Order
 
-CONNECT_SECONDS = 1.0
 Given = str | bytes | list[dict[str, Any]]
-ATTEMPTS = 4  # a model process may leave, idle, just when it is asked
 
 
 class PredictionUnavailable(EngineError):
@@ -32,129 +30,106 @@ class PredictionTimeout(EngineError):
         super().__init__(FailureCode.TIME_LIMIT, message, hint)
 
 
-class _Gone(Exception):
-    """The model process ended before the request's turn came: asking again is safe."""
+class ModelNotLoaded(EngineError):
+    """The version itself can't be loaded: its files are damaged, or are none of its recipe."""
 
 
 def predict(
     *,
     socket_path: Path,
-    artifact: Path,
-    recipe: str,
+    order: Callable[[], Order],
     key: str,
     inputs: Sequence[Given],
     parameters: Mapping[str, Any] | None = None,
-    checksums: Mapping[str, str] | None = None,
     timeout: float = 30.0,
 ) -> list[dict[str, Any]]:
-    """Predict with an artifact folder, one output for each input: a text, the bytes of a file, or a table as rows
+    """Predict with a version, one output for each input: a text, the bytes of a file, or a table as rows
     ([{column: value}, …]) or as a file of rows.
 
-    `key` names the model version: requests with one key share a process. `checksums` maps file names of the
-    artifact to their SHA-256, which are checked when it is loaded. `timeout` is in seconds, loading included.
+    `key` names the version; `order` is called when the model server does not have it yet. `timeout` is in seconds,
+    loading included.
 
-    Raises EngineError as the recipe's predictor or the loading raised it, PredictionUnavailable without a
-    warm server or when the process died, PredictionTimeout (the process is ended then, unless the request
-    only waited behind others).
+    Raises EngineError as the recipe's predictor raised it, ModelNotLoaded as the loading raised it,
+    PredictionUnavailable without a model server or when the process died again and again, PredictionTimeout (the
+    process is ended then, unless the request only waited behind others).
     """
+    body = _body(inputs, parameters)
+    client = client_of(socket_path)
+    asked: dict[str, Any] = {"op": "predict", "key": key}
+    if parameters:
+        asked["shape"] = json.dumps(dict(parameters), sort_keys=True)[:1000]
+    try:
+        header, made = client.ask(asked, body, timeout)
+        if header["state"] == "unknown":
+            header, made = client.ask({**asked, "order": order().as_dict()}, body, timeout)
+    except NoServer as error:
+        raise _nobody() from error
+    except TimeoutError:
+        raise _too_late(False) from None
+    _check(header)
+    return json.loads(made)
+
+
+def stream(
+    *,
+    socket_path: Path,
+    order: Order,
+    inputs: Sequence[Given],
+    parameters: Mapping[str, Any] | None = None,
+    timeout: float = 120.0,
+) -> Iterator[dict[str, Any]]:
+    """The pieces of an answer to one input as they are made, {"piece": …}, and at last the output as `predict` gives
+    it. Closing it stops the model. Raises what `predict` raises, at the first step or later."""
+    asked = {"op": "predict", "key": order.key, "order": order.as_dict(), "stream": True}
+    messages = client_of(socket_path).stream(asked, _body(inputs, parameters), timeout)
+    try:
+        for header, made in messages:
+            if header["state"] == "piece":
+                yield json.loads(made)
+            else:
+                _check(header)
+                yield json.loads(made)[0]
+    except NoServer as error:
+        raise _nobody() from error
+    except TimeoutError:
+        raise _too_late(False) from None
+    except (OSError, sockets.BrokenFrame):
+        raise PredictionUnavailable("The model server ended while it answered.", "Ask again in a moment.") from None
+    finally:
+        messages.close()  # type: ignore[attr-defined]
+
+
+def _check(header: Mapping[str, Any]) -> None:
+    """Raise what an answer says went wrong."""
+    match header["state"]:
+        case "late":
+            raise _too_late(header["turn"])
+        case "refused":
+            raise PredictionUnavailable(header["message"], "Try again in a moment.")
+        case "failed" | "error":
+            error = header["error"]
+            code = FailureCode(error["code"])
+            if header["state"] == "failed":
+                raise ModelNotLoaded(code, error["message"], error["hint"])
+            if code is FailureCode.WORKER_LOST:
+                raise PredictionUnavailable(error["message"], error["hint"])
+            raise EngineError(code, error["message"], error["hint"])
+
+
+def _body(inputs: Sequence[Given], parameters: Mapping[str, Any] | None) -> bytes:
     sent = [json.dumps(given).encode() if isinstance(given, list) else given for given in inputs]
     _check_size(sent)
-    deadline = time.monotonic() + timeout
-    order = {
-        "op": "serve",
-        "artifact": str(artifact.absolute()),
-        "recipe": recipe,
-        "key": key,
-        "checksums": dict(checksums or {}),
-    }
-    request = {"inputs": [i if isinstance(i, str) else None for i in sent], "parameters": dict(parameters or {})}
-    parts = [given for given in sent if isinstance(given, bytes)]
-    for _ in range(ATTEMPTS):
-        with suppress(_Gone):
-            return _ask(socket_path, order, request, parts, deadline)
-    raise PredictionUnavailable(
-        "The model process ended each time it was started.",
-        "The log of the node says why; memory may be short.",
+    texts = [given if isinstance(given, str) else None for given in sent]
+    return pack(
+        {"inputs": texts, "parameters": dict(parameters or {})}, [given for given in sent if isinstance(given, bytes)]
     )
 
 
-def _ask(
-    socket_path: Path, order: dict[str, Any], request: dict[str, Any], parts: list[bytes], deadline: float
-) -> list[dict[str, Any]]:
-    pid = None
-    turn = False
-    with _connect(socket_path) as connection, connection.makefile("rb") as stream:
-        try:
-            pid = _order(connection, stream, order, deadline)
-            turn = _await_turn(connection, stream, deadline)
-            _limit(connection, deadline)
-            sockets.send_frame(connection, request, parts)
-            return _outputs(connection, stream, deadline)
-        except TimeoutError:
-            # Waiting for a turn may be loading or standing behind others, who must not suffer for it.
-            if turn:
-                _end_model(socket_path, order["key"], pid)
-            raise _too_late(turn) from None
-        except (ConnectionError, sockets.BrokenFrame):
-            if not turn:
-                raise _Gone from None
-            raise PredictionUnavailable(
-                "The model process died while it worked on this request.",
-                "Try smaller inputs; the log of the node says why it died.",
-            ) from None
-
-
-def _connect(socket_path: Path) -> socket.socket:
-    try:
-        return sockets.connect(socket_path, CONNECT_SECONDS)
-    except OSError as error:
-        raise PredictionUnavailable(
-            "No model process can be started: no node runs on this machine.",
-            "Start one with 'make run', or 'python manage.py node' beside a web server that runs alone.",
-        ) from error
-
-
-def _order(connection: socket.socket, stream: BinaryIO, order: dict[str, Any], deadline: float) -> int | None:
-    """Have the warm server hand this connection to the model process; its id."""
-    _limit(connection, deadline)
-    sockets.send_request(connection, order)
-    reply = sockets.read_line(stream)
-    if reply is None:
-        raise _Gone
-    if "error" in reply:
-        raise PredictionUnavailable(reply["error"], "Try again in a moment.")
-    return reply.get("pid")
-
-
-def _await_turn(connection: socket.socket, stream: BinaryIO, deadline: float) -> bool:
-    _limit(connection, deadline)
-    frame = sockets.read_frame(stream)
-    if frame is None:
-        raise _Gone
-    _raise_error(frame[0])
-    return True
-
-
-def _outputs(connection: socket.socket, stream: BinaryIO, deadline: float) -> list[dict[str, Any]]:
-    _limit(connection, deadline)
-    frame = sockets.read_frame(stream)
-    if frame is None:
-        raise sockets.BrokenFrame
-    header, parts = frame
-    _raise_error(header)
-    return json.loads(parts[0])
-
-
-def _raise_error(header: dict[str, Any]) -> None:
-    if error := header.get("error"):
-        raise EngineError(FailureCode(error["code"]), error["message"], error["hint"])
-
-
-def _limit(connection: socket.socket, deadline: float) -> None:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    connection.settimeout(left)
+def _nobody() -> PredictionUnavailable:
+    return PredictionUnavailable(
+        "No model process can be started: no node runs on this machine.",
+        "Start one with 'make run', or 'python manage.py node' beside a web server that runs alone.",
+    )
 
 
 def _too_late(turn: bool) -> PredictionTimeout:
@@ -163,13 +138,6 @@ def _too_late(turn: bool) -> PredictionTimeout:
             "The model took too long and was stopped.", "Send fewer inputs or ask for a shorter result."
         )
     return PredictionTimeout("The model was still loading or busy with other requests.", "Try again in a moment.")
-
-
-def _end_model(socket_path: Path, key: str, pid: int | None) -> None:
-    with suppress(OSError, sockets.BrokenFrame), sockets.connect(socket_path, CONNECT_SECONDS) as connection:
-        sockets.send_request(connection, {"op": "unserve", "key": key, "pid": pid})
-        with connection.makefile("rb") as stream:
-            sockets.read_line(stream)
 
 
 def _check_size(inputs: Sequence[str | bytes]) -> None:

@@ -112,6 +112,7 @@ class FailureCode(StrEnum):
     DISK_FULL = "DISK_FULL"
     BAD_DATA = "BAD_DATA"
     BAD_CONFIG = "BAD_CONFIG"
+    DAMAGED = "DAMAGED"  # files of a model are not what was saved
     CORRUPT_CHECKPOINTS = "CORRUPT_CHECKPOINTS"
     UNAVAILABLE = "UNAVAILABLE"  # what the run asks over the network gave no answer
     SIMULATED = "SIMULATED"

@@ -36,6 +36,8 @@ class Recipe:
     bases: bool = False  # it can start from a model that is there already: a version, or a folder
     base_holds: BaseHolds | None = None  # what a folder must hold that it starts from
     merger: str | None = None  # dotted path of `merge(folder, facts) -> files`, which joins an adapter with its base
+    exporter: str | None = None  # dotted path of `network(folder) -> engine.export.Network`, for ONNX
+    onnx: str = ""  # in a sentence: what its networks take and give, or why there is none
     libraries: tuple[str, ...] = ()  # installed packages that its results depend on: their versions are noted
     makes: Literal["model", "examples"] = "model"  # what a run leaves: a version, or rows that it told of
     processes: bool = True  # several processes can share one run
@@ -45,6 +47,13 @@ class Recipe:
     higher_is_better: bool = False  # of `goal`
     # Quantities of its metrics that tell most about a result, best first: pages begin with them. () leaves it to them.
     tells: tuple[str, ...] = ()
+
+    @property
+    def why_no_onnx(self) -> str:
+        """Why no result of this recipe can be exported as ONNX; '' when they can."""
+        if self.exporter:
+            return ""
+        return f"{self.title} can't be exported as ONNX. {self.onnx or 'Its recipe has no exporter.'}"
 
     @property
     def takes(self) -> Literal["text", "rows", "file"]:

@@ -75,13 +75,15 @@ class Bars(Block):
 
 
 class Line(BaseModel):
-    """Values over the x of the block; `dots` draws points that are not joined."""
+    """Values over the x of the block; `dots` draws points that are not joined. Where some lines are estimates these
+    are `dashed` and the others are not; None leaves it to the chart, which tells lines apart by dashes too."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: Name
     values: Values
     dots: bool = False
+    dashed: bool | None = None
 
 
 class Band(BaseModel):

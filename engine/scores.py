@@ -59,12 +59,13 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray) -> tuple[list[floa
 
 
 def metrics(part: str, probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Accuracy, macro F1 and calibration error of a part, named as `validation/accuracy`."""
+    """Accuracy, macro F1, mean confidence and calibration error of a part, named as `validation/accuracy`."""
     classes = probabilities.shape[1]
     counts = confusion(truth, probabilities.argmax(1), classes)
     return {
         f"{part}/accuracy": float(counts.diagonal().sum() / max(1, counts.sum())),
         f"{part}/macro_f1": macro_f1(counts),
+        f"{part}/confidence": float(probabilities.max(1).mean()),
         f"{part}/calibration_error": calibration(probabilities, truth)[2],
     }
 

@@ -97,10 +97,14 @@ def check_names(rows: list[dict[str, Any]], needed: Sequence[str], known: Sequen
     """EngineError BAD_DATA when the rows of an input lack a column, or name one that the model has never seen."""
     named = {str(name) for row in rows for name in row}
     if missing := [name for name in needed if name not in named]:
-        raise bad_rows(number, f"the column {_listed(missing)} is missing", f"Send these columns: {_listed(needed)}.")
+        raise bad_rows(
+            number,
+            f"{_columns(missing)} {'is' if len(missing) == 1 else 'are'} missing",
+            f"Send these columns: {_listed(needed)}.",
+        )
     if unknown := sorted(named - set(known)):
         raise bad_rows(
-            number, f"the model knows no column {_listed(unknown)}", f"Send only these columns: {_listed(known)}."
+            number, f"the model does not know {_columns(unknown)}", f"Send only these columns: {_listed(known)}."
         )
 
 
@@ -262,6 +266,10 @@ def _moment(value: Any) -> np.datetime64:
     if isinstance(value, datetime) and value.tzinfo is not None:
         value = value.astimezone(UTC).replace(tzinfo=None)
     return np.datetime64(value, "us")
+
+
+def _columns(names: Sequence[str]) -> str:
+    return f"the column{'s' if len(names) > 1 else ''} {_listed(names)}"
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:

@@ -62,7 +62,8 @@ def preload() -> None:
     from engine.catalogue import RECIPES
 
     eager.install()
-    modules = ["engine.run", "engine.device", "engine.child", "engine.serve", "safetensors.torch"]
+    modules = ["engine.run", "engine.device", "engine.child", "engine.serving.server", "engine.serving.replica"]
+    modules.append("safetensors.torch")
     for recipe in RECIPES.values():
         modules += [path.rpartition(".")[0] for path in (recipe.config, recipe.trainer, recipe.predictor) if path]
     for module in modules:

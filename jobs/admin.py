@@ -26,6 +26,7 @@ from jobs.models import (
     JobEvent,
     MetricSeries,
     OutboxMessage,
+    Reproduction,
 )
 from jobs.search import admin as search_admin  # noqa: F401  registers searches
 
@@ -182,3 +183,11 @@ for _model, _theirs in (
     (OrmQ, queue_admin.QueueAdmin),
 ):
     _keep_to_superusers(_model, _theirs)
+
+
+@admin.register(Reproduction)
+class ReproductionAdmin(ReadOnlyAdmin):
+    list_display = ["version", "job", "asked_by", "asked_at", "same_metrics", "same_weights"]
+    list_select_related = ["version__model", "job", "asked_by"]
+    list_filter = ["same_weights", "asked_at"]
+    search_fields = ["version__model__name"]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from jobs import api, control_api, hub_api, subject_api
+from jobs import api, control_api, hub_api, reproduction_api, subject_api
 from jobs.search import api as search_api
 
 urlpatterns = [
@@ -34,6 +34,12 @@ urlpatterns = [
     path("training/eligible-subjects", subject_api.EligibleSubjectsView.as_view(), name="api-eligible-subjects"),
     path("training/start", subject_api.StartView.as_view(), name="api-start"),
     path("training/estimate", subject_api.EstimateView.as_view(), name="api-estimate"),
+    path("versions/<int:version_id>/reproduce", reproduction_api.ReproduceView.as_view(), name="api-version-reproduce"),
+    path(
+        "versions/<int:version_id>/reproductions",
+        reproduction_api.ReproductionsView.as_view(),
+        name="api-version-reproductions",
+    ),
     path("training/queue", control_api.QueueView.as_view(), name="api-queue"),
     path("training/active", api.ActiveView.as_view(), name="api-active"),
     path("training/status", api.StatusView.as_view(), name="api-status"),

@@ -10,7 +10,7 @@ from typing import Any
 from common.errors import InvalidInputError
 from engine import catalogue
 from jobs.models import Job
-from registry import bases
+from registry import bases, versions
 from registry.artifacts import with_bases
 from registry.models import ModelVersion
 
@@ -39,12 +39,21 @@ def check_version(recipe: str, version: ModelVersion | None) -> None:
     if not kind.bases:
         message = f"The recipe {recipe} always starts from scratch; it can't start from {version}."
         raise _refused(message, "Leave the base version out.")
-    if version.status != version.Status.READY:
-        message = f"{version} is {version.get_status_display().lower()}: there is nothing to start from yet."
+    if not version.usable:
+        yet = " yet" if version.standing == "processing" else ""
+        message = f"{version} is {version.standing}: there is nothing to start from{yet}."
         raise _refused(message, "Choose a ready version, or wait until this one is.")
     if version.model.recipe != recipe:
         message = f"{version} was made by {version.model.recipe}, and {recipe} can start from its own versions only."
         raise _refused(message, f"Choose a version that {recipe} made, or none.")
+
+
+def hold(recipe: str, config: Mapping[str, Any], version: ModelVersion | None) -> None:
+    """Until the end of the transaction that makes a job, what it starts from is not deleted. ConflictError when it was
+    meanwhile."""
+    kind = catalogue.recipe(recipe)
+    if version is not None and kind.bases and not kind.simulator:
+        versions.hold(version)
 
 
 def check_one(recipe: str, config: Mapping[str, Any], version: ModelVersion | None) -> None:

@@ -213,7 +213,10 @@ def _used_by(row: JobTemplate) -> str:
     """Which schedules use it, or whether automatic training does, as words; '' for none."""
     names = list(row.schedules.values_list("name", flat=True)[:4])
     if not names:
-        return "is used by automatic training" if row.automatic_trainings.exists() else ""
+        if row.automatic_trainings.exists():
+            return "is used by automatic training"
+        # Of the room above, which names templates too.
+        return "is used by a retraining policy" if row.retraining_policies.exists() else ""
     more = " and more" if len(names) > 3 else ""
     shown = ", ".join(f"'{name}'" for name in names[:3])
     return f"is used by the {'schedule' if len(names) == 1 else 'schedules'} {shown}{more}"

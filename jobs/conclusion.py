@@ -21,7 +21,7 @@ from common.wording import storable
 from engine import catalogue
 from engine.processes import Ended
 from engine.protocol import Command, Event, Exit, FailureCode
-from jobs import nodes, retries
+from jobs import nodes, reproducing, retries
 from jobs.folders import discard_completed, discard_work, hide_checkpoints, work_folder
 from jobs.leases import held
 from jobs.lifecycle import StaleAttemptError, end_attempt, locked, move
@@ -258,8 +258,8 @@ def _complete(job_id: int, number: int, ending: Ending) -> None:
 
 def _kept(job_id: int, ending: Ending) -> list[dict[str, Any]]:
     """The files of the result; none where no version will name them."""
-    recipe = Job.objects.values_list("recipe", flat=True).get(pk=job_id)
-    return ending.event["artifact"] if _makes_version(recipe) else []
+    job = Job.objects.only("recipe").get(pk=job_id)
+    return ending.event["artifact"] if _makes_version(job.recipe) and not reproducing.is_one(job) else []
 
 
 def _makes_version(recipe: str) -> bool:
@@ -275,6 +275,9 @@ def _register(job: Job, files: list[dict[str, Any]], ending: Ending) -> Any:
     Its figures are those of its weights, which are the last or the best ones; the best on the way stay with the job.
     """
     if running.keep(job, files, ending.event["metrics"]) or not _makes_version(job.recipe):
+        return None
+    if reproducing.is_one(job):
+        reproducing.note_end(job, ending.event["artifact"], ending.event["metrics"], ending.environment)
         return None
     metrics = {name: value for name, value in ending.event["metrics"].items() if not name.startswith("best/")}
     return versions.register(

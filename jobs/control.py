@@ -13,6 +13,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 
+from accounts import audit
 from common.errors import ConflictError, InvalidInputError, ProblemError
 from engine.protocol import FailureCode
 from jobs import conflicts, limits, settling, waiting
@@ -40,6 +41,8 @@ class Outcome:
 def cancel(job: Job, by: User, reason: str = "") -> Job:
     """End a job. One that waits ends at once; a running one is asked, and its supervisor carries it out."""
     row = locked(job.pk)
+    if row.status not in TERMINAL and row.request != Request.CANCEL:
+        audit.write(by, "cancelled", row, was=row.status, reason=reason)
     if row.status == Status.RUNNING:
         return _ask(row, Request.CANCEL, by, reason)
     if row.status in TERMINAL:

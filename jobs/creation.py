@@ -116,6 +116,7 @@ def create_job(
     try:
         with transaction.atomic():
             limits.check_room(owner, subject)
+            bases.hold(recipe, checked, base_version)
             now: datetime = _now()
             later = not_before if not_before and not_before > now else None
             reason = reason_to_wait(needed, after_failure, later)

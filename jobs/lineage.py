@@ -24,7 +24,7 @@ def lineage(job: Job) -> dict[str, Any]:
 
 
 def _sources(job: Job) -> list[dict[str, Any]]:
-    sources: list[dict[str, Any]] = _trigger(job)
+    sources: list[dict[str, Any]] = [*_retraining(job), *_trigger(job)]
     if frozen := job.dataset_version:
         data = _node("dataset", frozen.dataset_id, frozen.dataset.name, modality=frozen.dataset.modality)
         if sheets := _sheets(frozen):
@@ -80,6 +80,18 @@ def _trigger(job: Job) -> list[dict[str, Any]]:
             session=session, job=maker.pk if maker else None, at=made.at.isoformat(), comes_from=came,
         )
     ]  # fmt: skip
+
+
+def _retraining(job: Job) -> list[dict[str, Any]]:
+    """Of a model that is trained again: what asked for it, as the room above wrote it into the job's story."""
+    event = job.events.filter(kind="triggered", details__has_key="retraining").first()
+    if event is None:
+        return []
+    told = event.details
+    facts = {key: told.get(key) for key in ("trigger", "evidence", "reason", "asked_by", "approved_by", "champion")}
+    return [
+        _node("retraining", told["retraining"], f"Retraining {told['retraining']}", at=event.at.isoformat(), **facts)
+    ]
 
 
 def _started(job: Job) -> list[dict[str, Any]]:

@@ -27,7 +27,8 @@ from jobs.models import Job, Slot
 from jobs.needs import DEVICES
 from jobs.states import Status
 from jobs.template_rules import REQUIRED
-from registry.models import Model, ModelVersion
+from registry.models import Model
+from registry.versions import usable
 
 CHOICES = 200
 DEVICE_WORDS = {"any": "Whatever is free", "cpu": "CPU", "cuda": "GPU"}
@@ -180,9 +181,7 @@ def _context(request: HttpRequest, values: Mapping[str, str], typed: Mapping[str
         "ruled_by": template if rule else None,
         "subjects": _choices(Subject.objects.order_by("name"), request.user, "owner", filled["subject"]),
         "bases": _choices(
-            ModelVersion.objects.select_related("model")
-            .filter(model__recipe=recipe, status=ModelVersion.Status.READY)
-            .order_by("-id"),
+            usable().filter(model__recipe=recipe).order_by("-id"),
             request.user,
             "model__owner",
             filled["base_version"],

@@ -1,7 +1,7 @@
 """The node manager: this machine's place in the hub.
 
-It registers the node and its slots, keeps the warm server and one django-q2 cluster per slot (and one for
-background work) running, beats, and sweeps. It carries no job: when it dies, jobs are taken up again by the next.
+It registers the node and its slots, keeps the warm server, the model server and one django-q2 cluster per slot (and one
+for background work) running, beats, and sweeps. It carries no job: when it dies, jobs are taken up again by the next.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from engine.processes import process_alive, start_time_of
 from engine.telemetry import devices, driver_version, machine_figures
 from jobs import membership, nodes
 from jobs.cluster import Cluster
+from jobs.model_server import ModelServer
 from jobs.models import Node, Slot
 from jobs.sweep import SWEEPS, background_hangs, deaf_queues
 
@@ -65,6 +66,7 @@ class NodeManager:
         self.node: Node | None = None
         self.clusters: dict[str, Cluster] = {}
         self.warm: subprocess.Popen[bytes] | None = None
+        self.models = ModelServer(name)
         self.stopping = False
         self.next_beat = self.next_sweep = self.next_warm = 0.0
         self.complained = 0.0
@@ -88,12 +90,13 @@ class NodeManager:
         """One round: restart what has died, beat, sweep."""
         now = time.monotonic()
         self._guarded(self._watch)
+        self._guarded(self.models.watch)
         if now >= self.next_beat:
             self.next_beat = now + BEAT_SECONDS
             self._guarded(self._beat)
         if now >= self.next_sweep:
             self.next_sweep = now + SWEEP_SECONDS
-            for part in (*SWEEPS, self._restart_deaf):
+            for part in (self.models.reconcile, *SWEEPS, self._restart_deaf):
                 self._guarded(part)
 
     def _guarded(self, part: Callable[[], object]) -> None:
@@ -119,6 +122,7 @@ class NodeManager:
             time.sleep(0.05)
         for cluster in self.clusters.values():
             cluster.kill()
+        self.models.stop()
         if self.warm:
             self.warm.terminate()
             try:

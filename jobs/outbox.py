@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Min
 from django.db.models.functions import Now
@@ -25,6 +26,9 @@ RETRY_SHARE = 1 / 30  # of the sweeps, which come once a second
 HISTORY, PERFORMANCE = "history.tasks.record_runs", "performance.tasks.record_evaluations"
 ADVANCE = "jobs.tasks.advance_search"  # of the search that a trial belongs to
 GATHER_SECONDS = 0.5
+LOOK = "performance.tasks.sweep"  # what the room above must look at now and then
+MOST_WAITING = 20
+_looked = [0.0]  # monotonic: when this process had it looked at last
 
 
 class _Gathered:
@@ -88,3 +92,12 @@ def sweep() -> None:
         return
     if not OrmQ.objects.filter(key=QUEUE).exists():
         wake_on_commit()
+
+
+def have_looked() -> None:
+    """Have the room above look at what it must look at now and then, unless much else waits."""
+    if time.monotonic() < _looked[0] + settings.LOOK_SECONDS:
+        return
+    _looked[0] = time.monotonic()
+    if OrmQ.objects.filter(key=QUEUE).count() < MOST_WAITING:
+        put(QUEUE, LOOK)

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
-from common.background import QUEUE
+from common.background import QUEUE, is_long_work_alive
 from datasets.collecting import sweep_store
 from datasets.gating import governance
 from datasets.intake.imports import sweep_imports
@@ -30,10 +30,15 @@ from jobs.queue import knock, ready
 from jobs.recovery import release_lost
 from jobs.search import running as searches
 from jobs.waiting import release_due
+from registry import removal
+from registry.exporting import sweep_exports
+from registry.logged import retention as predictions
+from registry.logged import spool
 from registry.merging import sweep_merges
 
 UNANSWERED_SECONDS = 10
 BACKGROUND_SECONDS = 60
+LONGEST_SECONDS = 1200  # so long may be taken by work that says it is long (`common.background.long_work`)
 KNOCKS_BY_SWEEP = 64
 
 
@@ -56,11 +61,16 @@ SWEEPS = (
     sweep_renderings,
     sweep_quality,
     sweep_merges,
+    sweep_exports,
+    removal.sweep,
+    spool.sweep,
+    predictions.sweep,
     governance.sweep,
     searches.sweep,
     threshold.sweep,
     mail.sweep,
     outbox.sweep,
+    outbox.have_looked,
     sweep_folders,
 )
 
@@ -88,7 +98,8 @@ def oldest(queue: str) -> float:
 
 def background_hangs() -> bool:
     """Whether background work lies untouched although nothing long is at work."""
-    if oldest(QUEUE) < BACKGROUND_SECONDS:
+    age = oldest(QUEUE)
+    if age < BACKGROUND_SECONDS or (age < LONGEST_SECONDS and is_long_work_alive()):
         return False
     fresh = Now() - timedelta(seconds=BACKGROUND_SECONDS)
     # What is fetched from elsewhere has a process of its own, and so has a long check.

@@ -8,12 +8,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.access import get_visible
 from common.serializers import FiniteFloatField, IdField, Input, TextField
 from performance.models import MetricRecord
 from performance.recording import record
 from performance.trends import trend
-from registry.models import Model, ModelVersion
+from registry.access import get_model, get_version
 
 TAGS = ["performance"]
 
@@ -30,6 +29,20 @@ class TrendQuery(Input):
     name = TextField(max_length=100)
     since = serializers.DateTimeField(required=False, allow_null=True, default=None)
     until = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+    source = serializers.ChoiceField(
+        choices=MetricRecord.Source.choices, required=False, default="", help_text="Empty: all of them."
+    )
+    group = TextField(
+        max_length=100, required=False, default="", help_text="Of logged predictions: those of one group alone."
+    )
+    bucket = serializers.ChoiceField(
+        choices=MetricRecord.Bucket.choices, required=False, default="day",
+        help_text="Of logged predictions: by the hour, for a month, or by the day.",
+    )  # fmt: skip
+    estimated = serializers.BooleanField(
+        required=False, allow_null=True, default=None, help_text="Whether to give what was reckoned without the truth."
+    )
 
 
 class FigureSerializer(serializers.ModelSerializer):
@@ -48,7 +61,10 @@ class TrendPointSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = MetricRecord
-        fields = ["value", "recorded_at", "source", "version", "version_number"]
+        fields = [
+            "value", "recorded_at", "since", "count", "source", "group", "bucket", "estimated", "version",
+            "version_number",
+        ]  # fmt: skip
 
 
 class TrendSerializer(serializers.Serializer):
@@ -68,7 +84,7 @@ class RecordView(APIView):
     )
     def post(self, request: Request) -> Response:
         given = FigureInput.read(request.data)
-        version = get_visible(ModelVersion.objects.all(), request.user, "model__owner", pk=given["version"])
+        version = get_version(request.user, given["version"])
         made = record(version, given["name"], given["value"], given["recorded_at"])
         return Response(FigureSerializer(made).data, status=201)
 
@@ -78,12 +94,15 @@ class TrendView(APIView):
         operation_id="performance_metrics_trend",
         tags=TAGS,
         summary="A figure of a model over time",
+        description="From evaluations, from programs, and under names that begin with `use/` from logged predictions: "
+        "these are of the period from `since` to `recorded_at`, and rest on `count` predictions.",
         parameters=[TrendQuery],
         responses=TrendSerializer,
     )
     def get(self, request: Request) -> Response:
         asked = TrendQuery.read(request.query_params)
-        model = get_visible(Model.objects.all(), request.user, pk=asked["model"])
-        found = trend(model, asked["name"], asked["since"], asked["until"])
+        model = get_model(request.user, asked["model"])
+        narrowed = {name: asked[name] for name in ("source", "group", "bucket", "estimated")}
+        found = trend(model, asked["name"], asked["since"], asked["until"], **narrowed)
         points = TrendPointSerializer(found.records, many=True).data
         return Response({"model": model.pk, "name": found.name, "points": points, "total_points": found.total})

@@ -11,7 +11,9 @@ from django.utils import timezone
 
 from common.errors import InvalidInputError
 from jobs.creation import CLOCKS_DIFFER
+from performance.alerts import evaluating
 from performance.models import MetricRecord
+from performance.retraining import triggers
 from registry.models import ModelVersion
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _./@%-]{0,99}")
@@ -35,7 +37,7 @@ def record(version: ModelVersion, name: str, value: float, recorded_at: datetime
         raise InvalidInputError(
             "The figure can't be recorded.", "Correct the named fields and send it again.", fields=problems
         )
-    return MetricRecord.objects.create(
+    made = MetricRecord.objects.create(
         model_id=version.model_id,
         version=version,
         name=name,
@@ -43,6 +45,9 @@ def record(version: ModelVersion, name: str, value: float, recorded_at: datetime
         source=MetricRecord.Source.REPORTED,
         recorded_at=at,
     )
+    evaluating.soon()
+    triggers.knock_of_figures([version.model_id])
+    return made
 
 
 def record_evaluations(limit: int = 500) -> int:
@@ -53,9 +58,14 @@ def record_evaluations(limit: int = 500) -> int:
     known = MetricRecord.objects.filter(version=OuterRef("pk"), source=MetricRecord.Source.EVALUATION)
     ready = ModelVersion.objects.filter(~Exists(known), status=ModelVersion.Status.READY).exclude(metrics={})
     rows = [row for version in ready.order_by("-pk")[:limit] for row in _evaluation(version)]
-    before = MetricRecord.objects.count()
+    if not rows:
+        return 0
+    there = MetricRecord.objects.filter(version__in={row.version_id for row in rows}, source=rows[0].source)
+    before = there.count()
     MetricRecord.objects.bulk_create(rows, ignore_conflicts=True)
-    return MetricRecord.objects.count() - before
+    evaluating.soon()
+    triggers.knock_of_figures({row.model_id for row in rows})
+    return there.count() - before
 
 
 def _evaluation(version: ModelVersion) -> list[MetricRecord]:

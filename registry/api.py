@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import django_filters
@@ -12,36 +11,28 @@ from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.access import get_visible, visible
 from common.downloads import download, file_pieces
-from common.errors import InvalidInputError, TooLargeError
 from common.filters import IdFilter, StableFilterSet
-from common.parsers import StrictJSONParser, parse_json
 from engine.catalogue import RECIPES
-from engine.predict import Given
 from registry import merging
+from registry.access import get_model, get_version, models_for
 from registry.artifacts import open_file
+from registry.graph.walk import graph
+from registry.life import api as life
 from registry.lineage import lineage
 from registry.models import Model, ModelVersion
-from registry.prediction import predict
 from registry.reports import report_of
 from registry.serializers import (
     ModelSerializer,
-    PredictFilesInput,
-    PredictInput,
-    PredictionSerializer,
     VersionReportSerializer,
     VersionSerializer,
+    VersionsQuery,
 )
-from registry.versions import listed
-
-MAX_FILE = 32 * 1024 * 1024
-MAX_FILES_TOTAL = 64 * 1024 * 1024
+from registry.versions import in_sight, listed, usable
 
 
 class ModelFilter(StableFilterSet):
@@ -60,8 +51,7 @@ class ModelFilter(StableFilterSet):
 
 def models() -> QuerySet[Model]:
     """Models with what their JSON needs, in one query."""
-    ready = ModelVersion.objects.filter(model=OuterRef("pk"), status=ModelVersion.Status.READY)
-    newest = ready.order_by("-number").values("pk")[:1]
+    newest = usable().filter(model=OuterRef("pk")).order_by("-number").values("pk")[:1]
     counted = ModelVersion.objects.filter(model=OuterRef("pk")).order_by().values("model").annotate(n=Count("pk"))
     rows = Model.objects.select_related("owner").defer("owner__password")
     rows = rows.annotate(version_count=Coalesce(Subquery(counted.values("n")), 0), latest_id=Subquery(newest))
@@ -70,7 +60,7 @@ def models() -> QuerySet[Model]:
 
 def find(request: Request, version_id: int) -> ModelVersion:
     """The version, if it exists for the one who asks; else NotFoundError."""
-    return get_visible(listed(), request.user, "model__owner", pk=version_id)
+    return get_version(request.user, version_id)
 
 
 class ModelsView(generics.ListAPIView):
@@ -78,7 +68,7 @@ class ModelsView(generics.ListAPIView):
     filterset_class = ModelFilter
 
     def get_queryset(self) -> QuerySet[Model]:
-        return visible(models(), self.request.user)
+        return models_for(self.request.user, models())
 
     @extend_schema(operation_id="models_list", tags=["models"], summary="Models, newest first")
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -88,24 +78,33 @@ class ModelsView(generics.ListAPIView):
 class ModelView(APIView):
     @extend_schema(operation_id="models_get", tags=["models"], summary="One model", responses=ModelSerializer)
     def get(self, request: Request, model_id: int) -> Response:
-        return Response(ModelSerializer(get_visible(models(), request.user, pk=model_id)).data)
+        return Response(ModelSerializer(get_model(request.user, model_id, models())).data)
 
 
 class ModelVersionsView(generics.ListAPIView):
     serializer_class = VersionSerializer
     queryset = ModelVersion.objects.none()
     filter_backends: list[type] = []
+    query = VersionsQuery
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
-        model = get_visible(Model.objects.all(), self.request.user, pk=self.kwargs["model_id"])
-        return listed().filter(model=model).order_by("-number")
+        model = get_model(self.request.user, self.kwargs["model_id"])
+        rows = listed().filter(model=model).order_by("-number")
+        # Names that are not known are refused by the paginator, with its own beside them.
+        asked = VersionsQuery.read({"show": self.request.query_params.get("show", "")})
+        return rows if asked["show"] == "all" else in_sight(rows)
 
-    @extend_schema(operation_id="models_versions", tags=["models"], summary="A model's versions, newest first")
+    @extend_schema(
+        operation_id="models_versions",
+        tags=["models"],
+        summary="A model's versions, newest first",
+        parameters=[VersionsQuery],
+    )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
 
-class VersionView(APIView):
+class VersionView(life.DeleteVersion, APIView):
     @extend_schema(operation_id="versions_get", tags=["models"], summary="One version", responses=VersionSerializer)
     def get(self, request: Request, version_id: int) -> Response:
         return Response(VersionSerializer(find(request, version_id)).data)
@@ -129,33 +128,19 @@ class MergeView(APIView):
         return Response(VersionSerializer(version).data, status=200 if ready else 202)
 
 
-class PredictView(APIView):
-    parser_classes = [StrictJSONParser, MultiPartParser]
-
-    @extend_schema(
-        operation_id="versions_predict",
-        tags=["models"],
-        summary="Try a version",
-        description="JSON with `inputs`, or multipart with `files` (32 MiB each, 64 MiB together).",
-        request={"application/json": PredictInput, "multipart/form-data": PredictFilesInput},
-        responses=PredictionSerializer,
-    )
-    def post(self, request: Request, version_id: int) -> Response:
-        version = find(request, version_id)
-        inputs, parameters = _inputs(request)
-        made = predict(version, inputs, parameters)
-        return Response({"outputs": made.outputs, "version": version.pk, "latency_ms": made.latency_ms})
-
-
 class VersionLineageView(APIView):
     @extend_schema(
         operation_id="versions_lineage",
         tags=["models"],
         summary="Where a version comes from, and what was made from it",
+        description="`up` and `down` are its nearest kin; `graph` is all of it over generations, as `nodes` (key, "
+        "kind, id, name, detail, url, standing, side: up, here, down) and `edges` (source, target, word); `left_out` "
+        "counts nodes for which it would be too large.",
         responses=OpenApiTypes.OBJECT,
     )
     def get(self, request: Request, version_id: int) -> Response:
-        return Response(lineage(find(request, version_id), request.user))
+        version = find(request, version_id)
+        return Response(lineage(version, request.user) | {"graph": graph(version, request.user).shown()})
 
 
 class ReportView(APIView):
@@ -184,28 +169,3 @@ class FileView(APIView):
         response = download(request._request, file_pieces(file), "application/octet-stream", name)
         response.headers["Content-Length"] = str(size)
         return response
-
-
-def _inputs(request: Request) -> tuple[list[Given], dict[str, Any]]:
-    if not request.content_type.startswith("multipart/"):
-        given = PredictInput.read(request.data)
-        return given["inputs"], given.get("parameters", {})
-    files = request.FILES.getlist("files")
-    if any(file.size > MAX_FILE for file in files) or sum(file.size for file in files) > MAX_FILES_TOTAL:
-        raise TooLargeError("The files are larger than 32 MiB each or 64 MiB together.", "Send smaller or fewer files.")
-    PredictFilesInput.read({"files": files})
-    return [file.read() for file in files], _parameters(request.data.get("parameters", ""))
-
-
-def _parameters(text: Any) -> dict[str, Any]:
-    try:
-        value = parse_json(text.encode("utf-8")) if isinstance(text, str) and text.strip() else {}
-    except (ValueError, RecursionError, json.JSONDecodeError):
-        value = None
-    if not isinstance(value, dict):
-        raise InvalidInputError(
-            "The parameters can't be read.",
-            'Send a JSON object such as {"temperature": 0.8}.',
-            fields={"parameters": ["This is not a JSON object."]},
-        )
-    return value

@@ -6,14 +6,16 @@ import hashlib
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from django.conf import settings
 from django.db import connection
 
 from common.errors import ConflictError, NotFoundError, UnavailableError
 from common.files import disk_full_in_words, store
+from registry import paths
+from registry.integrity import note_damage
 from registry.models import ModelVersion
 
 WEIGHTS = "model.safetensors"  # a result that has these needs no other
@@ -21,13 +23,40 @@ WEIGHTS = "model.safetensors"  # a result that has these needs no other
 
 def with_bases(version: ModelVersion) -> Path:
     """The version's folder, with those of the versions that it needs beside it: an adapter holds only what was added to
-    its base. Raises what `materialise` raises."""
-    below = version
-    while below.base_version is not None and not any(entry["name"] == WEIGHTS for entry in below.artifact):
-        below = below.base_version
-        if below.artifact:
-            materialise(below)
+    its base. Raises what `materialise` raises, and ConflictError when one of them is damaged."""
+    if base := damaged_base(version):
+        hint = f"Restore the files of {base} from a backup and have them checked again, or use another version."
+        raise ConflictError(f"{version} can't do without {base}, which is damaged: {base.damage}", hint)
+    for base in below(version):
+        materialise(base)
     return materialise(version)
+
+
+def damaged_base(version: ModelVersion) -> ModelVersion | None:
+    """The version below that this one needs to be loaded, and whose bytes were found to be others; None as a rule."""
+    return next((base for base in below(version) if base.damaged_at), None)
+
+
+def laid_out(version: ModelVersion) -> Path | None:
+    """The folder of `with_bases` where everything is there already; None when that is still to be done, which may take
+    long."""
+    if version.artifact and all(_complete(folder_of(one), one.artifact) for one in (version, *below(version))):
+        return folder_of(version)
+    return None
+
+
+def folder_of(version: ModelVersion) -> Path:
+    """Where the files of a version are laid out."""
+    return paths.laid_out(version.pk)
+
+
+def below(version: ModelVersion) -> Iterator[ModelVersion]:
+    """The versions with files that this one needs to be loaded, the nearest one first."""
+    last = version
+    while last.base_version is not None and not any(entry["name"] == WEIGHTS for entry in last.artifact):
+        last = last.base_version
+        if last.artifact:
+            yield last
 
 
 def materialise(version: ModelVersion) -> Path:
@@ -38,7 +67,7 @@ def materialise(version: ModelVersion) -> Path:
     """
     if not version.artifact:
         raise ConflictError(f"{version} has no files.", "Train it again with a recipe that makes a model.")
-    folder = Path(settings.TRAINHUB_HOME) / "artifacts" / str(version.pk)
+    folder = folder_of(version)
     if _complete(folder, version.artifact):
         return folder
     scratch = folder.with_name(f".{version.pk}.{uuid.uuid4().hex}")
@@ -50,6 +79,9 @@ def materialise(version: ModelVersion) -> Path:
             _put_in_place(scratch, folder, version.artifact)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+    if not ModelVersion.objects.filter(pk=version.pk).exclude(status=ModelVersion.Status.DELETED).exists():
+        shutil.rmtree(folder, ignore_errors=True)  # it was deleted meanwhile, and its folder would stay for ever
+        raise ConflictError(f"{version} was deleted.", "Use another version, or train it again.")
     return folder
 
 
@@ -64,11 +96,16 @@ def open_file(version: ModelVersion, name: str) -> tuple[BinaryIO, int]:
 
 def needed(addresses: list[str]) -> set[str]:
     """Which of these files of the store belong to a version; the store asks before it deletes one."""
+    return needed_by_others(0, addresses)
+
+
+def needed_by_others(version_id: int, addresses: list[str]) -> set[str]:
+    """Which of these files belong to a version other than this one."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT file->>'sha256' FROM registry_modelversion, jsonb_array_elements(artifact) AS file"
-            " WHERE file->>'sha256' = ANY(%s)",
-            [addresses],
+            " WHERE file->>'sha256' = ANY(%s) AND id <> %s",
+            [addresses, version_id],
         )
         return {row[0] for row in cursor.fetchall()}
 
@@ -82,12 +119,18 @@ def _complete(folder: Path, artifact: list[dict[str, Any]]) -> bool:
 
 def _lay_out(entry: dict[str, Any], target: Path, version: ModelVersion) -> None:
     source = store().path(entry["sha256"])
-    with store().open(entry["sha256"]) as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-            raise UnavailableError(
-                f"The file {entry['name']} of {version} is damaged on disk.",
-                "Restore the file store from a backup, or train the version again.",
-            )
+    try:
+        with store().open(entry["sha256"]) as file:
+            right = hashlib.file_digest(file, "sha256").hexdigest() == entry["sha256"]
+    except NotFoundError:
+        note_damage(version, f"{entry['name']} is missing from the store.")
+        raise
+    if not right:
+        note_damage(version, f"{entry['name']} is not what was saved.")
+        raise UnavailableError(
+            f"The file {entry['name']} of {version} is damaged on disk.",
+            "Restore the file store from a backup, or train the version again.",
+        )
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:  # another filesystem, or one without links

@@ -16,7 +16,7 @@ BASELINE = "baseline/"
 LINEAR = "linear_"
 # What tells most where a recipe names nothing; two of them stand in lists.
 USUAL = ("accuracy", "macro_f1", "loss")
-PARTS = {"train": "Training", "validation": "Validation", "test": "Test", "best": "Best"}
+PARTS = {"train": "Training", "validation": "Validation", "test": "Test", "best": "Best", "use": "In use:"}
 ORDER = ("validation", "test", "train")  # the parts as they are compared: validation is what every run has
 MOST_HEADLINES = 4
 # Quantities whose names are no words.
@@ -26,8 +26,20 @@ WORDS = {
     "macro_f1": "macro F1", "f1": "F1", "coverage_80": "coverage of 80 % intervals",
     "coverage_95": "coverage of 95 % intervals", "checked_mse": "mean squared error, checked",
     "alarms_per_1000": "alarms of 1,000 rows", "anomalies_per_1000": "anomalies of 1,000 rows",
-    "detected": "share of disturbances found",
+    "detected": "share of disturbances found", "confidence": "mean confidence", "latency_p50": "time to answer, median",
+    "latency_p95": "time to answer, 95th percentile", "errors": "share that failed", "bias": "predicted less true",
 }  # fmt: skip
+
+
+# Which way a quantity gets better, where no recipe says so of it. What is in neither is better in no known way.
+LOWER = frozenset({"loss", "perplexity", "mae", "mse", "rmse", "mase", "smape", "error", "checked_mse"})
+HIGHER = frozenset(
+    {
+        "accuracy", "top5_accuracy", "macro_f1", "f1", "precision", "recall", "auc", "average_precision", "r2",
+        "detected",
+    }
+)  # fmt: skip
+HELD_OUT = ("validation", "test")  # parts that nothing was learned from
 
 
 @dataclass(frozen=True)
@@ -96,6 +108,22 @@ def ordered(names: Iterable[str], recipe: str = "") -> list[str]:
         return rank, ORDER.index(part) if part in ORDER else len(ORDER), name
 
     return sorted(names, key=place)
+
+
+def key_figure(names: Iterable[str], recipe: str) -> str:
+    """The figure by which versions of a recipe are judged: its goal, or what tells most where the goal is not among
+    these names; '' when there is nothing."""
+    known = list(names)
+    goal = RECIPES[recipe].goal if recipe in RECIPES else ""
+    return goal if goal in known else next(iter(headlines(known, recipe, 1)), goal)
+
+
+def higher_is_better(name: str, recipe: str = "") -> bool | None:
+    """Whether more of a figure is better, as the recipe tells of its goal, in whatever part; None when nobody knows."""
+    quantity = name.rpartition("/")[2]
+    if recipe in RECIPES and quantity == RECIPES[recipe].goal.rpartition("/")[2]:
+        return RECIPES[recipe].higher_is_better
+    return True if quantity in HIGHER else False if quantity in LOWER else None
 
 
 def sampled(name: str, recipe: str) -> bool:

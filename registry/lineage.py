@@ -7,10 +7,11 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 
-from common.access import visible
+from common.access import may_see
 from datasets.models import DatasetVersion
-from registry.models import Merge, ModelVersion
-from registry.versions import listed
+from registry.access import sees_all, versions_for
+from registry.models import AliasChange, Merge, ModelVersion
+from registry.models.aliases import Name
 
 MAX_CHILDREN = 200
 
@@ -23,7 +24,7 @@ def lineage(version: ModelVersion, user: AbstractBaseUser) -> dict[str, Any]:
     """
     base = version.base_version
     merge = getattr(version, "merged_by", None)
-    children = visible(listed(), user, "model__owner").filter(base_version=version).order_by("id")
+    children = versions_for(user).filter(base_version=version).order_by("id")
     return {
         "version": describe(version),
         "up": {
@@ -31,6 +32,7 @@ def lineage(version: ModelVersion, user: AbstractBaseUser) -> dict[str, Any]:
             "base_version": _version(base, user),
             "merged": _merged(merge, user) if merge else None,
             "job": version.source_job_id,
+            "retraining": _retraining(version),
             "seed": version.seed,
             "config": version.config,
             "code": version.code,
@@ -70,13 +72,24 @@ def describe(version: ModelVersion) -> dict[str, Any]:
         "model": version.model_id,
         "recipe": version.model.recipe,
         "status": version.status,
+        "standing": version.standing,
         "merged": hasattr(version, "merged_by"),
         "created_at": version.created_at,
     }
 
 
 def _version(version: ModelVersion | None, user: AbstractBaseUser) -> dict[str, Any] | None:
-    return describe(version) if version and _may_see(version.model.owner_id, user) else None
+    return describe(version) if version and (version.model.owner_id == user.pk or sees_all(user)) else None
+
+
+def _retraining(version: ModelVersion) -> dict[str, Any] | None:
+    """Of a version that came of training its model again: what started that, as its first name tells."""
+    named = AliasChange.objects.filter(after=version, alias=Name.CHALLENGER, evidence__has_key="retraining")
+    evidence = named.order_by("pk").values_list("evidence", flat=True).first()
+    if evidence is None:
+        return None
+    told = {key: evidence.get(key) for key in ("trigger", "evidence", "reason", "approved_by", "champion")}
+    return {"kind": "retraining", "id": evidence["retraining"], **told}
 
 
 def _merged(merge: Merge, user: AbstractBaseUser) -> dict[str, Any]:
@@ -91,7 +104,7 @@ def _merged(merge: Merge, user: AbstractBaseUser) -> dict[str, Any]:
 
 
 def _dataset_version(version: DatasetVersion | None, user: AbstractBaseUser) -> dict[str, Any] | None:
-    if version is None or not _may_see(version.dataset.owner_id, user):
+    if version is None or not may_see(version.dataset.owner_id, user):
         return None
     return {
         "kind": "dataset_version",
@@ -108,7 +121,3 @@ def _dataset_version(version: DatasetVersion | None, user: AbstractBaseUser) -> 
             "modality": version.dataset.modality,
         },
     }
-
-
-def _may_see(owner_id: int, user: AbstractBaseUser) -> bool:
-    return bool(user.is_staff or owner_id == user.pk)

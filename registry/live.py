@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from common.access import get_visible
 from common.errors import NotFoundError
 from common.push import Message
+from registry.access import get_version
 from registry.merging import merge_of
 from registry.models import ModelVersion
 from registry.versions import listed
@@ -33,7 +33,7 @@ class VersionSource:
     @classmethod
     def open(cls, user: Any, key: str, query: dict[str, str]) -> VersionSource:
         told = query.get("seen", "")
-        return cls(get_visible(listed(), user, "model__owner", pk=key), told if SEEN.fullmatch(told) else "")
+        return cls(get_version(user, key), told if SEEN.fullmatch(told) else "")
 
     def snapshot(self) -> list[Message]:
         return [Message("items", now)] if (now := self._now()) != self.told else []

@@ -26,6 +26,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
+from accounts import audit
 from common.background import enqueue
 from common.errors import ConflictError, InvalidInputError, NotFoundError, ProblemError, UnavailableError
 from common.files import disk_full_in_words, store
@@ -65,12 +66,15 @@ def merge(adapter: ModelVersion, by: AbstractBaseUser) -> Merge:
         if not ModelVersion.objects.select_for_update(no_key=True).filter(pk=adapter.pk).exists():
             raise NotFoundError(f"{adapter} is gone.", "Go back to the list of models.")
         known = Merge.objects.select_related("version__model", "adapter__model").filter(adapter=adapter).first()
+        if known is not None and known.version.status == ModelVersion.Status.DELETED:
+            known = known.delete() and None  # what it made is gone: it is made anew, as another version
         if known is not None and known.status != Merge.Status.FAILED:
             return known
         if reason := why_not(adapter):
             raise ConflictError(reason, "Choose a ready version that was trained as an adapter (LoRA).")
         version = _again(known) if known else _begun(adapter, by)
         made = Merge.objects.create(adapter=adapter, version=version, created_by=by)
+        audit.write(by, "asked to merge", adapter, version=made.version_id)
         enqueue(TASK, made.pk)
         _tell(made)
     return made
@@ -79,8 +83,8 @@ def merge(adapter: ModelVersion, by: AbstractBaseUser) -> Merge:
 def why_not(version: ModelVersion) -> str:
     """Why the version can't be merged into its base, in a sentence; '' when it can. Reads its config.json."""
     kind = catalogue.RECIPES.get(version.model.recipe)
-    if version.status != ModelVersion.Status.READY:
-        return f"{version} is {version.get_status_display().lower()}: there is nothing to merge."
+    if not version.usable:
+        return f"{version} is {version.standing}: there is nothing to merge."
     if kind is None or kind.merger is None:
         return f"{version} can't be merged: {version.model.recipe} makes no adapters that can be."
     try:

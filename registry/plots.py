@@ -33,6 +33,7 @@ class Curve:
     look: int
     dots: bool = False
     points: str = ""
+    dashed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,8 @@ def _curve(line: Line, number: int, across: Sequence[float], x: object, y: objec
     if line.dots:
         return Curve(line.name, "".join(f"M{point}h0" for piece in pieces for point in piece), number, True)
     path = "".join("M" + "L".join(piece) for piece in pieces if len(piece) > 1)
-    return Curve(line.name, path, number, points="".join(f"M{piece[0]}h0" for piece in pieces if len(piece) == 1))
+    alone = "".join(f"M{piece[0]}h0" for piece in pieces if len(piece) == 1)
+    return Curve(line.name, path, number, points=alone, dashed=line.dashed)
 
 
 def _band(low: Values, high: Values, across: Sequence[float], x: object, y: object) -> str:

@@ -8,15 +8,18 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connection
+
 from common.errors import ConflictError, InvalidInputError, UnavailableError
 from common.numbers import finite
-from common.paths import warm_socket
+from common.paths import model_socket
 from engine import catalogue
-from engine.predict import Given, PredictionTimeout, PredictionUnavailable
+from engine.predict import Given, ModelNotLoaded, PredictionTimeout, PredictionUnavailable
 from engine.predict import predict as ask_model
 from engine.protocol import EngineError, FailureCode
-from registry.artifacts import with_bases
+from registry.loading import KEY, note_refusal, order_of
 from registry.models import ModelVersion
+from registry.versions import USE_ANOTHER, why_unusable
 
 MAX_INPUTS = 64
 TIMEOUT_SECONDS = 30.0
@@ -52,41 +55,48 @@ def predict(version: ModelVersion, inputs: list[Given], parameters: dict[str, An
             "Send them in several requests.",
             fields={"inputs": [f"Send 1 to {MAX_INPUTS}."]},
         )
-    prepared = [_prepared(given, recipe, number) for number, given in enumerate(inputs, 1)]
+    ready = [prepared(given, recipe, number) for number, given in enumerate(inputs, 1)]
     started = time.monotonic()
+    let_go()
     try:
         outputs = ask_model(
-            socket_path=warm_socket(),
-            artifact=with_bases(version),
-            recipe=recipe.name,
-            key=f"version-{version.pk}",
-            inputs=prepared,
+            socket_path=model_socket(),
+            order=lambda: order_of(version),
+            key=f"{KEY}{version.pk}",
+            inputs=ready,
             parameters=parameters or {},
-            checksums={entry["name"]: entry["sha256"] for entry in version.artifact},
             timeout=PICTURE_SECONDS if recipe.output == "image" else TIMEOUT_SECONDS,
         )
     except EngineError as error:
-        raise _translated(error) from error
+        raise told(version, error) from error
     return Prediction(finite(outputs), version, round((time.monotonic() - started) * 1000, 1))
 
 
+def let_go() -> None:
+    """Give the connection to the database back to its pool while a model thinks: others wait for one meanwhile."""
+    if connection.settings_dict["OPTIONS"].get("pool") and not connection.in_atomic_block:
+        connection.close()
+
+
 def can_be_tried(version: ModelVersion) -> bool:
-    """Whether `predict` has a chance: the version is ready, has files, and its recipe can predict."""
+    """Whether `predict` has a chance: the version is usable, has files, and its recipe can predict."""
     recipe = catalogue.RECIPES.get(version.model.recipe)
-    return bool(version.status == version.Status.READY and version.artifact and recipe and recipe.predictor)
+    return bool(version.usable and version.artifact and recipe and recipe.predictor)
 
 
 def recipe_of(version: ModelVersion) -> catalogue.Recipe:
     """The recipe of a version that can be tried; ConflictError when it can't."""
     if can_be_tried(version):
         return catalogue.RECIPES[version.model.recipe]
+    if version.standing in ("archived", "damaged"):
+        raise ConflictError(why_unusable(version), USE_ANOTHER[version.standing])
     raise ConflictError(
         f"{version} can't be tried: it is {version.get_status_display().lower()}, made by {version.model.recipe}.",
         "Choose a ready version of a recipe that makes a model.",
     )
 
 
-def _prepared(given: Given, recipe: catalogue.Recipe, number: int) -> Given:
+def prepared(given: Given, recipe: catalogue.Recipe, number: int) -> Given:
     """An input as the recipe's predictor takes it: see `Recipe.takes`."""
     wanted = WANTED[recipe.takes]
     try:
@@ -108,7 +118,16 @@ def _prepared(given: Given, recipe: catalogue.Recipe, number: int) -> Given:
     )
 
 
-def _translated(error: EngineError) -> InvalidInputError | UnavailableError:
+def told(version: ModelVersion, error: EngineError) -> InvalidInputError | UnavailableError | ConflictError:
+    """What the model server said, for whoever asked; a version whose bytes are others is marked."""
+    note_refusal(version, error)
+    return translated(error)
+
+
+def translated(error: EngineError) -> InvalidInputError | UnavailableError | ConflictError:
+    """What a model or its server said, as the hub says it."""
+    if isinstance(error, ModelNotLoaded):
+        return ConflictError(error.message, error.hint)
     if isinstance(error, PredictionUnavailable | PredictionTimeout) or error.code not in INPUT_FAULTS:
         return UnavailableError(error.message, error.hint)
     return InvalidInputError(error.message, error.hint)

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from common.numbers import finite
 from common.serializers import Input
 from engine.rowfiles import MAX_ROWS
+from registry.logged.rows import row_ids
 from registry.merging import merge_of
 from registry.models import Merge, Model, ModelVersion
 from registry.prediction import MAX_INPUTS
@@ -61,6 +62,9 @@ class VersionSerializer(serializers.ModelSerializer):
     config = serializers.DictField()
     code = serializers.DictField()
     environment = serializers.DictField()
+    standing = serializers.CharField(
+        help_text="What it is good for: its status, or of a ready one `damaged` or `archived`.", read_only=True
+    )
     merge = serializers.SerializerMethodField(help_text="Which this version came from, or went into; else null.")
 
     class Meta:
@@ -68,7 +72,7 @@ class VersionSerializer(serializers.ModelSerializer):
         fields = [
             "id", "model", "model_name", "number", "recipe", "status", "metrics", "config", "seed", "files",
             "byte_count", "dataset_version", "base_version", "job", "code", "environment", "merge",
-            "created_at",
+            "created_at", "standing", "archived_at", "damaged_at", "damage",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -109,6 +113,15 @@ class GivenField(serializers.Field):
         return value
 
 
+class VersionsQuery(Input):
+    show = serializers.ChoiceField(
+        choices=[("", ""), ("all", "all")],
+        required=False,
+        default="",
+        help_text="'all': archived and deleted ones, too.",
+    )
+
+
 class PredictInput(Input):
     inputs = serializers.ListField(
         child=GivenField(),
@@ -130,8 +143,26 @@ class PredictFilesInput(Input):
 
 class PredictionSerializer(serializers.Serializer):
     outputs = serializers.ListField(child=serializers.DictField(), help_text="One for each input, in order.")
-    version = serializers.IntegerField()
+    version = serializers.IntegerField(source="version.pk", help_text="The version that answered.")
     latency_ms = serializers.FloatField()
+    predictions = serializers.ListField(
+        child=serializers.UUIDField(), help_text="An id for each output: send feedback and the truth by it."
+    )
+    row_predictions = serializers.SerializerMethodField(
+        help_text="For each output the ids of its rows, where it is a table: each row is a prediction of its own, and "
+        "the first one has the id of its output. Empty lists for other outputs."
+    )
+    rows_not_logged = serializers.SerializerMethodField(
+        help_text="Rows of tables that have no id: the first 1,000 of a request do."
+    )
+
+    @extend_schema_field(serializers.ListField(child=serializers.ListField(child=serializers.UUIDField())))
+    def get_row_predictions(self, answer: Any) -> list[list[str]]:
+        return [[str(pk) for pk in part] for part in row_ids(answer.predictions, answer.outputs)[0]]
+
+    @extend_schema_field(serializers.IntegerField())
+    def get_rows_not_logged(self, answer: Any) -> int:
+        return row_ids(answer.predictions, answer.outputs)[1]
 
 
 class VersionReportSerializer(serializers.Serializer):

@@ -41,6 +41,7 @@ class Form:
     hint: str = ""
     may_be_empty: bool = False  # it has an answer to nothing too
     parameters: tuple[Parameter, ...] = ()
+    streams: bool = False  # its text can be shown as it is written
 
 
 SEED = Parameter("seed", "Seed", "", 0, 2**63 - 1, True)
@@ -83,7 +84,7 @@ def form_of(recipe: Recipe) -> Form:
         )
     if recipe.output == "text":
         hint = "It goes on from here; may be empty"
-        return Form("text", "Generate", "Prompt", hint=hint, parameters=TEXT_PARAMETERS)
+        return Form("text", "Generate", "Prompt", hint=hint, parameters=TEXT_PARAMETERS, streams=True)
     return Form("text", "Classify", "Text", hint="The text to classify")
 
 

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from registry import views
+from registry.life.urls import urlpatterns as life
 
 urlpatterns = [
     path("models", views.models, name="models"),
@@ -10,4 +11,5 @@ urlpatterns = [
     path("versions/<int:pk>/try", views.try_it, name="version-try"),
     path("versions/<int:pk>/files/<int:number>", views.file, name="version-file"),
     path("versions/<int:pk>/pictures/<str:name>", views.picture, name="version-picture"),
+    *life,
 ]

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
-from common.errors import InvalidInputError
+from common.errors import ConflictError, InvalidInputError
 from common.numbers import finite
 from common.references import hold_store
 from datasets.models import DatasetVersion, Subject
@@ -19,6 +19,14 @@ NAME_LENGTH = 200
 # A file of an artifact is known by its name in the list alone; no name can lead out of a folder.
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+# What to do about a version that may not be used, by its standing.
+USE_ANOTHER = {
+    "damaged": "Restore its files from a backup and have them checked again, or use another version.",
+    "archived": "Take it out of the archive first, or use another version.",
+    "processing": "Wait until it is ready.",
+    "failed": "Use another version.",
+    "deleted": "Use another version, or train it again.",
+}
 
 
 @transaction.atomic
@@ -93,6 +101,38 @@ def fill(
         environment=finite(environment),
     )
     return filled == 1
+
+
+def usable() -> QuerySet[ModelVersion]:
+    """The versions that may be used for something new: ready, with good files, and not archived."""
+    ready = ModelVersion.Status.READY
+    return ModelVersion.objects.filter(status=ready, archived_at=None, damaged_at=None).select_related("model")
+
+
+def in_sight(rows: QuerySet[ModelVersion], but: int = 0) -> QuerySet[ModelVersion]:
+    """Those that lists show unasked: neither archived nor deleted. `but` is one that stays, whatever it is."""
+    return rows.filter(Q(archived_at=None) & ~Q(status=ModelVersion.Status.DELETED) | Q(pk=but))
+
+
+def why_unusable(version: ModelVersion) -> str:
+    """Why a version may not be used for something new, in a sentence; '' when it may."""
+    match version.standing:
+        case "ready":
+            return ""
+        case "damaged":
+            return f"{version} is damaged: {version.damage}"
+        case "processing":
+            return f"{version} is processing: its files are not there yet."
+        case standing:
+            return f"{version} is {standing}."
+
+
+def hold(version: ModelVersion) -> None:
+    """Until the end of the present transaction the version is neither deleted nor archived. ConflictError when it may
+    not be used: whoever makes a row that uses a version calls this before."""
+    row = ModelVersion.objects.select_for_update(no_key=True, of=("self",)).select_related("model").get(pk=version.pk)
+    if reason := why_unusable(row):
+        raise ConflictError(reason, USE_ANOTHER[row.standing])
 
 
 def listed() -> QuerySet[ModelVersion]:

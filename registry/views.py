@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from common import downloads
-from common.access import get_visible, visible
 from common.downloads import download, file_pieces
 from common.errors import InvalidInputError, NotFoundError, ProblemError
 from common.pages import (
@@ -30,13 +29,20 @@ from common.pages import (
     wants_fragment,
 )
 from engine.catalogue import RECIPES
-from registry import figures, live, merging, reports, trying
+from registry import examples, figures, live, merging, reports, routing, trying
+from registry.access import get_model, get_version, models_for, owns
 from registry.answers import answers
 from registry.artifacts import open_file
+from registry.cards import notes
+from registry.life.views import life
 from registry.lineage import lineage
+from registry.logged.views import in_use as logged_use
 from registry.models import Merge, Model, ModelVersion
 from registry.prediction import Prediction, can_be_tried, predict, recipe_of
-from registry.versions import listed
+from registry.promotion import shown as names_shown
+from registry.promotion.approvers import waiting_for
+from registry.serving import pages as serving
+from registry.versions import in_sight, listed, usable
 
 SORTS = {"created": "created_at", "name": "name", "versions": "version_count", "latest": "latest_at"}
 
@@ -46,8 +52,8 @@ def models(request: HttpRequest) -> HttpResponseBase:
     recipe = chosen(request, "recipe", RECIPES)
     search = search_text(request)
     asked, field = ordering(request, SORTS, "-latest")
-    newest = ModelVersion.objects.filter(model=OuterRef("pk"), status=ModelVersion.Status.READY).order_by("-number")
-    found = visible(Model.objects.select_related("owner"), request.user).annotate(
+    newest = usable().filter(model=OuterRef("pk")).order_by("-number")
+    found = models_for(request.user, Model.objects.select_related("owner")).annotate(
         version_count=Count("versions"),
         latest_at=Max("versions__created_at"),
         latest_id=Subquery(newest.values("pk")[:1]),
@@ -65,22 +71,36 @@ def models(request: HttpRequest) -> HttpResponseBase:
     context = {
         "page": page_of(request, found), "recipe": recipe, "search": search, "ordering": asked,
         "recipes": [entry for entry in RECIPES.values() if not entry.simulator], "filtered": bool(recipe or search),
+        "waiting": waiting_for(request.user).count(),
     }  # fmt: skip
     return show(request, "registry/models.html", "registry/_models.html", context)
 
 
 @require_safe
 def model(request: HttpRequest, pk: int) -> HttpResponse:
-    found = get_visible(Model.objects.select_related("owner", "subject"), request.user, pk=pk)
-    page = page_of(request, listed().filter(model=found).order_by("-number"))
+    found = get_model(request.user, pk)
+    rows = listed().filter(model=found).order_by("-number")
+    everything = chosen(request, "show", ["all"]) == "all"
+    page = page_of(request, rows if everything else in_sight(rows))
     names = figures.headlines({name: None for version in page for name in version.metrics}, found.recipe, 5)
     context = {"model": found, "page": page, "names": names, "recipe": RECIPES.get(found.recipe)}
+    context |= {"everything": everything, "hidden": rows.count() - in_sight(rows).count()}
+    context |= names_shown.of_model(request.user, found)
+    if not wants_fragment(request):
+        context |= logged_use(request, found) | serving.context(request, found)
+        context |= {"card_notes": notes.told(notes.of(found)), "keeps": owns(request.user, found)}
+        context["route"] = routing.open_arms(found)
     return show(request, "registry/model.html", "registry/_versions.html", context)
 
 
 @require_safe
 def version(request: HttpRequest, pk: int) -> HttpResponse:
-    return show(request, "registry/version.html", "registry/_version.html", _context(request, _find(request, pk)))
+    """A version; `?example=` with one of its examples in the form."""
+    found = _find(request, pk)
+    context = _context(request, found)
+    if can_be_tried(found) and (given := examples.chosen(found, request.user, request.GET.get("example", ""))):
+        context |= {"given": given, "typed": {"prompt": given.text}}
+    return show(request, "registry/version.html", "registry/_version.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -111,21 +131,25 @@ def merge(request: HttpRequest, pk: int) -> HttpResponse:
 
 @form_of("version")
 def try_it(request: HttpRequest, pk: int) -> HttpResponse:
-    """What the version makes of what was typed or chosen."""
+    """What the version makes of what was typed or chosen, or of an example."""
     found = _find(request, pk)
     typed = {key: clean(value) for key, value in request.POST.items()}
     files = request.FILES.getlist("files")
     made: Prediction | None = None
     problem: InvalidInputError | None = None
+    form = trying.form_of(recipe_of(found))
+    given = None if files else examples.chosen(found, request.user, typed.get("example", ""))
     try:
-        form = trying.form_of(recipe_of(found))
-        made = predict(found, list(trying.inputs_of(form, typed, files)), trying.parameters_of(form, typed))
+        whole = [given.data()] if given and form.kind == "file" else trying.inputs_of(form, typed, files)
+        made = predict(found, list(whole), trying.parameters_of(form, typed))
     except InvalidInputError as error:
         problem = error
-    names = [file.name or "" for file in files]
-    shown = {"made": made, "problem": problem, "answers": answers(made.outputs, names) if made else [], "typed": typed}
+    said = answers(made.outputs, [file.name or "" for file in files]) if made else []
+    truth = given.told(form, typed.get("prompt", ""), said[0].label) if given and said else ""
+    shown = {"made": made, "problem": problem, "answers": said, "typed": typed, "truth": truth}
     if wants_fragment(request):
         return HttpResponse(partial("#prediction", render_to_string("registry/_prediction.html", shown, request)))
+    shown |= {"given": given}
     return render(request, "registry/version.html", _context(request, found) | shown, status=400 if problem else 200)
 
 
@@ -148,25 +172,30 @@ def picture(request: HttpRequest, pk: int, name: str) -> HttpResponse:
 
 
 def _find(request: HttpRequest, pk: int) -> ModelVersion:
-    return get_visible(listed(), request.user, "model__owner", pk=pk)
+    return get_version(request.user, pk)
 
 
 def _context(request: HttpRequest, found: ModelVersion) -> dict[str, Any]:
+    report = reports.report_of(found)
     return {
         "version": found,
         "recipe": RECIPES.get(found.model.recipe),
         "lineage": lineage(found, request.user),
         "can_be_tried": can_be_tried(found),
         **_merging(found),
+        **names_shown.of_version(found),
         "form": trying.form_of(RECIPES[found.model.recipe]) if can_be_tried(found) else None,
+        "examples": examples.examples(found, request.user) if can_be_tried(found) else [],
         "figures": figures.shown(found.metrics, found.model.recipe),
-        "report": reports.report_of(found),
-        "siblings": listed().filter(model=found.model).order_by("-number")[:12],
+        "report": report,
+        "siblings": in_sight(listed().filter(model=found.model), found.pk).order_by("-number")[:12],
+        **life(request.user, found, report),
     }
 
 
 def _merging(found: ModelVersion) -> dict[str, Any]:
     """How the version was merged or can be, and what an open page of it has seen of that."""
     known = merging.merge_of(found)
-    can = (known is None or known.status == Merge.Status.FAILED) and not merging.why_not(found)
+    open_to = known is None or known.status == Merge.Status.FAILED or known.version.standing == "deleted"
+    can = open_to and not merging.why_not(found)
     return {"merge": known, "can_be_merged": can, "seen": live.seen(found) if known or can else ""}

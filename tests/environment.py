@@ -19,6 +19,7 @@ for name in ("DATABASE_URL", "TRAINHUB_URL", "TRAINHUB_SECRET_KEY", "TRAINHUB_AD
 
 from common.embedded_postgres import EmbeddedPostgres  # noqa: E402
 from common.paths import prepare_home  # noqa: E402
+from tests.prepared import copy_database  # noqa: E402
 
 prepare_home()
 _server = EmbeddedPostgres(TEST_HOME, durable=False)
@@ -34,5 +35,6 @@ def _finish() -> None:
 def pytest_configure(config) -> None:
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         return  # runs no test itself: each of its workers has a server of its own
+    copy_database(TEST_HOME)
     _server.__enter__()
     atexit.register(_finish)

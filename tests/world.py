@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import connection
 from django.utils import timezone
 from PIL import Image
@@ -44,8 +45,18 @@ from jobs.models import (
 )
 from jobs.queue import Owner, claim
 from jobs.search import verbs as searches
+from performance.alerts import evaluating
+from performance.alerts import rules as alert_rules
+from performance.drift import verbs as drift
+from performance.experiments import verbs as experiments
+from performance.models import Alert, Delivery, DriftCheck, Retraining
+from performance.notices import channels, delivering
 from performance.recording import record
 from registry import versions
+from registry.logged import writing
+from registry.models import Prediction, PromotionRequest
+from registry.routing import Choice
+from registry.serving.verbs import deploy
 from tests.tables import make_table
 
 
@@ -58,6 +69,11 @@ class Upload:
     def chunks(self) -> Any:
         stream = io.BytesIO(self.data)
         return iter(lambda: stream.read(65_536), b"")
+
+
+def make_user(name: str = "alice") -> Any:
+    """A person without a password, who comes in by `force_login` or a token."""
+    return get_user_model().objects.create_user(name)
 
 
 def make_dataset(owner, name="Fables", files=None):
@@ -132,6 +148,13 @@ def run(job: Job, node: str = "n1") -> Attempt:
     return attempt
 
 
+def make_prediction(version, user, output=None, given="Once", **wanted):
+    """A logged prediction, as answering leaves it."""
+    asked = writing.Asked(user, [given], **wanted)
+    (pk,) = writing.write(asked, Choice(version), [output or {"text": "Once upon", "completion": " upon"}], 12.5)
+    return Prediction.objects.get(pk=pk)
+
+
 @dataclass
 class World:
     """Everything that belongs to one person. Each text holds `marker`."""
@@ -146,6 +169,7 @@ class World:
     subject: Any
     job: Job
     version: Any
+    deployment: Any
     session: Session
     view: Any
     figure: Any
@@ -160,6 +184,13 @@ class World:
     endpoint: Any
     automatic: AutomaticTraining
     fine_tuning: FineTuning
+    prediction: Any
+    retraining: Retraining
+    promotion: PromotionRequest
+    experiment: Any
+    alert: Alert
+    delivery: Delivery
+    drift: DriftCheck
 
     def parameters(self) -> dict[str, Any]:
         """What each placeholder of an address stands for."""
@@ -175,6 +206,7 @@ class World:
             "step": 10,
             "model_id": self.version.model_id,
             "version_id": self.version.pk,
+            "deployment_id": self.deployment.pk,
             "name": "config.json",
             "user_id": self.job.owner_id,
             "subject_id": self.subject.pk,
@@ -188,6 +220,16 @@ class World:
             "sheet_template_id": self.rendering.template_id,
             "rendering_id": self.rendering.pk,
             "endpoint_id": self.endpoint.pk,
+            "prediction_id": self.prediction.pk,
+            "retraining_id": self.retraining.pk,
+            "alias": "champion",
+            "promotion_id": self.promotion.pk,
+            "experiment_id": self.experiment.pk,
+            "alert_id": self.alert.pk,
+            "alert_rule_id": self.alert.rule_id,
+            "channel_id": self.delivery.channel_id,
+            "delivery_id": self.delivery.pk,
+            "check_id": self.drift.pk,
         }
 
 
@@ -196,6 +238,38 @@ def make_rendering(sheet, name: str = "Pairs"):
     parts = {"prompt": "What of a machine of type {{ Type }}, {{ note }}?", "completion": "{{ note|upper }}"}
     template = sheet_templates.create(sheet.owner, name=f"{name} template", **parts)
     return renderings.run_rendering(renderings.start(sheet, sheet.owner, template, name=name).pk)
+
+
+def make_alert(owner, version, name: str = "Watch") -> Alert:
+    """A rule over a figure that has fallen, and what it found; the figure of the version must be there."""
+    values = {"metric": "production/accuracy", "comparison": "below", "threshold": 0.8, "model": version.model_id}
+    rule = alert_rules.make(owner, owner, name=name, kind="metric", **values)
+    evaluating.evaluate(rule)
+    return rule.alerts.get()
+
+
+def make_delivery(owner, name: str = "Hook") -> Delivery:
+    """A channel, and a notice on its way to it."""
+    given = {"kind": "webhook", "address": f"https://93.184.216.34/{name.replace(' ', '-')}"}
+    channel, _ = channels.make(owner, name=name, secret="hidden-key-0123456789", **given)
+    return delivering.try_out(channel, owner)
+
+
+def make_drift(version, column: str) -> DriftCheck:
+    """A check that found one column moved, as a worker leaves it."""
+    made = drift.check(version.model, "inputs", version.created_by, version=version)
+    finding = {
+        "column": column, "kind": "category", "test": "chi-square", "statistic": 9.0, "p_value": 0.001,
+        "corrected": 0.001, "distance": 0.4, "distance_name": "population stability index", "threshold": 0.1,
+        "psi": 0.4, "moved": True, "reference_count": 90, "recent_count": 60,
+        "picture": {"labels": ["a", "b"], "reference": [0.5, 0.5], "recent": [0.2, 0.8]},
+    }  # fmt: skip
+    DriftCheck.objects.filter(pk=made.pk).update(
+        status="completed", finished_at=timezone.now(), moved=True, findings=[finding], message=f"{column} moved.",
+        reference_count=90, recent_count=60,
+    )  # fmt: skip
+    made.refresh_from_db()
+    return made
 
 
 def make_world(owner) -> World:
@@ -209,8 +283,10 @@ def make_world(owner) -> World:
     version = make_version(owner, f"{marker} model", more={"report.json": report_blocks.pack([made]), "fox.png": png()})
     now = timezone.now()
     sheet = make_table(owner, f"{marker} sheet")
+    figure = record(version, "production/accuracy", 0.5)
     rule = automatic.change(owner, dataset=dataset.pk, genres=f"{marker} genre", threshold=1)
     session, _ = record_reported(owner, {"name": f"{marker} session", "started_at": now, "completed_at": now})
+    first, second = (make_version(owner, f"{marker} rivals", "text-classification") for _ in range(2))
     return World(
         marker=marker,
         dataset=dataset,
@@ -222,9 +298,12 @@ def make_world(owner) -> World:
         subject=create_subject(owner, name=f"{marker} subject"),
         job=job,
         version=version,
+        deployment=deploy(version.model, owner, version=version),
         session=session,
         view=saved_views.create(owner, f"{marker} view", {"search": marker}),
-        figure=record(version, "production/accuracy", 0.5),
+        figure=figure,
+        alert=make_alert(owner, version, f"{marker} watch"),
+        delivery=make_delivery(owner, f"{marker} hook"),
         token=tokens.create(owner, f"{marker} token")[0],
         template=blueprints.save(owner, f"{marker} template", {"recipe": "simulate"}),
         schedule=schedules.create(
@@ -245,7 +324,24 @@ def make_world(owner) -> World:
             owner, name=f"{marker}-endpoint", url="https://93.184.216.34/v1", model=f"{marker} tiny", key="hidden-key"
         ),
         automatic=rule,
+        retraining=Retraining.objects.create(
+            model=version.model,
+            kind="manual",
+            reason=f"{marker} reason",
+            status="refused",
+            asked_by=owner,
+            waits_since=now,
+            ended_at=now,
+        ),
         fine_tuning=FineTuning.objects.create(
             rule=rule, number=1, job=job, session_id=session.session_id, examples=1, threshold=1, at=now
         ),
+        prediction=make_prediction(version, owner, group=f"{marker} group"),
+        promotion=PromotionRequest.objects.create(
+            model=version.model, version=version, asked_by=owner, reason=f"{marker} reason", asked_at=now
+        ),
+        experiment=experiments.start(
+            first.model, owner, arms=[{"version": second}], control=first, name=f"{marker} experiment"
+        ),
+        drift=make_drift(version, f"{marker} column"),
     )

@@ -65,15 +65,24 @@ def other(request: HttpRequest) -> HttpResponse:
 
 
 version_1 = [
+    # Predictions are asked for most often, and addresses are looked through in this order.
+    path("", include("registry.serving.api_urls")),
     path("", include("accounts.api_urls")),
     path("", include("datasets.api_urls")),
     path("", include("registry.api_urls")),
+    path("", include("registry.logged.api_urls")),
+    path("", include("registry.promotion.api_urls")),
     path("", include("jobs.api_urls")),
     path("", include("jobs.schedule_api_urls")),
     path("", include("jobs.endpoints.api_urls")),
     path("", include("jobs.automatic.api_urls")),
     path("", include("history.api_urls")),
     path("", include("performance.api_urls")),
+    path("", include("performance.retraining.api_urls")),
+    path("", include("performance.experiments.api_urls")),
+    path("", include("performance.alerts.api_urls")),
+    path("", include("performance.notices.api_urls")),
+    path("", include("performance.drift.api_urls")),
     path("schema", SchemaView.as_view(), name="api-schema"),
     path("docs", login_required(require_safe(DocsView.as_view())), name="api-docs"),
 ]

@@ -6,7 +6,7 @@ import warnings
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trainhub.settings")
 os.environ.setdefault("TRAINHUB_ROLE", "web")
 
-from django.core.asgi import get_asgi_application
+import django
 
 from common.paths import prepare_home
 
@@ -14,9 +14,10 @@ from common.paths import prepare_home
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
 prepare_home()
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 from common.doorstep import BodyLimit  # noqa: E402
+from common.handler import Handler  # noqa: E402
 from common.settling import settle  # noqa: E402
 from common.streams import Streams  # noqa: E402
 from datasets.limits import MAX_UPLOAD_BYTES  # noqa: E402
@@ -36,12 +37,18 @@ SOURCES = {
     "sheet": "datasets.rendering.live.SheetSource",
     "rendering": "datasets.rendering.live.RenderingSource",
     "version": "registry.live.VersionSource",
+    "retraining": "performance.retraining.live.RetrainingSource",
+    "model": "registry.serving.live.ModelSource",
+    "experiment": "performance.experiments.live.ExperimentSource",
+    "drift": "performance.drift.live.DriftSource",
+    "alerts": "performance.alerts.live.AlertsSource",
 }
 
 application = Streams(
-    BodyLimit(django_application, MAX_UPLOAD_BYTES, authenticate=TOKENS),
+    BodyLimit(Handler(), MAX_UPLOAD_BYTES, authenticate=TOKENS),
     SOURCES,
     api_source="jobs.stream.JobStream",
+    beside="performance.alerts.live.AlertsSource",
     authenticate=TOKENS,
 )
 

@@ -264,6 +264,10 @@ TRAINHUB_MODEL_FOLDERS = [
 TRAINHUB_ALLOW_INTERNAL_SOURCES = [
     entry.strip() for entry in os.environ.get("TRAINHUB_ALLOW_INTERNAL_SOURCES", "").split(",") if entry.strip()
 ]
+# Hosts inside that webhooks of alerts may be sent to.
+TRAINHUB_ALLOW_INTERNAL_WEBHOOKS = [
+    entry.strip() for entry in os.environ.get("TRAINHUB_ALLOW_INTERNAL_WEBHOOKS", "").split(",") if entry.strip()
+]
 TRAINHUB_ALLOW_INTERNAL_ENDPOINTS = [
     entry.strip() for entry in os.environ.get("TRAINHUB_ALLOW_INTERNAL_ENDPOINTS", "").split(",") if entry.strip()
 ]
@@ -327,10 +331,30 @@ SPECTACULAR_SETTINGS = {
         "JobStatusEnum": "jobs.states.Status",
         "DatasetStatusEnum": "datasets.models.Dataset.Status",
         "ImportStatusEnum": "datasets.models.Import.Status",
+        "LogPolicyKeepEnum": "registry.models.LogPolicy.Keep",
         "VersionStatusEnum": "registry.models.ModelVersion.Status",
+        "VersionNameEnum": "registry.models.aliases.Name",
+        "NameChangeEnum": "registry.models.AliasChange.Kind",
+        "SessionKindEnum": "history.models.Session.Kind",
+        "PromotionStatusEnum": "registry.models.PromotionRequest.Status",
         "SearchStatusEnum": "jobs.models.Search.Status",
         "TrialStateEnum": "jobs.models.Trial.State",
         "NodeStateEnum": "jobs.models.Node.State",
+        "RetrainingStatusEnum": "performance.models.Retraining.Status",
+        "RetrainingKindEnum": "performance.models.Retraining.Kind",
+        "ExperimentStatusEnum": "performance.models.Experiment.Status",
+        "ExperimentKindEnum": "performance.models.Experiment.Kind",
+        "ExperimentMetricEnum": "performance.experiments.metrics.Metric",
+        "ExperimentVerdictEnum": "performance.models.Experiment.Verdict",
+        "AlertStatusEnum": "performance.models.Alert.Status",
+        "AlertSeverityEnum": "performance.models.Severity",
+        "AlertKindEnum": "performance.models.AlertRule.Kind",
+        "AlertComparisonEnum": "performance.models.AlertRule.Comparison",
+        "AlertEventKindEnum": "performance.models.AlertEvent.Kind",
+        "ChannelKindEnum": "performance.models.Channel.Kind",
+        "FigureSourceEnum": "performance.models.MetricRecord.Source",
+        "DriftSubjectEnum": "performance.models.DriftCheck.Subject",
+        "DriftReferenceEnum": "performance.models.DriftMonitor.Reference",
     },
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -358,10 +382,16 @@ LOGGING = {
     },
 }
 
+# Whether a prediction is written before it is answered. Tests do so: what is in their transactions no thread sees.
+LOG_PREDICTIONS_AT_ONCE = False
+
 # How a node and its jobs behave; seconds.
 TRAINHUB_SLOTS = os.environ.get("TRAINHUB_SLOTS", "")  # empty: one a GPU, or one CPU slot
 TRAINHUB_LABELS = os.environ.get("TRAINHUB_LABELS", "")  # words by which jobs can ask for this node, by comma
 TRAINHUB_NODE = os.environ.get("TRAINHUB_NODE", "")  # empty: the host's name
+# Whether this node's machine answers predictions, and how much memory all models together may take there.
+TRAINHUB_SERVING = os.environ.get("TRAINHUB_SERVING", "1") != "0"
+TRAINHUB_SERVING_MEMORY = os.environ.get("TRAINHUB_SERVING_MEMORY", "")  # "6G", "40%"; empty: half
 CHECKPOINT_SECONDS = float(os.environ.get("TRAINHUB_CHECKPOINT_SECONDS", "30"))
 # Attempts in a row without a new checkpoint, after which a job is given up; seconds to wait before each but the first.
 MAX_ATTEMPTS = 5
@@ -373,3 +403,5 @@ STALL_SECONDS = float(os.environ.get("TRAINHUB_STALL_SECONDS", "1800"))
 # After so many different jobs in a row that died on a node before a step, it takes none for a while.
 NODE_FAILURES = int(os.environ.get("TRAINHUB_NODE_FAILURES", "5"))
 SET_ASIDE_SECONDS = float(os.environ.get("TRAINHUB_SET_ASIDE_SECONDS", "600"))
+# How often what models in use need is looked at: figures, drift, tests, alerts, retraining; seconds.
+LOOK_SECONDS = float(os.environ.get("TRAINHUB_LOOK_SECONDS", "10"))

@@ -76,6 +76,14 @@ class Child:
 
 
 def main() -> int:
+    try:
+        return _main()
+    except KeyboardInterrupt:
+        say("Stopped before it was ready. Start it again at any time.")
+        return 130
+
+
+def _main() -> int:
     home = prepare_home()
     _many_files()
     port = int(os.environ.get("TRAINHUB_PORT", "8000"))
@@ -102,13 +110,13 @@ def _many_files() -> None:
 
 
 def _serve(host: str, port: int, database: EmbeddedPostgres | None = None) -> int:
-    if done := subprocess.run([*MANAGE, "prepare"], cwd=PROJECT, check=False).returncode:
-        return done
-    web = Child("The web process", _web_command(host, port), environment={"TRAINHUB_ROLE": "web"})
-    node = Child("The node", [*MANAGE, "node"])
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: stopping.append(received))
+    if done := _prepare(stopping):
+        return 0 if stopping else done
+    web = Child("The web process", _web_command(host, port), environment={"TRAINHUB_ROLE": "web"})
+    node = Child("The node", [*MANAGE, "node"])
     first_run: subprocess.Popen[bytes] | None = None
     announced = False
     while not stopping:
@@ -133,6 +141,17 @@ def _serve(host: str, port: int, database: EmbeddedPostgres | None = None) -> in
     for child in (node, web):
         child.wait(GRACE_SECONDS)
     return 0
+
+
+def _prepare(stopping: list[int]) -> int:
+    """Bring database and files up to date, or stop on the way; the exit code."""
+    say("Preparing the database and the pages. The first time this may take a minute.")
+    preparing = subprocess.Popen([*MANAGE, "prepare"], cwd=PROJECT, start_new_session=True, preexec_fn=_die_with_parent)
+    while preparing.poll() is None:
+        if stopping:
+            preparing.terminate()
+        time.sleep(0.05)
+    return preparing.returncode
 
 
 def _web_command(host: str, port: int) -> list[str]:

@@ -43,14 +43,16 @@ def badge(colour: str, icon_name: str, word: str, test_id: str = "") -> SafeStri
 
 @register.simple_tag
 def moment(value: datetime | None, prefix: str = "") -> SafeString:
-    """How long ago, with the exact time on hover; `clock.js` keeps it true and shows the viewer's zone."""
+    """How long ago, with the exact time on hover; `clock.js` keeps it true and shows the viewer's zone. The prefix
+    "since" says how long something has lasted: for 14 s."""
     if value is None:
         return format_html('<span class="text-secondary">{}</span>', wording.NOTHING)
     exact = timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S %Z")
     return format_html(
         '<time class="moment" datetime="{}" title="{}"{}>{}{}</time>',
         value.isoformat(timespec="seconds"), exact, format_html(' data-prefix="{}"', prefix) if prefix else "",
-        f"{prefix} " if prefix else "", wording.ago(value),
+        "" if prefix in ("", "since") else f"{prefix} ",
+        wording.lasting(value) if prefix == "since" else wording.ago(value),
     )  # fmt: skip
 
 

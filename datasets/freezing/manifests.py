@@ -17,6 +17,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from django.db.models import QuerySet
+
 from common.files import store
 from datasets.freezing import splits
 from datasets.freezing.splits import CONTENT, Record, Split
@@ -77,7 +79,7 @@ class Draft:
         return io.BufferedReader(_Joined(header, lines))
 
 
-def draft(dataset: Dataset, split: Split, only: Collection[int] | None = None) -> Draft:
+def draft(dataset: Dataset, split: Split, only: Collection[int] | QuerySet[Any] | None = None) -> Draft:
     """Look at every item once, so that all belong to the same moment; `split` is settled. Closed by the caller.
     `only`: the ids of those that are looked at, where a few will do.
 

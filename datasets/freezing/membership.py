@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from common.errors import NotFoundError
 from common.files import store
@@ -41,6 +42,24 @@ def lines(version: DatasetVersion, split: str = "", offset: int = 0) -> Iterator
 def ids(version: DatasetVersion, split: str = "") -> Iterator[int]:
     """The ids of the items of one set, or of all."""
     return (pk for pk, _ in lines(version, split))
+
+
+def first_of(version: DatasetVersion, splits: Collection[str], count: int, within: int) -> list[dict[str, Any]]:
+    """The first lines of these sets, at most `count`, as far as the first `within` bytes of the manifest hold them: for
+    a look, however large the version is. None where the manifest is missing."""
+    try:
+        file = store().open(version.content_hash)
+    except NotFoundError:
+        return []
+    needles = [f'"split":"{split}"'.encode() for split in splits]
+    found: list[dict[str, Any]] = []
+    with file:
+        left = within - len(file.readline())
+        while len(found) < count and left > 0 and (line := file.readline()):
+            left -= len(line)
+            if any(needle in line for needle in needles) and (entry := json.loads(line))["split"] in splits:
+                found.append(entry)
+    return found
 
 
 def parts(version: DatasetVersion, split: str, offset: int, seconds: float) -> Iterator[dict[int, int]]:

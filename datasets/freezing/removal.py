@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import PROTECT, QuerySet, Sum
 from django.db.models.functions import Now
 
+from accounts import audit
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.files import store
 from common.push import publish
@@ -57,6 +58,7 @@ def delete_version(version: DatasetVersion, by: AbstractBaseUser) -> int:
                 "Keep it, so that it stays known what those learned from.",
             )
         addresses = [row.content_hash, *filter(None, [row.left_out_hash])]
+        audit.write(by, "deleted", row, content_hash=row.content_hash)
         row.delete()
         publish(f"dataset.{row.dataset_id}")
     return remove_unreferenced(store(), addresses)

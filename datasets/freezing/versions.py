@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import QuerySet
 
 from common.errors import ConflictError, NotFoundError
 from common.files import store
@@ -18,25 +20,27 @@ from datasets.gating import gates, governance
 from datasets.models import Dataset, DatasetVersion
 
 check_split = splits.check
+Ids = Collection[int] | QuerySet[Any] | None
 
 
 def freeze(
     dataset: Dataset, by: AbstractBaseUser, *, validation_fraction: float = 0.1, test_fraction: float = 0.0,
-    seed: int = 0, split_by: str = CONTENT, split_key: str = KEY,
+    seed: int = 0, split_by: str = CONTENT, split_key: str = KEY, only: Ids = None,
 ) -> DatasetVersion:  # fmt: skip
     """The version of the dataset as it is now. Takes and raises what `freeze_or_find` does."""
     rule = {"split_by": split_by, "split_key": split_key}
     fractions = {"validation_fraction": validation_fraction, "test_fraction": test_fraction}
-    return freeze_or_find(dataset, by, **fractions, seed=seed, **rule)[0]
+    return freeze_or_find(dataset, by, **fractions, seed=seed, **rule, only=only)[0]
 
 
 def freeze_or_find(
     dataset: Dataset, by: AbstractBaseUser, *, validation_fraction: float = 0.1, test_fraction: float = 0.0,
-    seed: int = 0, split_by: str = CONTENT, split_key: str = KEY,
+    seed: int = 0, split_by: str = CONTENT, split_key: str = KEY, only: Ids = None,
 ) -> tuple[DatasetVersion, bool]:  # fmt: skip
     """(the version of the dataset as it is now, whether it is new): the same items, seed and split give the same one.
 
-    `split_key` names the metadata that give the parts, where they are split as given.
+    `split_key` names the metadata that give the parts, where they are split as given. `only`: the ids of the items
+    that are looked at, None for all.
     Only items that passed the gates go in; the version says what was left out and why. InvalidInputError for an
     impossible split, ConflictError while the dataset is not active, when nothing passed its gates, or while the
     governance rules have many items to look at.
@@ -49,7 +53,7 @@ def freeze_or_find(
         _check_active(locked)
         split = Split(float(validation_fraction), float(test_fraction), seed, split_by, split_key)
         hold_store()
-        with manifests.draft(locked, split) as draft:
+        with manifests.draft(locked, split, only) as draft:
             _check_left(locked, draft)
             with draft.manifest() as manifest:
                 content_hash = store().add(manifest).sha256

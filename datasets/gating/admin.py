@@ -64,11 +64,11 @@ class GovernanceRuleAdmin(admin.ModelAdmin):
         obj.pk, obj.changed_by = saved.pk, saved.changed_by
 
     def delete_model(self, request: HttpRequest, obj: GovernanceRule) -> None:
-        rulebook.delete(obj)
+        rulebook.delete(obj, request.user)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[GovernanceRule]) -> None:
         for rule in queryset:
-            rulebook.delete(rule)
+            rulebook.delete(rule, request.user)
 
 
 @admin.register(GovernanceDecision)

@@ -113,7 +113,7 @@ class RuleView(APIView):
     def delete(self, request: Request, rule_id: int) -> Response:
         rule = _rule(request, rule_id)
         _administrators_only(request)
-        rulebook.delete(rule)
+        rulebook.delete(rule, request.user)
         return Response(status=204)
 
 

@@ -29,12 +29,12 @@ PASSED = Q(aside="") & (~_REVIEWED | Q(review=Review.APPROVED)) & (~_GOVERNED | 
 
 def trainable(dataset: Dataset) -> QuerySet[Item]:
     """The items that a job on this dataset gets."""
-    return dataset.items.filter(_passed(dataset))
+    return dataset.items.filter(passes(dataset))
 
 
 def refused(dataset: Dataset) -> QuerySet[Item]:
     """The items that a job would not get; each has a `why`, a key of REASONS."""
-    return dataset.items.exclude(_passed(dataset)).annotate(why=_why(dataset))
+    return dataset.items.exclude(passes(dataset)).annotate(why=_why(dataset))
 
 
 def judged(dataset: Dataset) -> QuerySet[Item]:
@@ -53,7 +53,8 @@ def in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[key]:,} {words.lower()}" for key, words in REASONS.items() if counts.get(key))
 
 
-def _passed(dataset: Dataset) -> Q:
+def passes(dataset: Dataset) -> Q:
+    """What holds of an item of this dataset that passes."""
     passed = Q(aside="")
     if dataset.approvals:
         passed &= Q(review=Review.APPROVED)

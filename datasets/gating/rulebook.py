@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 
+from accounts import audit
 from common.errors import ConflictError, InvalidInputError
 from datasets.gating import conditions, governance
 from datasets.models import Dataset, GovernanceRule, Modality
@@ -39,15 +40,18 @@ def save(by: AbstractBaseUser, rule: GovernanceRule | None = None, **values: Any
                 f"There is a rule called '{row.name}' already.", "Choose another name, or change that rule.",
                 fields={"name": ["Taken."]},
             ) from error  # fmt: skip
+        what = {"decision": row.decision, "enabled": row.enabled, "condition": row.condition, "fields": sorted(values)}
+        audit.write(by, "changed" if concerned else "made", row, **what)
         _apply_again(*concerned, _scope(row))
     return row
 
 
-def delete(rule: GovernanceRule) -> None:
+def delete(rule: GovernanceRule, by: AbstractBaseUser) -> None:
     """Remove a rule; what it decided stays on record with its name."""
     with transaction.atomic():
         governance.hold_rules()
         scope = _scope(rule)
+        audit.write(by, "deleted", rule)
         GovernanceRule.objects.filter(pk=rule.pk).delete()
         _apply_again(scope)
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection, transaction
 
+from accounts import audit
 from common.errors import InvalidInputError, NotFoundError
 from common.push import publish
 from datasets.gating import governance
@@ -42,6 +43,7 @@ def set_gates(
         row.approvals = row.approvals if approvals is None else approvals
         row.governed = row.governed if governed is None else governed
         row.metadata = row.metadata if metadata is None else metadata
+        audit.write(by, "changed gates", row, approvals=row.approvals, governed=row.governed, metadata=row.metadata)
         row.save(update_fields=["approvals", "governed", "metadata", "updated_at"])
         if recount:
             _count_votes_again(row)

@@ -38,6 +38,8 @@ class Governance(models.TextChoices):
 
 
 class Dataset(models.Model):
+    """Data of one modality, as it grows; jobs train on its frozen versions."""
+
     class Status(models.TextChoices):
         EMPTY = "empty", "Empty"  # nothing imported yet
         PROCESSING = "processing", "Processing"  # an import is running or waits for a worker

@@ -7,12 +7,13 @@ file's facts, which versions and training read; taking them back is a verb of it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
@@ -196,9 +197,20 @@ def _set_rows_aside(dataset: Dataset, code: str) -> int:
         reasons = item.facts.setdefault("aside_for", {})
         reasons[code] = ranges.merged([*reasons.get(code, []), *rows])
         # Whatever else was found in these rows is no fault of the table any more.
-        Finding.objects.filter(item=item, row__in=found.filter(item=item).order_by().values("row")).delete()
+        with _planned_for_many():
+            Finding.objects.filter(item=item, row__in=found.filter(item=item).order_by().values("row")).delete()
         _write_rows(item)
     return count
+
+
+@contextmanager
+def _planned_for_many() -> Iterator[None]:
+    """Findings that were just made have no statistics yet: taken for a few, ten thousands would be looked through once
+    for each of them."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_nestloop = off")
+        yield
+        cursor.execute("SET LOCAL enable_nestloop = on")
 
 
 def _write_rows(item: Item) -> None:

@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
+from accounts import audit
 from common.access import get_visible
 from common.errors import InvalidInputError, NotFoundError, ProblemError
 from datasets.models import Dataset, Modality, Subject
@@ -71,6 +72,7 @@ def change(owner: AbstractBaseUser, subject: Subject | None = None, **values: An
     row.last_error = ""
     row.together_until = threshold.newest(row)
     row.save()
+    audit.write(owner, "changed", row, fields=sorted(values), enabled=row.enabled, threshold=row.threshold)
     if row.enabled and threshold.reached(row):
         threshold.ask(row.pk)
     return row

@@ -19,7 +19,7 @@ from jobs.automatic import mail, settings
 from jobs.automatic.live import standing
 from jobs.generation import sources
 from jobs.models import AutomaticTraining, JobTemplate
-from registry.models import ModelVersion
+from registry.versions import usable
 
 CHOICES = 300
 NUMBERS: dict[str, type] = {"minimum_quality": float, "examples": int, "threshold": int}
@@ -94,7 +94,7 @@ def _present(rule: AutomaticTraining) -> dict[str, Any]:
 
 def _context(request: HttpRequest, rule: AutomaticTraining) -> dict[str, Any]:
     user = request.user
-    bases = ModelVersion.objects.filter(model__owner=user, status=ModelVersion.Status.READY).select_related("model")
+    bases = usable().filter(model__owner=user)
     texts = [entry for entry in RECIPES.values() if entry.modality == Modality.TEXT]
     return {
         "rule": rule,

@@ -22,6 +22,7 @@ from jobs.folders import work_folder
 from jobs.models import Endpoint, Job
 from registry.artifacts import with_bases
 from registry.models import ModelVersion
+from registry.versions import usable
 
 VERSION = "version "
 OFFERED = 50  # versions in a form
@@ -54,8 +55,8 @@ def check_named(owner: AbstractBaseUser, given: GenerateConfig) -> None:
                 raise _wrong(setting, f"'{name}' is an endpoint; here a version of the hub is needed.", hint)
         elif found.model.recipe != wanted:
             raise _wrong(setting, f"{found} was made by {found.model.recipe}; here {wanted} is needed.", hint)
-        elif found.status != ModelVersion.Status.READY:
-            raise _wrong(setting, f"{found} is {found.get_status_display().lower()}.", hint)
+        elif not found.usable:
+            raise _wrong(setting, f"{found} is {found.standing}.", hint)
         elif setting == "generators" and given.max_new_tokens > OWN_TOKENS:
             raise _wrong("max_new_tokens", too_long(str(found)), FEWER)
 
@@ -109,7 +110,7 @@ def fitting(user: AbstractBaseUser, present: Mapping[str, str]) -> dict[str, lis
 
 
 def _versions(user: AbstractBaseUser, recipe: str) -> list[tuple[str, str]]:
-    rows = ModelVersion.objects.filter(model__recipe=recipe, status=ModelVersion.Status.READY).select_related("model")
+    rows = usable().filter(model__recipe=recipe)
     return [(f"{VERSION}{one.pk}", str(one)) for one in visible(rows, user, "model__owner").order_by("-pk")[:OFFERED]]
 
 

@@ -6,6 +6,7 @@ from jobs.models.examples import ExampleSum, GeneratedExample
 from jobs.models.job import AfterFailure, Attempt, Dependency, Job, JobEvent, Limit, OutboxMessage
 from jobs.models.nodes import Node, NodeEvent, SharedHome, Slot
 from jobs.models.progress import Checkpoint, JobSample, LogLine, MetricSeries, ProgressRow, ProgressSummary
+from jobs.models.reproductions import Reproduction
 from jobs.models.schedules import JobTemplate, Schedule, ScheduleEvent
 from jobs.models.searches import Search, SearchEvent, Trial
 
@@ -32,6 +33,7 @@ __all__ = [
     "OutboxMessage",
     "ProgressRow",
     "ProgressSummary",
+    "Reproduction",
     "Schedule",
     "ScheduleEvent",
     "Search",

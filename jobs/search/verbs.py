@@ -73,6 +73,7 @@ def create(
     frozen = creation.freeze(owner, recipe, checked, dataset, dataset_version, split or {}, creation.check_seed(seed))
     room.check(recipe, checked, needs, base_version=base_version, version=frozen)
     with transaction.atomic():
+        bases.hold(recipe, checked, base_version)
         row = Search.objects.create(
             owner=owner,
             name=blueprints.clean_name(name.strip() or _default_name(about.title, frozen)),

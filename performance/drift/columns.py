@@ -28,14 +28,16 @@ class Kind(StrEnum):
     CATEGORY = "category"
     VECTOR = "vector"
     MISSING = "missing"
+    SHARE = "share"  # of rows of which something is true, such as wrong answers
 
 
 # From where a distance matters: a PSI of 0.1 is usually called a small change, a mean that moves by a fifth of the
 # spread a small effect (Cohen); the others follow them.
-MATTERS = {Kind.NUMBER: 0.2, Kind.CATEGORY: 0.1, Kind.VECTOR: 0.05, Kind.MISSING: 0.05}
+MATTERS = {Kind.NUMBER: 0.2, Kind.CATEGORY: 0.1, Kind.VECTOR: 0.05, Kind.MISSING: 0.05, Kind.SHARE: 0.05}
 DISTANCES = {
     Kind.NUMBER: "Wasserstein distance in standard deviations", Kind.CATEGORY: "population stability index",
     Kind.VECTOR: "squared maximum mean discrepancy", Kind.MISSING: "difference of the shares",
+    Kind.SHARE: "difference of the shares",
 }  # fmt: skip
 
 
@@ -68,8 +70,8 @@ def compare(
 ) -> list[Found]:
     """All columns that both have and that have enough values, the one that moved most first.
 
-    Columns hold numbers, categories (anything with a text) or vectors of one length; None, and NaN of numbers, is a
-    missing value, whose share is a test of its own.
+    Columns hold numbers, categories (anything with a text), vectors of one length, or for a share what is true and what
+    is not; None, and NaN of numbers, is a missing value, whose share is a test of its own.
     """
     found: list[Found] = []
     for name, kind in kinds.items():
@@ -85,7 +87,7 @@ def _column(name: str, kind: Kind, reference: Sequence[Any], recent: Sequence[An
     if min(len(reference), len(recent)) >= LEAST and len(there) + len(now) < len(reference) + len(recent):
         found.append(_missing_shares(name, (len(there), len(reference)), (len(now), len(recent))))
     if min(len(there), len(now)) >= LEAST:
-        found.append({Kind.NUMBER: numbers, Kind.CATEGORY: categories, Kind.VECTOR: vectors}[kind](name, there, now))
+        found.append(TESTS[kind](name, there, now))
     return found
 
 
@@ -138,19 +140,46 @@ def vectors(name: str, reference: Sequence[Sequence[float]], recent: Sequence[Se
     kernel = np.exp(-squares / (float(np.median(squares[squares > 0])) if (squares > 0).any() else 1.0))
     value = _mmd(kernel, np.arange(len(kernel)), len(before))
     others = [_mmd(kernel, dice.permutation(len(kernel)), len(before)) for _ in range(PERMUTATIONS)]
-    p = (1 + sum(other >= value for other in others)) / (1 + PERMUTATIONS)
+    p = _beyond(value, others)
     return Found(
         name, Kind.VECTOR, "maximum mean discrepancy", value, p, max(0.0, value), None, len(reference), len(recent)
     )  # fmt: skip
 
 
-def _missing_shares(name: str, reference: tuple[int, int], recent: tuple[int, int]) -> Found:
+def shares(name: str, reference: Sequence[Any], recent: Sequence[Any]) -> Found:
+    """Fisher's exact test of how much of it is true; the statistic is the recent share."""
+    before, now = (sum(map(bool, side)) for side in (reference, recent))
+    return _two_shares(name, Kind.SHARE, (before, len(reference)), (now, len(recent)))
+
+
+def _missing_shares(name: str, there: tuple[int, int], here: tuple[int, int]) -> Found:
+    """Of the counts (values, rows) of both sides."""
+    return _two_shares(name, Kind.MISSING, (there[1] - there[0], there[1]), (here[1] - here[0], here[1]))
+
+
+def _two_shares(name: str, kind: Kind, reference: tuple[int, int], recent: tuple[int, int]) -> Found:
     from scipy.stats import fisher_exact
 
     (there, before), (here, now) = reference, recent
     p = float(fisher_exact([[there, before - there], [here, now - here]]).pvalue)
     distance = abs(here / now - there / before)
-    return Found(name, Kind.MISSING, "Fisher's exact test", here / now, p, distance, None, before, now)
+    return Found(name, kind, "Fisher's exact test", here / now, p, distance, None, before, now)
+
+
+TESTS = {Kind.NUMBER: numbers, Kind.CATEGORY: categories, Kind.VECTOR: vectors, Kind.SHARE: shares}
+
+
+def _beyond(value: float, others: Sequence[float]) -> float:
+    """How likely a permutation is to reach the value. Where too few do to be counted, the tail of a Pearson III
+    distribution with the moments of all of them stands in, since a level of many looks lies below one in 500."""
+    import numpy as np
+    from scipy.stats import pearson3, skew
+
+    counted = (1 + sum(other >= value for other in others)) / (1 + len(others))
+    spread = float(np.std(others))
+    if counted > 10 / len(others) or not spread:
+        return counted
+    return float(pearson3.sf((value - float(np.mean(others))) / spread, float(skew(others))))
 
 
 def _mmd(kernel: np.ndarray, order: np.ndarray, count: int) -> float:

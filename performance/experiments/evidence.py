@@ -40,9 +40,33 @@ def evidence(effect: Effect, expected: int, alpha: float = ALPHA) -> Evidence:
     """
     if min(effect.theirs, effect.ours) < LEAST:
         return Evidence(-math.inf, math.inf, 1.0)
+    margin = effect.standard_error * _widths(effect.count, expected, alpha)
     spread = _tuned(expected, alpha) * effect.count + 1
-    margin = effect.standard_error * math.sqrt(2 * spread / (spread - 1) * math.log(math.sqrt(spread) / alpha))
     return Evidence(effect.value - margin, effect.value + margin, _p_value(effect, spread))
+
+
+def still_needed(effect: Effect, expected: int, target: float, alpha: float = ALPHA) -> int | None:
+    """About how many more outcomes make the interval as narrow as `target` on each side, if they come as those so far;
+    None when that takes more than a thousand times as many, or nothing can be said yet."""
+    if effect.standard_error <= 0 or target <= 0 or min(effect.theirs, effect.ours) < LEAST:
+        return None
+    for times in (1.02**step for step in range(350)):
+        count = effect.count * times
+        if effect.standard_error / math.sqrt(times) * _widths(count, expected, alpha) <= target:
+            return max(1, math.ceil(count - effect.count))
+    return None
+
+
+def width_at(spread: float, expected: int, alpha: float = ALPHA) -> float:
+    """How far the interval reaches to each side once the `expected` outcomes are there, half of each variant, whose
+    standard deviation is `spread`."""
+    return 2 * spread / math.sqrt(expected) * _widths(expected, expected, alpha)
+
+
+def _widths(count: float, expected: int, alpha: float) -> float:
+    """How many standard errors the interval reaches to each side."""
+    spread = _tuned(expected, alpha) * count + 1
+    return math.sqrt(2 * spread / (spread - 1) * math.log(math.sqrt(spread) / alpha))
 
 
 def _p_value(effect: Effect, spread: float) -> float:

@@ -8,27 +8,77 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from common.icons import svg
+from common.access import User
+from common.icons import PATHS, svg
 from engine.catalogue import RECIPES, config_class
 from registry import figures
-from registry.models import ModelVersion
+from registry.access import owns
+from registry.models import Model, ModelVersion, PromotionRequest
+from registry.models.aliases import Name
+from registry.promotion import approvers
 
 register = template.Library()
 
 LOOKS = {
-    ModelVersion.Status.READY: ("green", "check"),
-    ModelVersion.Status.PROCESSING: ("blue", "hourglass"),
-    ModelVersion.Status.FAILED: ("red", "alert-triangle"),
+    "ready": ("green", "check"),
+    "processing": ("blue", "hourglass"),
+    "failed": ("red", "alert-triangle"),
+    "damaged": ("red", "alert-triangle"),
+    "archived": ("secondary", "archive"),
+    "deleted": ("secondary", "trash"),
 }
 register.filter("metric_title", figures.title)
 register.filter("figures", figures.shown)
+register.filter("why_not_counted", approvers.why_not)
+
+
+@register.filter
+def kept_by(model: Model, user: User) -> bool:
+    """Whether somebody may see the jobs and data of a model, not the model alone."""
+    return owns(user, model)
+
+
+# Names of versions: colour and icon, beside the word.
+NAMES = {Name.CHAMPION: ("green", "flag"), Name.CHALLENGER: ("azure", "arrow-top")}
+
+
+@register.simple_tag
+def name_badge(name: str) -> SafeString:
+    colour, icon = NAMES[Name(name)]
+    return format_html('<span class="state state-{}">{}<span>{}</span></span>', colour, svg(icon), Name(name).label)
+
+
+PROMOTIONS = {"open": ("yellow", "hourglass"), "granted": ("green", "check"), "refused": ("red", "x"),
+              "withdrawn": ("grey", "arrow-left")}  # fmt: skip
+
+
+@register.simple_tag
+def promotion_badge(promotion: PromotionRequest) -> SafeString:
+    colour, icon = PROMOTIONS[promotion.status]
+    word = promotion.get_status_display()
+    return format_html('<span class="state state-{}">{}<span>{}</span></span>', colour, svg(icon), word)
 
 
 @register.simple_tag
 def version_badge(version: ModelVersion) -> SafeString:
-    colour, icon = LOOKS[ModelVersion.Status(version.status)]
-    word = version.get_status_display()
+    colour, icon = LOOKS[version.standing]
+    word = version.standing.capitalize()
     return format_html('<span class="state state-{}">{}<span>{}</span></span>', colour, svg(icon), word)
+
+
+@register.simple_tag
+def standing_mark(standing: str) -> SafeString:
+    """The badge of a version of which only its standing is known; nothing for one that is ready."""
+    if standing in ("", "ready"):
+        return SafeString("")
+    colour, icon = LOOKS[standing]
+    return format_html('<span class="state state-{}">{}<span>{}</span></span>', colour, svg(icon), standing)
+
+
+@register.filter
+def icon_path(name: str) -> str:
+    """An icon's outline, to be drawn inside another picture."""
+    return PATHS.get(name, PATHS["circle"])
 
 
 @register.filter

@@ -15,6 +15,8 @@
     const [n, unit] = s < 60 ? [s, "s"] : s < 3600 ? [s / 60, "min"] : s < 86400 ? [s / 3600, "h"] : [s / 86400, "d"];
     return ms > 0 ? `${Math.floor(n)} ${unit} ago` : `in ${Math.floor(n)} ${unit}`;
   };
+  const lasting = (ms) => (ms < 10000 ? "for some seconds" : `for ${ago(ms).slice(0, -4)}`);
+  const told = (prefix, ms) => (prefix === "since" ? lasting(ms) : (prefix ? `${prefix} ` : "") + ago(ms));
   const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
   const say = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
@@ -25,7 +27,7 @@
       const at = Date.parse(e.dateTime);
       const title = exact.format(at);
       if (e.title !== title) e.title = title;
-      if (Math.abs(now - at) < 30 * 86400e3) say(e, (e.dataset.prefix ? `${e.dataset.prefix} ` : "") + ago(now - at));
+      if (Math.abs(now - at) < 30 * 86400e3) say(e, told(e.dataset.prefix, now - at));
     }
   };
   // The viewer's clock may be wrong; what counts is the server's.

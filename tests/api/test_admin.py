@@ -19,7 +19,7 @@ OURS = {"accounts", "datasets", "registry", "jobs", "history", "performance"}
 # Shown on the page of their job, by the million.
 UNSEEN = {
     "ProgressRow", "ProgressSummary", "LogLine", "EditedItem", "JobSample", "GeneratedExample", "ExampleSum",
-    "SessionDay", "SessionDayShare",
+    "SessionDay", "SessionDayShare", "Touched",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Whatever is sent, the answer is a problem in words: never a 500, never NaN, never more than was asked for."""
 
 import json
+from collections import Counter
 
 import pytest
 from django.db import connection
@@ -27,6 +28,14 @@ LITERALS = [
 ]  # fmt: skip
 
 
+FEW = 4
+
+
+def some(values, turn):
+    """A few of the values, other ones for each turn: all of them meet what all addresses share."""
+    return [values[(turn * FEW + number) % len(values)] for number in range(FEW)]
+
+
 def schema():
     from drf_spectacular.generators import SchemaGenerator
 
@@ -38,11 +47,11 @@ def refuse_constants(name):
 
 
 def test_S03_no_filter_reaches_beyond_what_is_offered(alice, world):
-    for route in api_routes():
+    for turn, route in enumerate(api_routes()):
         plain = alice.get(route.address(world.parameters()))
         if plain.status_code != 200 or plain.headers["Content-Type"] != "application/json":
             continue
-        for query in ORM:
+        for query in some(ORM, turn):
             with CaptureQueriesContext(connection) as queries:
                 answer = alice.get(f"{route.address(world.parameters())}?{query}")
             assert answer.status_code in {200, 400, 404}, (route.path, query)
@@ -60,14 +69,18 @@ def count(answer):
 
 def test_S25_no_number_in_a_query_breaks_anything(alice, world):
     paths = schema()["paths"]
-    broken = []
+    broken, known = [], Counter()
     for route in api_routes():
         operation = paths.get(route.template, {}).get("get")
         for parameter in (operation or {}).get("parameters", []):
             if parameter["in"] != "query":
                 continue
             numeric = parameter["schema"].get("type") in {"integer", "number"}
-            for number in NUMBERS if numeric else ("nan", "9" * 5000, "\x00"):
+            # What a name means is read in one place: its first addresses meet all numbers.
+            turn = known[parameter["name"]]
+            known[parameter["name"]] += 1
+            numbers = NUMBERS if numeric else ("nan", "9" * 5000, "\x00")
+            for number in numbers if turn < 2 or not numeric else some(NUMBERS, turn):
                 answer = alice.get(route.address(world.parameters()), {parameter["name"]: number})
                 if answer.status_code >= 500:
                     broken.append((route.path, parameter["name"], number[:20]))
@@ -113,6 +126,9 @@ def bodies(world):
         f"datasets/{world.dataset.pk}/versions": {"validation_fraction": 0.1, "test_fraction": 0.1, "seed": 1},
         f"versions/{world.version.pk}/predict": {"inputs": ["x"], "parameters": {"temperature": 1}},
         "auth/tokens": {"name": "x", "expires_at": None},
+        f"versions/{world.version.pk}/promote": {"reason": "x", "override": False},
+        f"models/{world.version.model_id}/rollback": {"reason": "x", "leaving": 1},
+        f"promotions/{world.promotion.pk}/withdraw": {"note": "x"},
     }  # fmt: skip
 
 
@@ -162,10 +178,15 @@ def test_S25_no_literal_in_a_body_breaks_anything_or_is_stored(alice, world):
             "default": {"max_running": 1, "max_active": 2}, "users": [{"user": "alice", "max_running": 1}],
             "subjects": [{"subject": 1, "max_active": 1}],
         }),
+        ("PUT", "models/{model}/policy", {
+            "metric": "validation/loss", "margin": 0.1, "minimum_examples": 1, "same_held_out": True,
+            "needs_test": "ab", "approvals": 1, "role": None,
+        }),
+        ("PUT", "models/{model}/aliases/challenger", {"version": 1, "reason": "x"}),
     ],
 )  # fmt: skip
 def test_S25_no_literal_in_a_change_breaks_anything(staff, world, method, path, body):
-    address = path.format(job=world.job.pk)
+    address = path.format(job=world.job.pk, model=world.version.model_id)
     for leaf in leaves(body):
         for literal in [*LITERALS, "[[[[1]]]]", '{"a": [NaN]}', '[{"user": {"a": []}}]', "[null]", '"high"', '"HIGH "']:
             answer = staff.send(method, address, replaced(body, leaf, literal))
@@ -237,6 +258,8 @@ SLIPS = [
     ("POST", "training/templates", {"name": "t", "request": {"recipe": "simulate", "not_before": None}},
      {"request.not_before": "Known are: recipe, "}),
     ("POST", "training/nodes/n1/drain", {"now": True}, {"now": "This takes no input."}),
+    ("POST", "versions/{version}/verify", {"now": True}, {"now": "This takes no input."}),
+    ("POST", "versions/{version}/archive", {"reason": "old"}, {"reason": "This takes no input."}),
     ("GET", "training/jobs?stauts=failed", None, {"stauts": "Did you mean 'status'?"}),
     ("GET", "training/queue?search=fox", None, {"search": "Known are: page, page_size."}),
     ("GET", "training/jobs/{job}/logs?form=1", None, {"form": "Did you mean 'format'?"}),
@@ -249,7 +272,7 @@ SLIPS = [
 def test_a_name_that_is_not_known_is_refused_and_the_nearest_one_told(staff, world, owner, method, path, body, told):
     """Ignored, a slip of the pen made a job of another priority than was asked for, and nobody was told."""
     before = Job.objects.values().get()
-    answer = staff.send(method, path.format(job=world.job.pk, user=owner.pk), body)
+    answer = staff.send(method, path.format(job=world.job.pk, user=owner.pk, version=world.version.pk), body)
     assert answer.status_code == 400
     errors = answer.json()["errors"]
     assert set(errors) == set(told)

@@ -24,7 +24,7 @@ def python(code, **environment):
 
 def test_a_web_process_that_has_loaded_every_page_has_loaded_neither_torch_nor_decoders():
     decoders = "'av', 'pyarrow', 'pillow_heif', 'python_calamine', 'charset_normalizer', 'numpy', 'minio'"
-    heavy = f"{{'torch', 'sklearn', 'transformers', 'scipy', {decoders}}}"
+    heavy = f"{{'torch', 'sklearn', 'transformers', 'scipy', 'river', {decoders}}}"
     loaded = "from django.urls import get_resolver; list(get_resolver().reverse_dict)"
     # The API framework imports requests where some library brought it along, and that a decoder of text.
     alone = "import sys; sys.modules['requests'] = None"

@@ -50,6 +50,16 @@ def test_what_was_written_is_there_after_a_crash(home):
         assert ask(server, "SELECT number FROM kept") == 42
 
 
+def test_a_first_start_that_was_killed_half_way_keeps_no_later_one_out(home):
+    draft = home / "postgres.draft"
+    draft.mkdir()
+    (draft / "PG_VERSION").write_text("18")  # what initdb writes first
+    (home / "postgres").mkdir(mode=0o700)
+    with EmbeddedPostgres(home, durable=False) as server:
+        assert ask(server, "SELECT 1") == 1
+    assert not draft.exists()
+
+
 def test_nothing_listens_on_tcp_and_the_socket_lies_in_a_private_folder(home):
     with EmbeddedPostgres(home, durable=False) as server:
         assert ask(server, "SHOW listen_addresses") == ""

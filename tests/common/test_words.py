@@ -5,6 +5,7 @@ import logging
 import pytest
 from rest_framework.exceptions import ValidationError
 
+from common import numbers
 from common.logs import ExpectedAbsences
 from common.problems import _as_problem
 from history.serializers import Quality
@@ -33,3 +34,16 @@ def test_an_absence_is_one_line_and_a_fault_keeps_its_traceback(status, level, k
     record.status_code = status
     assert ExpectedAbsences().filter(record)
     assert (record.levelname, bool(record.exc_info)) == (level, kept)
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    ("0.25", 0.25), (" 0,25 ", 0.25), ("-3", -3.0), ("0,125", 0.125), ("12,5", 12.5),
+    ("10,000", None), ("1,000,000", None), ("much", None), ("1,5,2", None),
+])  # fmt: skip
+def test_a_number_is_typed_with_a_point_or_a_decimal_comma_and_never_guessed(text, number):
+    if number is None:
+        with pytest.raises(ValueError):
+            numbers.typed(text)
+        assert numbers.number_or_text(text) == text, "which its check then refuses"
+    else:
+        assert numbers.typed(text) == numbers.number_or_text(text) == number

@@ -112,7 +112,7 @@ def test_the_first_rule_that_fits_decides_and_each_decision_is_recorded_once(gov
     governance.recheck(governed)
     governance.work(governed.pk)
     assert GovernanceDecision.objects.count() == 3, "the same is not said twice"
-    rulebook.delete(no_cats)
+    rulebook.delete(no_cats, no_cats.changed_by)
     governance.work(governed.pk)
     latest = second.decisions.first()
     assert latest.reason == "No rule allows it." and second.decisions.count() == 2

@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.e2e.test_accessibility import LOOKS, faults, look_at, too_wide
 from tests.hub.harness import digits
 
 pytestmark = pytest.mark.e2e
@@ -92,18 +91,3 @@ def test_gates_are_set_on_their_page(signed_in, gated, newcomers_hub):
     page.get_by_text("The gates of 'Gated digits' are set").first.wait_for()
     page.get_by_test_id("gates-passed").get_by_text("Refused by a rule", exact=True).wait_for(state="detached")
     assert newcomers_hub.get(f"/datasets/{gated}/gates")["metadata"] == {"licence": "CC0"}
-
-
-def test_no_page_of_gates_versions_or_reviews_has_a_fault(signed_in, gated, newcomers_hub):
-    page = signed_in
-    for item in newcomers_hub.get(f"/datasets/{gated}/review")["results"][:8]:
-        newcomers_hub.post(f"/datasets/{gated}/review", {"votes": [{"item": item["id"], "verdict": "approved"}]})
-    newcomers_hub.post(f"/datasets/{gated}/versions", {"split_by": "stratified"})
-    pages = ["gates", "review", "versions", "versions/1", "versions/1/left-out", "versions/1/changes"]
-    found = []
-    for colours, width in LOOKS:
-        for address in ["/reviews", *(f"/datasets/{gated}/{name}" for name in pages)]:
-            look_at(page, address, colours, width)
-            found += faults(page)
-            found += too_wide(page, [width])
-    assert found == []

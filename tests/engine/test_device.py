@@ -96,6 +96,12 @@ def test_gradients_of_a_team_lie_as_their_weights_do():
 def test_what_a_step_frees_is_there_for_the_next_one():
     def faults(how: str) -> int:
         command = [sys.executable, "-c", REPEATED, how]
-        return int(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
+        # In a plain environment: what other tests set for the allocator would hide the difference.
+        plain = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=plain)
+        return int(done.stdout)
 
-    assert faults("kept") < faults("given back") / 5
+    given_back = faults("given back")
+    if not given_back:
+        pytest.skip("this kernel does not count page faults")
+    assert faults("kept") < given_back / 5

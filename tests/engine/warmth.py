@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from typing import Any
 
 from engine import launch
 from engine.launch import Trainer
+from engine.processes import process_alive, start_time_of
+from engine.serving.client import client_of, status
 
 
 @contextmanager
@@ -29,6 +32,29 @@ def warm_server(folder: Path, env: dict[str, str] | None = None) -> Iterator[tup
     finally:
         process.terminate()
         process.wait(10)
+
+
+@contextmanager
+def model_server(warm: Path, folder: Path, limit: int = 1 << 40) -> Iterator[Path]:
+    """A model server that answers; yields its socket."""
+    socket_path = folder / "models.sock"
+    pid = launch.start_model_server(warm, socket_path, parent=os.getpid(), limit=limit)
+    started = start_time_of(pid) or 0
+    try:
+        until(lambda: _answers(socket_path), 10)
+        yield socket_path
+    finally:
+        if process_alive(pid, started):
+            os.kill(pid, signal.SIGTERM)
+        until(lambda: not process_alive(pid, started))
+        client_of(socket_path).close()
+
+
+def _answers(socket_path: Path) -> bool:
+    try:
+        return bool(status(socket_path))
+    except OSError:
+        return False
 
 
 def until(condition: Callable[[], Any], seconds: float = 5.0) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
 import http.client
 import io
 import json
@@ -27,8 +25,7 @@ import psycopg
 
 from common.embedded_postgres import EmbeddedPostgres
 from common.paths import PROJECT, run_folder
-
-PASSWORD = "correct horse battery"
+from tests.prepared import PASSWORD, prepared_home
 
 
 class Hub:
@@ -49,6 +46,7 @@ class Hub:
             "TRAINHUB_ADMIN_PASSWORD": PASSWORD,
             "TRAINHUB_SAMPLES": "0",
             "TRAINHUB_NODE": "test",
+            "TRAINHUB_LOOK_SECONDS": "3",
             **environment,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -231,23 +229,6 @@ class Hub:
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {seconds} s for {what}\n{self.tail()}")
             time.sleep(0.05)
-
-
-@functools.cache
-def prepared_home() -> Path:
-    """A home as `manage.py prepare` leaves it. Hubs begin with copies of it, which spares each the minute of work that
-    the schema of an empty database is on a busy machine."""
-    home = Path(tempfile.mkdtemp(prefix="thhub-"))
-    home.chmod(0o755)
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    environment = {**os.environ, "TRAINHUB_HOME": str(home), "TRAINHUB_ADMIN_PASSWORD": PASSWORD}
-    environment.pop("DATABASE_URL", None)
-    with EmbeddedPostgres(home) as server:
-        assert server.data.is_relative_to(home), "the database lies elsewhere: a copy would not have it"
-        command = [sys.executable, "manage.py", "prepare"]
-        subprocess.run(command, cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL)
-    shutil.rmtree(server.run, ignore_errors=True)
-    return home
 
 
 def alive(process: psutil.Process) -> bool:

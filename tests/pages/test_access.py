@@ -37,23 +37,46 @@ POST_ONLY = {
     "dataset-review-vote",
     "dataset-review-undo",
     "version-try",
+    "version-archive",
+    "version-reproduce",
+    "version-unarchive",
+    "version-verify",
+    "model-logging",
+    "prediction-outcome",
+    "version-challenge",
+    "promotion-action",
+    "version-try-stream",
+    "model-deploy",
+    "experiment-look",
     "endpoint-try",
     "automatic-start",
     "session-note",
     "session-star",
     "history-view-new",
+    "retraining-decide",
+    "drift-ask",
+    "alert-acknowledge",
+    "alert-resolve",
+    "alert-snooze",
+    "channel-test",
+    "redeliver",
 }
 FOR_ALL = {
     "dashboard", "monitor", "queue", "nodes", "node", "jobs", "job-new", "job-new-split", "job-new-prompts",
     "job-new-expected", "datasets", "dataset-new",
-    "reviews", "models", "history", "history-compare", "history-trends", "performance",
+    "reviews", "models", "promotions", "history", "history-compare", "history-trends", "performance",
+    "retraining",
+    "experiments",
+    "drift", "drift-checks",
     "settings", "schedules", "schedule-new", "schedule-preview",
     "searches", "search-new",
     "templates", "endpoints", "automatic",
     "subjects", "subject-new",
+    "alerts", "alert-rules", "alert-rule-new", "notifications",
 }  # fmt: skip
-FOR_ADMINISTRATORS = {"node-action"}
-NOT_PAGES = {"login", "healthz", "metrics", "history-compare-ticked"}  # the last leads to one
+FOR_ADMINISTRATORS = {"node-action", "audit"}
+# The last three lead to one.
+NOT_PAGES = {"login", "healthz", "metrics", "history-compare-ticked", "model-promote", "model-in-use"}
 
 
 def names():
@@ -119,6 +142,12 @@ def test_a_stranger_can_do_nothing_with_a_dataset_or_version(client, stranger, w
         f"/datasets/{world.dataset.pk}/upload",
         f"/versions/{world.version.pk}/try",
         f"/versions/{world.version.pk}/merge",
+        f"/versions/{world.version.pk}/promote",
+        f"/versions/{world.version.pk}/challenge",
+        f"/models/{world.version.model_id}/rollback",
+        f"/models/{world.version.model_id}/policy",
+        f"/models/{world.version.model_id}/names/champion/remove",
+        f"/promotions/{world.promotion.pk}/approve",
         f"/settings/tokens/{world.token.pk}/revoke",
     ):
         assert client.post(address).status_code == 404, address

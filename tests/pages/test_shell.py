@@ -8,6 +8,10 @@ from tests.pages.conftest import HTMX
 FRAGMENTS = {
     "job-new-split", "job-new-prompts", "job-metrics-file", "job-sample", "version-picture",
     "job-new-expected", "job-log", "job-log-file", "dataset-split", "version-file", "node-action", "schedule-preview",
+    "audit",
+    "model-names-part",
+    "version-export",
+    "retraining-words",
 }  # fmt: skip
 
 

@@ -50,6 +50,8 @@ def test_moments():
     said = [wording.ago(now - timedelta(seconds=s), now) for s in (1, 42, 300, 7300, 200_000)]
     assert said == ["just now", "42 s ago", "5 min ago", "2 h ago", "2 d ago"]
     assert wording.ago(now + timedelta(minutes=5, seconds=1), now) == "in 5 min"
+    lasted = [wording.lasting(now - timedelta(seconds=s), now) for s in (1, 42, 300, 40 * 86400)]
+    assert lasted[:3] == ["for some seconds", "for 42 s", "for 5 min"] and lasted[3].startswith("since ")
 
 
 @pytest.mark.parametrize("cell", ["=1", "+A1", "-x", "@sum", "\tx", "＝1"])

@@ -34,7 +34,7 @@ def test_a_list_of_models_costs_the_same_for_few_and_for_many(alice, owner, djan
     for number in range(8):
         make_version(owner, f"model {number}")
     alice.get("models")
-    with django_assert_num_queries(3):  # the token, the count, the rows
+    with django_assert_num_queries(5):  # the token, the roles (2), the count, the rows
         alice.get("models")
 
 
@@ -204,7 +204,7 @@ def test_a_list_of_versions_costs_the_same_for_few_and_for_many(alice, owner, qu
     alice.post_json(f"versions/{quick_adapter.pk}/merge")
     for _ in range(6):
         make_version(owner)
-    with django_assert_num_queries(4):  # the token, the model, the count, the rows
+    with django_assert_num_queries(6):  # the token, the roles (2), the model, the count, the rows
         alice.get(f"models/{quick_adapter.model_id}/versions")
 
 

@@ -10,7 +10,9 @@ from django.conf import settings
 from common.errors import ConflictError, NotFoundError, UnavailableError
 from common.files import store
 from common.references import remove_unreferenced
-from registry.artifacts import materialise, open_file
+from registry.artifacts import WEIGHTS, damaged_base, materialise, open_file, with_bases
+from registry.integrity import note_damage
+from registry.models import ModelVersion
 from tests.world import make_version
 
 
@@ -89,3 +91,15 @@ def test_a_version_keeps_its_files_in_the_store(version):
     version.delete()
     assert remove_unreferenced(store(), [address]) > 0
     assert not store().exists(address)
+
+
+def test_an_adapter_on_a_damaged_base_is_not_laid_out_for_use(owner, version, quick_adapter):
+    adapter = ModelVersion.objects.get(pk=quick_adapter.pk)
+    adapter.artifact = [entry for entry in adapter.artifact if entry["name"] != WEIGHTS]
+    adapter.base_version = version
+    adapter.save()
+    assert with_bases(adapter) and damaged_base(adapter) is None
+    note_damage(version, "model.safetensors is not what was saved.")
+    assert damaged_base(adapter) == version
+    with pytest.raises(ConflictError, match="can't do without"):
+        with_bases(adapter)

@@ -147,3 +147,9 @@ def test_a_long_table_has_its_last_rows_and_says_so():
     drawn = plots.plot(many, 2)
     assert drawn.rows == [["3", "3"], ["4", "4"]] and drawn.left_out == 3
     assert "The last 2; the CSV has all." in draw(many, "x", most=2) and "CSV" not in draw(many, "x")
+
+
+def test_what_is_estimated_is_dashed_and_what_is_measured_is_not():
+    told = [blocks.Line(name=name, values=[1.0, 2.0], dashed=name != "v1") for name in ("v1", "v1, estimated")]
+    drawn = draw(blocks.Lines(title="Accuracy", x=[0, 1], lines=told), "key")
+    assert drawn.count("look-0 solid") == drawn.count("look-1 dashed") == 2

@@ -14,4 +14,6 @@ RECIPE = Recipe(
     goal="validation/detected",
     higher_is_better=True,
     tells=("detected", "f1", "precision", "recall", "alarms_per_1000"),
+    exporter="engine.recipes.anomaly.export.network",
+    onnx="Rows of numbers, in order of time, become a score each.",
 )

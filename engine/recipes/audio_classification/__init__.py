@@ -13,4 +13,6 @@ RECIPE = Recipe(
     labelled=True,
     goal="validation/accuracy",
     higher_is_better=True,
+    exporter="engine.recipes.audio_classification.export.network",
+    onnx="Waves at the model's rate become probabilities of the classes; spectra are part of the network.",
 )

@@ -14,4 +14,7 @@ RECIPE = Recipe(
     own_parts=True,
     goal="validation/mae",
     tells=("mae", "mase", "smape", "coverage_95"),
+    exporter="engine.recipes.forecast.export.network",
+    onnx="The latest values of a series become its forecast with intervals. Not where exponential smoothing or ARIMA "
+    "was chosen: these are fitted anew each time.",
 )

@@ -13,4 +13,5 @@ RECIPE = Recipe(
     processes=False,
     goal="generate/quality",
     higher_is_better=True,
+    onnx="It makes examples, and no model.",
 )

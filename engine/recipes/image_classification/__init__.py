@@ -15,4 +15,6 @@ RECIPE = Recipe(
     base_holds="pictures",
     goal="validation/accuracy",
     higher_is_better=True,
+    exporter="engine.recipes.image_classification.export.network",
+    onnx="Pictures as raw pixels become probabilities of the classes.",
 )

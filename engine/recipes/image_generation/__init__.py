@@ -13,4 +13,5 @@ RECIPE = Recipe(
     bases=True,
     base_holds="pipeline",
     tells=("loss",),
+    onnx="A picture takes several networks and a loop of many steps.",
 )

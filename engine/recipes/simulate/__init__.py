@@ -10,4 +10,5 @@ RECIPE = Recipe(
     predictor=None,
     output=None,
     simulator=True,
+    onnx="It trains nothing.",
 )

@@ -12,4 +12,6 @@ RECIPE = Recipe(
     output="values",
     processes=False,
     tells=("accuracy", "macro_f1", "auc", "average_precision", "mae", "rmse", "r2"),
+    exporter="engine.recipes.table_baseline.export.network",
+    onnx="Numbers and codes of categories become values or probabilities, by the trees or the linear model.",
 )

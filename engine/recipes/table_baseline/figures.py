@@ -27,6 +27,11 @@ def of_numbers(said: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return found | ({"r2": 1 - float((errors**2).sum()) / spread} if spread else {})
 
 
+def confidence(probabilities: np.ndarray, named: np.ndarray) -> float:
+    """How sure the model was of what it answered, on average."""
+    return float(probabilities[np.arange(len(named)), named].mean())
+
+
 def of_classes(probabilities: np.ndarray, truth: np.ndarray, named: np.ndarray, rare: int) -> dict[str, float]:
     """`named` is the class that is answered for each row. auc and average_precision need two classes in the truth; of
     two they are those of the `rare` one, of more the mean of each class against the others."""

@@ -285,7 +285,7 @@ class TableBaselineTask:
             straight = figures.of_numbers(simple.values(x), truth)
             drawn = figures.numbers_drawn(part, said, truth) if final else []
             note = f"The baseline always answers {self.mean:.6g}, the mean of the training part."
-            loss = found["mae"]
+            loss, sure = found["mae"], {}
         else:
             numbers = truth.astype(int)
             chances = answers.probabilities(x)
@@ -299,10 +299,10 @@ class TableBaselineTask:
             names = self.roles.classes
             drawn = figures.classes_drawn(part, names, chances, numbers, named, two) if final else []
             note = self._note_on_classes(answers)
-            loss = found["log_loss"]
+            loss, sure = found["log_loss"], {"confidence": figures.confidence(chances, named)}
         if final:
             self.blocks += [*figures.compared(part, len(truth), found, trivial, straight, note), *drawn]
-        metrics = {f"{part}/loss": loss} | {f"{part}/{key}": value for key, value in found.items()}
+        metrics = {f"{part}/loss": loss} | {f"{part}/{key}": value for key, value in (found | sure).items()}
         if final and part == "validation":
             metrics |= {f"baseline/{key}": value for key, value in trivial.items()}
             metrics |= {f"baseline/linear_{key}": value for key, value in straight.items()}

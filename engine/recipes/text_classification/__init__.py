@@ -16,4 +16,7 @@ RECIPE = Recipe(
     merger="engine.recipes.text_classification.merging.merge",
     goal="validation/accuracy",
     higher_is_better=True,
+    exporter="engine.recipes.text_classification.export.network",
+    onnx="Token ids and mask (of a base model), or numbers and weights of features, become probabilities of the "
+    "classes; tokenizer or vocabulary lie beside it.",
 )

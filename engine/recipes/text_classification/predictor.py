@@ -55,16 +55,22 @@ class TextClassificationPredictor:
         return answers
 
 
-def _linear(folder: Path, facts: dict[str, Any], device: str) -> Logits:
+def linear_of(folder: Path, facts: dict[str, Any], device: str = "cpu") -> tuple[Linear, Vocabulary]:
+    """The weights of words and letters, and which of them are known; EngineError when the files can't be used."""
     try:
         vocabulary = Vocabulary.of(state.load((folder / VOCABULARY).read_bytes()))
     except (OSError, KeyError, state.SafetensorError) as error:
         raise EngineError(
             FailureCode.BAD_CONFIG, f"The model's files can't be used: {VOCABULARY}: {error}.", "Train the model again."
         ) from error
-    config = TextClassificationConfig.model_validate(facts["config"])
     model = Linear(vocabulary.size, len(facts["classes"]))
     load_weights(folder, model, device)
+    return model, vocabulary
+
+
+def _linear(folder: Path, facts: dict[str, Any], device: str) -> Logits:
+    model, vocabulary = linear_of(folder, facts, device)
+    config = TextClassificationConfig.model_validate(facts["config"])
 
     def logits(texts: list[str]) -> torch.Tensor:
         counted = [count(text, config.words, config.letters, config.lower_case) for text in texts]

@@ -15,4 +15,5 @@ RECIPE = Recipe(
     merger="engine.recipes.text_generation.merging.merge",
     samples_on_the_way=True,
     tells=("loss", "perplexity"),
+    onnx="It writes token by token and remembers what it has read, which is a program and not one network.",
 )

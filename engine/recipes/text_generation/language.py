@@ -55,7 +55,6 @@ class Language:
             input_ids=tokens, attention_mask=visible(segments), position_ids=places(segments), use_cache=False
         ).logits
 
-    @torch.no_grad()
     def continue_tokens(
         self,
         tokens: list[int],
@@ -67,14 +66,26 @@ class Language:
         """At most `count` tokens that follow `tokens` (at least one), up to an end token, which is left out.
         Temperature 0 always takes the likeliest. A network in Hugging Face format writes only what its context has
         room for behind `tokens`, of which the beginning is left out where less than an eighth would be left."""
+        return list(self.following(tokens, count, generator, temperature, top_k))
+
+    @torch.no_grad()
+    def following(
+        self,
+        tokens: list[int],
+        count: int,
+        generator: torch.Generator,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+    ) -> Iterator[int]:
+        """The tokens of `continue_tokens`, each as soon as it is chosen."""
         made: list[int] = []
         ends = self.ends
         for logits in self._next(tokens, made, count):
             token = _choose(logits, generator, temperature, top_k)
             if token in ends:
-                break
+                return
             made.append(token)
-        return made
+            yield token
 
     def _next(self, tokens: list[int], made: list[int], count: int) -> Iterator[torch.Tensor]:
         """The logits after `tokens` and what was `made` since, one by one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch.nn import functional as F
 
 from engine.artifact import read_artifact
+from engine.pairs import END
 from engine.protocol import EngineError, FailureCode
 from engine.recipes.text_generation.examples import Layout, prompt_text, prompt_tokens
 from engine.recipes.text_generation.language import RECIPE, Language, from_artifact
@@ -52,18 +54,28 @@ class TextGenerationPredictor:
 
         EngineError BAD_DATA for what isn't text or holds characters that the model never saw, BAD_CONFIG
         for wrong parameters."""
-        try:
-            chosen = Parameters.model_validate(parameters or {})
-        except ValidationError as error:
-            raise EngineError(
-                FailureCode.BAD_CONFIG, f"The parameters are not valid: {explain(error, Parameters)}.", "Correct them."
-            ) from error
-        generator = torch.Generator()
-        if chosen.seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(chosen.seed)
+        chosen, generator = _chosen(parameters)
         return [self._continue(prompt, chosen, generator) for prompt in inputs]
+
+    def stream(self, prompt: Any, parameters: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """What `predict` answers to one prompt, token by token: {"piece": text} for each, empty where its text is not
+        settled yet, then the whole. With a seed it is the same text."""
+        chosen, generator = _chosen(parameters)
+        tokens, layout = self._begun(prompt, chosen)
+        made: list[int] = []
+        sent = ""
+        for token in self.language.following(
+            tokens, chosen.max_new_tokens, generator, chosen.temperature, chosen.top_k
+        ):
+            made.append(token)
+            settled = _settled(answer(self.tokenizer.decode(made), layout), layout)
+            piece = settled[len(sent) :] if settled.startswith(sent) else ""
+            sent += piece
+            yield {"piece": piece}
+        completion = answer(self.tokenizer.decode(made), layout)
+        if completion.startswith(sent) and completion != sent:
+            yield {"piece": completion[len(sent) :]}
+        yield {"text": prompt + completion, "completion": completion}
 
     @torch.no_grad()
     def loss(self, text: str) -> float:
@@ -80,6 +92,13 @@ class TextGenerationPredictor:
         return total / count if count else math.nan
 
     def _continue(self, prompt: Any, chosen: Parameters, generator: torch.Generator) -> dict[str, Any]:
+        tokens, layout = self._begun(prompt, chosen)
+        made = self.language.continue_tokens(tokens, chosen.max_new_tokens, generator, chosen.temperature, chosen.top_k)
+        completion = answer(self.tokenizer.decode(made), layout)
+        return {"text": prompt + completion, "completion": completion}
+
+    def _begun(self, prompt: Any, chosen: Parameters) -> tuple[list[int], Layout | None]:
+        """The tokens to continue, and the layout in which the model answers."""
         if not isinstance(prompt, str) or len(prompt) > MAX_PROMPT:
             raise EngineError(
                 FailureCode.BAD_DATA,
@@ -90,10 +109,7 @@ class TextGenerationPredictor:
         text = prompt
         if layout and prompt:
             text = prompt_text({"prompt": prompt, "completion": "."}, layout, self.tokenizer)
-        tokens = prompt_tokens(text, layout, self.tokenizer) or self._first()
-        made = self.language.continue_tokens(tokens, chosen.max_new_tokens, generator, chosen.temperature, chosen.top_k)
-        completion = answer(self.tokenizer.decode(made), layout)
-        return {"text": prompt + completion, "completion": completion}
+        return prompt_tokens(text, layout, self.tokenizer) or self._first(), layout
 
     def _first(self) -> list[int]:
         """An empty prompt begins as a new line would."""
@@ -101,3 +117,28 @@ class TextGenerationPredictor:
             return self.tokenizer.encode("\n").tolist() or [self.tokenizer.end]
         except EngineError:  # a vocabulary without line ends
             return [0]
+
+
+def _chosen(parameters: dict[str, Any] | None) -> tuple[Parameters, torch.Generator]:
+    """The parameters, and the chance that they ask for; EngineError BAD_CONFIG says what is wrong with them."""
+    try:
+        chosen = Parameters.model_validate(parameters or {})
+    except ValidationError as error:
+        raise EngineError(
+            FailureCode.BAD_CONFIG, f"The parameters are not valid: {explain(error, Parameters)}.", "Correct them."
+        ) from error
+    generator = torch.Generator()
+    if chosen.seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(chosen.seed)
+    return chosen, generator
+
+
+def _settled(text: str, layout: str | None) -> str:
+    """As much of a text as later tokens can't change: no half character, nor the begin of the mark that ends it."""
+    text = text.rstrip("\ufffd")
+    if layout == "chat":
+        held = next((size for size in range(len(END) - 1, 0, -1) if text.endswith(END[:size])), 0)
+        text = text[: len(text) - held]
+    return text

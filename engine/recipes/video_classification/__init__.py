@@ -13,4 +13,6 @@ RECIPE = Recipe(
     labelled=True,
     goal="validation/accuracy",
     higher_is_better=True,
+    exporter="engine.recipes.video_classification.export.network",
+    onnx="Frames as raw pixels become probabilities of the classes.",
 )

@@ -15,6 +15,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from common.errors import ProblemError, database_refuses
 from jobs import membership
+from registry.access import make_roles
 
 
 class Command(BaseCommand):
@@ -37,6 +38,7 @@ class Command(BaseCommand):
                 raise CommandError(f"{problem.message} {problem.hint}") from None
             raise
         self._collect_static()
+        make_roles()
         self._administrator()
 
     def _pending(self) -> bool:

@@ -16,7 +16,7 @@ from engine.catalogue import BUILT_IN, config_class
 from engine.recipe import Recipe
 
 INTRODUCTION = "recipes-introduction.md"
-PLACE = "<!-- recipes -->"
+PLACE, EXPORTS = "<!-- recipes -->", "<!-- onnx -->"
 DATA = {
     "text": "texts: documents, or rows with prompts and completions", "image": "images", "audio": "recordings",
     "video": "videos", "table": "tables", None: "none",
@@ -48,6 +48,7 @@ def document() -> str:
     """The whole of docs/recipes.md. Recipes of other packages are left out, whatever is installed here."""
     recipes: list[Recipe] = [import_module(f"engine.recipes.{folder}").RECIPE for folder in BUILT_IN]
     before, after = (_docs() / INTRODUCTION).read_text(encoding="utf-8").split(PLACE)
+    before = before.replace(EXPORTS, _exports(recipes))
     parts = [before.rstrip(), _overview(recipes), *(_recipe(recipe) for recipe in recipes), after.strip()]
     return "\n\n".join(parts) + "\n"
 
@@ -63,6 +64,12 @@ def _overview(recipes: list[Recipe]) -> str:
         f"{ANSWERS[recipe.output]} | `{recipe.goal}` |"
         for recipe in recipes
     ]
+    return "\n".join(lines)
+
+
+def _exports(recipes: list[Recipe]) -> str:
+    lines = ["| recipe | ONNX | |", "|---|---|---|"]
+    lines += [f"| {recipe.title} | {'yes' if recipe.exporter else 'no'} | {recipe.onnx} |" for recipe in recipes]
     return "\n".join(lines)
 
 

@@ -1,0 +1,1 @@
+"""How things stand, read from the tables: one small module for each kind of rule. None remembers anything."""
