@@ -27,6 +27,8 @@ from common.embedded_postgres import EmbeddedPostgres
 from common.paths import PROJECT, run_folder
 from tests.prepared import PASSWORD, prepared_home
 
+START_SECONDS = 300  # an empty hub makes its schema first: a minute of a processor that others use too
+
 
 class Hub:
     """Started by `start`, ended by `stop`. Everything it started is gone afterwards, or `stop` raises."""
@@ -53,7 +55,7 @@ class Hub:
         self.token = ""
         self.log = self.home / "hub.log"
 
-    def start(self, wait: float = 60) -> Hub:
+    def start(self, wait: float = START_SECONDS) -> Hub:
         """Start it as a user does, and sign in."""
         started = time.monotonic()
         with self.log.open("ab") as log:
