@@ -1,19 +1,19 @@
 """The cast of the tests."""
 
-from importlib import import_module
-
 import hypothesis
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.db import connection
-from django.db.models.signals import post_migrate
+from django.test import TransactionTestCase
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.emptying import empty
 from tests.prepared import BLANK
 
 
 def pytest_configure(config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(AtOnce(config))
     settings.LOG_PREDICTIONS_AT_ONCE = True
     # Argon2 is meant to be slow; hundreds of people are made and signed in here.
     # A fresh clone has collected no static files yet; a real hub collects its own.
@@ -22,7 +22,7 @@ def pytest_configure(config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
     # The schema is there already: see tests.prepared.
     connection.settings_dict["TEST"]["TEMPLATE"] = BLANK
-    post_migrate.connect(_put_back)
+    TransactionTestCase._fixture_teardown = _put_back
     # How long an example takes says how busy the machine is, not whether it is right.
     slow = hypothesis.HealthCheck.too_slow
     hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[slow])
@@ -43,6 +43,7 @@ LONG = (
     "tests/faults/test_smoke.py::test_nothing_is_lost_in_a_short_campaign",
     "tests/hub/test_killed_work.py", "tests/hub/test_several_devices.py", "tests/hub/test_late_history.py",
     "tests/hub/test_merging.py", "tests/hub/test_stop.py", "tests/hub/test_nodes.py::test_a_database_that_knows",
+    "tests/hub/test_closed_loop.py::test_where_nothing_changes",
     "tests/hub/test_faults.py::test_a_job_survives[kill_node]",
     *(f"tests/hub/test_real_sets.py::test_a_real_set_goes_the_whole_way[{name}]" for name in (
         "gsm8k", "dreambooth_dev", "tinyshakespeare", "gutenberg_genres", "self_instruct", "ebg_authors", "etth1")),
@@ -97,6 +98,20 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
 
+class AtOnce:
+    """Says what failed when it fails: the whole report comes at the end, which a run that is cut off does not reach."""
+
+    def __init__(self, config) -> None:
+        self.plugins = config.pluginmanager
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report) -> None:
+        if report.failed:
+            why = getattr(getattr(report.longrepr, "reprcrash", None), "message", str(report.longrepr))
+            terminal = self.plugins.get_plugin("terminalreporter")
+            terminal.write_line(f"\nFAILED {report.nodeid} ({report.when}): {why[:300]}", red=True)
+
+
 class Scheduling(LoadScopeScheduling):
     """What shares costly fixtures runs in one process."""
 
@@ -105,10 +120,9 @@ class Scheduling(LoadScopeScheduling):
         return next((part for part in TOGETHER if module.startswith(part)), module)
 
 
-def _put_back(sender, **found) -> None:
-    """A flush after a test with transactions of its own takes what migrations have put there, too."""
-    if sender.name == "datasets":
-        import_module("datasets.migrations.0004_default_policy").make(apps, None)
+def _put_back(case) -> None:
+    for alias in case._databases_names(include_mirrors=False):
+        empty(alias)
 
 
 @pytest.fixture
