@@ -11,12 +11,13 @@ import logging
 import time
 from datetime import datetime
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 from django.db.models.functions import Greatest, Now
 
 from common.background import enqueue
 from common.errors import ConflictError, ProblemError
+from common.outages import database_is_away
 from common.push import publish
 from common.wording import moment_utc, number
 from datasets.models import Dataset
@@ -52,9 +53,9 @@ def fire_due() -> int:
             continue
         try:
             served += serve(row.pk)
-        except (OperationalError, InterfaceError):
-            if not connection.is_usable():
-                raise  # the database is away
+        except (OperationalError, InterfaceError) as error:
+            if database_is_away(error):
+                raise
             log.exception("schedule %s can't be served now", row.pk)
             put_off[row.pk] = time.monotonic() + TRY_AGAIN_SECONDS
     return served

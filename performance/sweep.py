@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError, connection
-
+from common.outages import database_is_away
 from performance.alerts import evaluating
 from performance.alerts.defaults import make_defaults
 from performance.drift import monitors, streams, verbs
@@ -39,12 +38,9 @@ def run() -> int:
     for part in PARTS:
         try:
             part()
-        except (OperationalError, InterfaceError):
-            if not connection.is_usable():
-                raise  # the database is away: the next round comes by itself
-            failed += 1
-            log.exception("%s.%s failed", part.__module__, part.__name__)
-        except Exception:
+        except Exception as error:
+            if database_is_away(error):
+                raise
             failed += 1
             log.exception("%s.%s failed", part.__module__, part.__name__)
     return failed

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 from psycopg.errors import LockNotAvailable
 
 from common.errors import ConflictError, InvalidInputError, ProblemError
+from common.outages import database_is_away
 from common.push import publish
 from common.wording import number as in_digits
 from datasets.models import DatasetVersion, Subject
@@ -69,9 +70,9 @@ def start(rule_id: int) -> FineTuning | None:
         _put_off(rule, f"{problem.message} {problem.hint}")
     except ProblemError as problem:
         _refuse(rule, f"{problem.message} {problem.hint}")
-    except (OperationalError, InterfaceError):
-        if not connection.is_usable():
-            raise  # the database is away: the next sweep tries again
+    except (OperationalError, InterfaceError) as error:
+        if database_is_away(error):
+            raise  # the next sweep tries again
         log.exception("rule %s can't start its fine-tuning now", rule_id)
         _put_off(rule, "The database took too long. It is tried again.")
     except Exception as error:

@@ -7,11 +7,12 @@ import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from common.background import enqueue
+from common.outages import database_is_away
 from common.push import publish
 from performance.alerts.signals.reading import Signal, look, look_all
 from performance.models import Alert, AlertEvent, AlertRule
@@ -70,7 +71,7 @@ def _round(rules: list[AlertRule]) -> int:
         with transaction.atomic():
             return _follow_all(list(zip(rules, look_all(rules), strict=True)))
     except Exception as error:
-        if isinstance(error, OperationalError | InterfaceError) and not connection.is_usable():
+        if database_is_away(error):
             raise
         if len(rules) == 1:
             log.exception("alert rule %s could not be looked at", rules[0].pk)

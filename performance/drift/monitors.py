@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import audit
 from common.errors import InvalidInputError
+from common.outages import a_turn
 from performance.drift import counting, verbs
 from performance.drift.columns import LEAST
 from performance.drift.windows import SAMPLE
@@ -86,14 +87,8 @@ def sweep() -> int:
 
 
 def _looked(monitor_id: int) -> int:
-    try:
+    with a_turn(log, "drift monitor %s can't look", monitor_id):
         return len(look(monitor_id))
-    except (OperationalError, InterfaceError):
-        if not connection.is_usable():
-            raise
-        log.exception("drift monitor %s can't look now", monitor_id)
-    except Exception:  # one that can't look keeps no other from its turn
-        log.exception("drift monitor %s can't look", monitor_id)
     return 0
 
 

@@ -13,11 +13,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from common.background import QUEUE, put
+from common.outages import a_turn
 from performance.experiments import judging, promoting, sums, verbs, words
 from performance.experiments.evidence import LEAST
 from performance.experiments.judging import Finding, Plan, Sums, Verdict
@@ -104,14 +105,8 @@ def _take() -> int | None:
 
 
 def _looked(pk: int) -> None:
-    try:
+    with a_turn(log, "experiment %s can't be looked at", pk):
         look(pk)
-    except (OperationalError, InterfaceError):
-        if not connection.is_usable():
-            raise
-        log.exception("experiment %s can't be looked at now", pk)
-    except Exception:  # one that can't be looked at keeps no other from its turn
-        log.exception("experiment %s can't be looked at", pk)
 
 
 def arms_of(row: Experiment) -> list[RouteArm]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from common.background import enqueue
 from common.errors import ProblemError
+from common.outages import database_is_away
 from jobs.models import Job
 from jobs.states import ACTIVE, TERMINAL
 from jobs.states import Status as JobStatus
@@ -113,8 +114,8 @@ def advance(retraining_id: int) -> None:
         STEPS[row.status](row)
     except story.MovedOnError:
         log.info("retraining %s was moved on by someone else", retraining_id)
-    except (OperationalError, InterfaceError):
-        if not connection.is_usable():
+    except (OperationalError, InterfaceError) as error:
+        if database_is_away(error):
             raise
         log.exception("retraining %s can't go on now", retraining_id)
     except ProblemError as problem:

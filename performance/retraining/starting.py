@@ -10,12 +10,13 @@ import logging
 from datetime import timedelta
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from common.background import enqueue
 from common.errors import ConflictError, ProblemError
+from common.outages import database_is_away
 from datasets.models import Dataset, DatasetVersion
 from jobs import blueprints
 from jobs.lifecycle import record
@@ -69,9 +70,9 @@ def start(retraining_id: int) -> Job | None:
         _put_off(row, problem)
     except ProblemError as problem:
         _fail(row, problem.message, problem.hint)
-    except (OperationalError, InterfaceError):
-        if not connection.is_usable():
-            raise  # the database is away: the sweep tries again
+    except (OperationalError, InterfaceError) as error:
+        if database_is_away(error):
+            raise  # the sweep tries again
         log.exception("retraining %s can't start now", retraining_id)
         _put_off(row, ConflictError("The database took too long.", "It is tried again."))
     except Exception as error:

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from accounts import audit
 from common.background import enqueue
 from common.errors import ConflictError, NotFoundError, ProblemError
+from common.outages import a_turn, database_is_away
 from jobs import conflicts
 from jobs.models import Job
 from jobs.rules import Rule, read_zone
@@ -116,7 +117,7 @@ def _seen(policies: Sequence[RetrainingPolicy], counted: Sequence[RetrainingPoli
         with transaction.atomic():
             return evidence.seen_all(policies, counted)
     except Exception as error:
-        if isinstance(error, OperationalError | InterfaceError) and not connection.is_usable():
+        if database_is_away(error):
             raise
         every = _every(policies, counted)
         if len(every) == 1:
@@ -133,15 +134,9 @@ def _every(policies: Sequence[RetrainingPolicy], counted: Sequence[RetrainingPol
 def _act(policies: Sequence[RetrainingPolicy], seen: dict[int, list[Seen]]) -> int:
     opened = 0
     for policy in policies:
-        try:
+        with a_turn(log, "%s failed", policy):
             for one in seen.get(policy.pk, []):
                 opened += _fire(policy, one)
-        except (OperationalError, InterfaceError):
-            if not connection.is_usable():
-                raise
-            log.exception("%s can't be looked at now", policy)
-        except Exception:  # one that can't be looked at keeps no other from its turn
-            log.exception("%s failed", policy)
     return opened
 
 
