@@ -188,6 +188,17 @@ def until_noticed(hub: Hub, stream: Stream) -> tuple[dict, int]:
     raise SystemExit(f"Nothing was noticed within {PATIENCE} rows.")
 
 
+def until_followed(hub: Hub, model: int, count: int) -> None:
+    """Until the hub has looked at each outcome, which it does when it is half a minute old, and acted on it."""
+
+    def followed() -> dict:
+        rows = hub.get(f"models/{model}/drift-monitor")["followed"]
+        return {"status": f"{sum(row['count'] for row in rows if row['about'] == 'errors'):,} outcomes"}
+
+    wait("Followed", followed, lambda state: state["status"] == f"{count:,} outcomes", 180)
+    time.sleep(15)  # alerts and retraining have their turn about every ten seconds
+
+
 def retraining(hub: Hub, model: int) -> dict:
     found = hub.get("performance/retrainings", model=model)["results"]
     return found[0] if found else {"status": "none yet", "id": None}
@@ -225,7 +236,7 @@ def main() -> None:
     print(f"In use: {before:.0%} of {STEADY} rows right.")
     if given.steady:
         stream.flow(PATIENCE)
-        time.sleep(75)  # an outcome is followed once it is half a minute old; the hub looks about every ten seconds
+        until_followed(hub, model, STEADY + PATIENCE)
         if alerts(hub, model) or retraining(hub, model)["id"]:
             raise SystemExit("Something was noticed although nothing had changed.")
         print("Nothing has changed, and nothing happened.")

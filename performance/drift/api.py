@@ -99,7 +99,7 @@ class MonitorView(APIView):
         responses=MonitorSerializer,
     )
     def get(self, request: Request, model_id: int) -> Response:
-        return Response(MonitorSerializer(monitors.monitor_of(get_model(request.user, model_id))).data)
+        return Response(MonitorSerializer(monitors.monitor_of(get_model_seen(request.user, model_id))).data)
 
     @extend_schema(
         operation_id="models_drift_monitor_set",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.serializers import FiniteFloatField, IdField, Input, MomentField, WholeField
+from performance.drift import streams
 from performance.drift.monitors import RANGES
 from performance.drift.verbs import RECENT
 from performance.drift.windows import SAMPLE
-from performance.models import DriftCheck, DriftMonitor
+from performance.models import DriftCheck, DriftMonitor, DriftStream
 
 ABOUT = DriftCheck.Subject.choices
+FOLLOWED = 10
 
 
 class CheckInput(Input):
@@ -65,17 +68,35 @@ class MonitorInput(Input):
     streams = serializers.BooleanField(required=False)
 
 
+class StreamSerializer(serializers.ModelSerializer):
+    """How far the outcomes or the scores of a version were followed."""
+
+    version = serializers.IntegerField(source="version_id")
+    about = serializers.CharField()
+    count = serializers.IntegerField(help_text="All that were taken so far; one is taken when it is half a minute old.")
+
+    class Meta:
+        model = DriftStream
+        fields = ["version", "about", "count", "taken_at", "changes", "changed_at"]
+        read_only_fields = fields
+
+
 class MonitorSerializer(serializers.ModelSerializer):
     model = serializers.IntegerField(source="model_id")
     about = serializers.ListField(child=serializers.CharField())
+    followed = serializers.SerializerMethodField(help_text="The newest versions first, ten rows at most.")
 
     class Meta:
         model = DriftMonitor
         fields = [
             "model", "enabled", "about", "reference", "window", "alpha", "every_hours", "every_predictions", "streams",
-            "looks", "next_at",
+            "looks", "next_at", "followed",
         ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(StreamSerializer(many=True))
+    def get_followed(self, monitor: DriftMonitor) -> list[dict[str, Any]]:
+        return StreamSerializer(streams.of_model(monitor.model)[:FOLLOWED], many=True).data
 
 
 class DriftCheckSerializer(serializers.ModelSerializer):

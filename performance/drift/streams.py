@@ -15,18 +15,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Q
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from common import wording
 from common.identifiers import MILLISECOND, least_at
+from common.outages import a_turn
 from performance.drift import verbs
 from performance.drift.detectors import KEEP, Change, Watcher
 from performance.drift.verbs import Stretch
 from performance.models import DriftCheck, DriftMonitor, DriftStream
 from performance.rounds import Rounds
-from registry.models import ModelVersion, Outcome, Prediction
+from registry.models import Model, ModelVersion, Outcome, Prediction
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,12 @@ WHERE used.about ? 'errors' AND EXISTS (
 """
 
 
+def of_model(model: Model) -> QuerySet[DriftStream]:
+    """How far each version was followed, the newest version first, without the numbers themselves."""
+    rows = DriftStream.objects.filter(version__model=model, count__gt=0).select_related("version__model")
+    return rows.defer("values", "times").order_by("-version_id", "about")
+
+
 def sweep() -> int:
     """Take what is new of the models that are followed, some hundred in a round, each in its turn; returns how many
     numbers were taken. After some seconds the rest is left to the next round, so that nothing else waits for long."""
@@ -87,17 +94,11 @@ def _with_new() -> list[int]:
 
 def _follow_all(monitor: DriftMonitor) -> int:
     taken = 0
-    try:
+    with a_turn(log, "%s can't be followed", monitor):
         version = verbs.in_use(monitor.model)
         for about in (About.ERRORS, About.PREDICTIONS):
             if version is not None and about in monitor.about:
                 taken += follow(version, about)
-    except (OperationalError, InterfaceError):
-        if not connection.is_usable():
-            raise
-        log.exception("%s can't be followed now", monitor)
-    except Exception:  # one that can't be followed keeps no other from its turn
-        log.exception("%s can't be followed", monitor)
     return taken
 
 

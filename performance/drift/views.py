@@ -13,9 +13,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from common.errors import InvalidInputError, ProblemError
 from common.numbers import typed as figure
 from common.pages import chosen, csv_response, done, form_of, number_in, page_of, refused, search_text, show
-from performance.drift import live, monitors, showing, verbs
+from performance.drift import live, monitors, showing, streams, verbs
 from performance.drift.access import checks_for, get_check, get_model_seen, models_seen
-from performance.models import DriftCheck, DriftMonitor, DriftStream
+from performance.models import DriftCheck, DriftMonitor
 from registry.access import Action, may
 from registry.models import Model, Prediction
 
@@ -115,8 +115,7 @@ def monitor(request: HttpRequest, pk: int) -> HttpResponse:
         "may_change": may(request.user, Action.DEPLOY, model), "subjects": DriftCheck.Subject.choices,
         "references": DriftMonitor.Reference.choices, "words": showing.in_words(row),
         "checks": checks_for(request.user).filter(model=model)[:LATEST],
-        "streams": DriftStream.objects.filter(version__model=model, count__gt=0).select_related("version__model")
-        .defer("values", "times").order_by("-version_id", "about")[:LATEST],
+        "streams": streams.of_model(model)[:LATEST],
     }  # fmt: skip
     return render(request, "performance/drift/monitor.html", context, status=400 if problem else 200)
 

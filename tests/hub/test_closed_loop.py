@@ -17,10 +17,27 @@ pytestmark = pytest.mark.hub
 SCRIPT = PROJECT / "docs" / "examples" / "closing_the_loop.py"
 
 
-def test_a_change_is_noticed_learned_tested_and_put_right(hub):
-    command = [sys.executable, "-I", str(SCRIPT), hub.url, "--username", "admin", "--password", PASSWORD]
+def looping(hub, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", str(SCRIPT), hub.url, "--username", "admin", "--password", PASSWORD, *more]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_where_nothing_changes_nothing_happens(hub):
+    """All of it was looked at, outcome by outcome, and neither an alert nor a training came of it."""
+    assert "Nothing has changed, and nothing happened." in looping(hub, "--steady").stdout
+    [(model, followed)] = hub.sql(
+        "SELECT model_id, count FROM performance_driftstream JOIN registry_modelversion AS version"
+        " ON version.id = version_id WHERE about = 'errors' ORDER BY version.id DESC LIMIT 1"
+    )
+    assert followed == 1400
+    for rows in ("alert WHERE", "retraining WHERE", "driftcheck WHERE moved AND"):
+        assert hub.sql(f"SELECT count(*) FROM performance_{rows} model_id = %s", model) == [(0,)], rows
+
+
+def test_a_change_is_noticed_learned_tested_and_put_right(hub):
+    looping(hub)
     [(retraining, model, job, challenger, experiment, check)] = hub.sql(
         "SELECT id, model_id, job_id, challenger_id, experiment_id, evidence->>'check' FROM performance_retraining"
         " WHERE status = 'promoted' ORDER BY id DESC LIMIT 1"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import Group
 
-from performance.drift import api, verbs
+from performance.drift import api, streams, verbs
 from performance.models import DriftCheck, DriftMonitor
 from registry.access import make_roles
 from tests.api.conftest import Api
-from tests.performance.drift.made import log, sensor
+from tests.performance.drift.made import log, sensor, tell
 from tests.world import make_drift
 
 
@@ -81,6 +83,18 @@ def test_a_monitor_is_set_read_and_turned_off(alice, trained):
     assert wrong.status_code == 400 and "alpha" in wrong.json()["errors"]
 
 
+def test_a_monitor_says_how_far_outcomes_were_followed(alice, trained):
+    address = f"models/{trained.model_id}/drift-monitor"
+    alice.send("PUT", address, {"about": ["errors"]})
+    assert alice.get(address).json()["followed"] == []
+    rows = log(trained, [{}] * 41, ago=timedelta(minutes=1))
+    tell(rows[:40], [False] * 40)
+    tell(rows[40:], [True], lag=timedelta(minutes=2))  # not half a minute old yet
+    streams.sweep()
+    (row,) = alice.get(address).json()["followed"]
+    assert (row["version"], row["about"], row["count"], row["changes"]) == (trained.pk, "errors", 40, 0)
+
+
 def test_a_stranger_finds_nothing_and_who_sees_the_model_may_not_read_its_data(trained, stranger, approver):
     check = make_drift(trained, "secret column")
     mallory, carol = Api(stranger), Api(approver)
@@ -89,6 +103,7 @@ def test_a_stranger_finds_nothing_and_who_sees_the_model_may_not_read_its_data(t
         assert client.get(f"performance/drift/checks/{check.pk}").status_code == status
         assert client.post_json("performance/drift/check", body).status_code == status
         assert client.send("PUT", f"models/{trained.model_id}/drift-monitor", {"window": 50}).status_code == status
+        assert client.get(f"models/{trained.model_id}/drift-monitor").status_code == status
         assert client.get(f"performance/drift/checks?model={trained.model_id}").json()["count"] == 0
     assert DriftCheck.objects.count() == 1 and not DriftMonitor.objects.exists()
 
