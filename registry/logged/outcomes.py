@@ -6,6 +6,7 @@ unless it is said to replace the first one.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from registry.access import Action, may, require, sees_all
 from registry.logged import shadow_truths, writing
 from registry.logged.judging import is_number, outcome_of, wrong
 from registry.logged.storing import touch
+from registry.logged.unknown import classes_said
 from registry.models import Outcome, Prediction
 
 MAX_ENTRIES = 1_000
@@ -45,12 +47,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Told:
-    """What came of one entry: `status` is recorded, unchanged, replaced or refused, with the problem."""
+    """What came of one entry: `status` is recorded, unchanged, replaced or refused, with the problem. A `note` says
+    what is odd about one that was taken."""
 
     prediction: UUID
     status: str
     outcome: Outcome | None = None
     problem: ProblemError | None = None
+    note: str = ""
 
 
 def send(
@@ -82,7 +86,12 @@ def send_many(user: AbstractBaseUser, entries: Sequence[Entry]) -> list[Told]:
             shadow_truths.hold({row.model_id for row in wanted.values()})
             told |= _kept(user, entries, wanted)
             _tell_shadows(user, {o.prediction_id: o for n, o in wanted.items() if told[n].problem is None}, entries)
-    return [told[number] for number in range(len(entries))]
+    return _noted([told[number] for number in range(len(entries))])
+
+
+def _noted(told: Sequence[Told]) -> list[Told]:
+    notes = classes_said(one.outcome for one in told if one.outcome)
+    return [dataclasses.replace(one, note=notes.get(one.prediction, "")) if one.outcome else one for one in told]
 
 
 def find(user: AbstractBaseUser, prediction: UUID) -> Prediction:

@@ -132,6 +132,7 @@ class ToldSerializer(serializers.Serializer):
     detail = serializers.CharField(source="problem.message", default="", help_text="Why it was refused.")
     hint = serializers.CharField(source="problem.hint", default="")
     code = serializers.CharField(source="problem.code", default="")
+    note = serializers.CharField(help_text="What is odd about a truth that was taken: a class never learned.")
 
 
 class ToldManySerializer(serializers.Serializer):

@@ -78,7 +78,7 @@ def outcome(request: HttpRequest, pk: UUID) -> HttpResponse:
         "unchanged": "That stood there already.",
     }
     after = " Figures follow within a minute." if told.status != "unchanged" else ""
-    return done(request, words[told.status] + after, back)
+    return done(request, f"{words[told.status]}{after} {told.note}".rstrip(), back)
 
 
 @form_of("predictions")

@@ -8,12 +8,13 @@ from django.contrib.auth.models import Group
 from accounts.models import AuditEntry
 from common.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from common.identifiers import uuid7
+from datasets.freezing.versions import freeze
 from registry.access import make_roles
 from registry.logged import outcomes
 from registry.logged.outcomes import Entry, send, send_many
 from registry.models import Outcome, Touched
 from tests.registry.logged.cast import CAT, classifier, logged, regressor
-from tests.world import make_version
+from tests.world import make_dataset, make_version
 
 
 @pytest.fixture
@@ -25,6 +26,17 @@ def version(owner):
 def test_a_class_is_right_or_wrong(owner, version, truth, correct):
     row = send(owner, logged(version, owner, group="north").pk, truth=truth).outcome
     assert (row.correct, row.error, row.truth, row.group, row.version) == (correct, None, str(truth), "north", version)
+
+
+def test_a_class_that_the_version_never_learned_counts_as_wrong_and_is_said(owner):
+    learned = freeze(make_dataset(owner), owner)
+    type(learned).objects.filter(pk=learned.pk).update(classes=["cat", "dog"])
+    version = classifier(owner, dataset_version=learned)
+    ids = [logged(version, owner).pk for _ in range(3)]
+    odd, fine, right = send_many(owner, [Entry(ids[0], "Cat"), Entry(ids[1], "dog"), Entry(ids[2], "cat")])
+    assert (odd.outcome.correct, odd.status, fine.note, right.note) == (False, "recorded", "", "")
+    assert "no class 'Cat'" in odd.note and "It knows cat, dog." in odd.note
+    assert send(owner, ids[0], truth="cat", replace=True).note == ""
 
 
 def test_a_number_is_off_by_predicted_less_true(owner):
