@@ -139,6 +139,12 @@ def threshold(policies: Policies, lines: dict[int, Line]) -> Found:
     }
 
 
+def watched(policy: RetrainingPolicy) -> list[MetricRecord]:
+    """The newest values of the figure that a policy watches, as `threshold` reads them, the newest first."""
+    line = lines_of([policy.model_id])[policy.model_id]
+    return newest([_wanted(policy, line)])[0] if policy.metric and line.champion else []
+
+
 def _wanted(policy: RetrainingPolicy, line: Line) -> Wanted:
     assert line.champion is not None
     return Wanted(

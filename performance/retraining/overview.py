@@ -11,7 +11,7 @@ from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now, TruncMonth
 
 from common.errors import ProblemError
-from common.wording import ago, brief, duration, moment_utc, number
+from common.wording import ago, brief, duration, metric, moment_utc, number
 from datasets.gating import gates
 from datasets.models import Dataset, Modality
 from jobs import conflicts, estimates
@@ -112,6 +112,8 @@ def standing(policy: RetrainingPolicy) -> list[str]:
         (since,) = arrivals.since_when([(policy.model_id, champion_of(policy.model), dataset)])
         count = arrivals.count(dataset, since.at)
         lines.append(f"{number(count)} of {number(policy.new_items)} new {_unit(dataset)} are in '{dataset.name}'.")
+    if policy.metric and policy.metric_value is not None:
+        lines.append(_figure(policy))
     if kinds := policy.drift_kinds:
         lines.append(_drift(policy, kinds))
     until = bounds.cooldown_until(policy)
@@ -158,6 +160,14 @@ def _expected(model: Model) -> str:
     if made.seconds is None:
         return f"The champion's job took {duration(job.spent_seconds or job.elapsed_seconds())}."
     return f"It takes about {duration(made.seconds)}, by {number(made.runs)} runs like it."
+
+
+def _figure(policy: RetrainingPolicy) -> str:
+    values = evidence.watched(policy)
+    if values:
+        now = f"{policy.metric} is {metric(policy.metric, values[0].value)}, {ago(values[0].recorded_at)}"
+        return f"{now}; the limit is {metric(policy.metric, policy.metric_value)}."
+    return policies.no_such_figure(policy) or f"There is no {policy.metric} of the champion since its training yet."
 
 
 def _drift(policy: RetrainingPolicy, kinds: list[str]) -> str:

@@ -17,12 +17,14 @@ from jobs import template_rules
 from jobs.models import JobTemplate
 from jobs.rules import Rule, read_zone
 from jobs.schedules import NEVER, database_now
+from performance import trends
 from performance.models import RetrainingPolicy
 from performance.retraining import requests, story
 from registry import access
 from registry.access import Action
 from registry.models import Model
 
+NAMED = 20  # figures, where one is not found
 After, Window = RetrainingPolicy.After, RetrainingPolicy.Window
 # What a person settles. Rows are named by their ids.
 FIELDS = (
@@ -166,7 +168,15 @@ def in_words(row: RetrainingPolicy) -> str:
     learns = f" It learns with {how} from {data}{where}{adds}."
     after = f" Then {AFTERWARDS[After(row.after)]}"
     last = ", once somebody has approved that" if row.approvals_promotion and row.after in _PROMOTES else ""
-    return f"{first}{bound}{asked}{learns}{after}{last}."
+    return f"{first}{bound}{asked}{learns}{after}{last}. {no_such_figure(row)}".rstrip()
+
+
+def no_such_figure(row: RetrainingPolicy) -> str:
+    """That the watched figure is none of the model's: not yet, or its name is misspelt; '' when there is one. Not
+    refused, because the program that records it may start later."""
+    if not row.metric or row.metric in (known := trends.names(row.model)):
+        return ""
+    return f"{row.model} has no figure {row.metric} so far. It has: {', '.join(known[:NAMED]) or 'none'}."
 
 
 _PROMOTES = {After.PROMOTE, After.AB, After.SHADOW}

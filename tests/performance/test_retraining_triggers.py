@@ -13,8 +13,10 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from common.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from jobs.models import Job
+from performance import recording
 from performance.models import Retraining, RetrainingEvent, RetrainingPolicy
-from performance.retraining import bounds, decisions, policies, starting, story, triggers
+from performance.retraining import bounds, decisions, overview, policies, starting, story, triggers
+from performance.retraining.lines import champion_of
 from tests.performance.retrained import drift_check, end, figure, make_line
 from tests.registry.test_access import with_role
 from tests.world import make_job, make_user, make_version
@@ -268,6 +270,17 @@ def test_a_policy_says_in_words_what_it_will_do(model, owner):
     parts = ("every day at 02:30, UTC", "500 new items", "a drift of inputs", "at most once in 24 hours")
     for part in (*parts, "Somebody must approve it first", "promoted when it is better, once somebody has approved"):
         assert part in words, words
+
+
+def test_a_figure_that_the_model_has_not_is_told_and_one_that_it_has_is_shown(model, owner):
+    policy = policies.change(model, owner, enabled=True, metric="production/acuracy", metric_value=0.9)
+    said = f"{model} has no figure production/acuracy so far. It has: "
+    assert said in policies.in_words(policy) and overview.standing(policy)[0].startswith(said)
+    policy = policies.change(model, owner, metric="score")
+    assert "has no figure score so far" in policies.in_words(policy)
+    recording.record(champion_of(model), "score", 0.4)
+    assert "has no figure" not in policies.in_words(policy)
+    assert overview.standing(policy)[0] == "score is 0.4, just now; the limit is 0.9."
 
 
 def test_what_is_in_the_way_of_the_job_is_waited_for_and_told_once(model, owner, monkeypatch):
