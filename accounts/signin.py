@@ -35,7 +35,7 @@ class TooManyAttemptsError(ProblemError):
     def __init__(self, wait: float) -> None:
         minutes = max(1, round(wait / 60))
         super().__init__(
-            "Too many wrong passwords for this account or from this address.",
+            f"More than {ALLOWED} attempts for this account or from this address, wrong or not answered yet.",
             f"Wait {minutes} min, then try again. An administrator can set a new password.",
         )
         self.wait = wait

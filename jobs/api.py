@@ -19,6 +19,7 @@ from common.downloads import download
 from common.errors import InvalidInputError
 from common.pagination import Pages
 from common.parsers import check_text
+from common.serializers import Input
 from datasets.models import Dataset, DatasetVersion, Subject
 from jobs import control, creation, lineage, logs, metrics, overview, repeating, samples, waiting
 from jobs.filters import JobFilter
@@ -159,6 +160,7 @@ class PollView(APIView):
         responses=JobSerializer,
     )
     def post(self, request: Request, job_id: int) -> Response:
+        Input.read(request.data)
         return Response(JobSerializer(find(request, job_id)).data)
 
 
@@ -314,6 +316,7 @@ class AgainView(APIView):
         responses={201: JobSerializer},
     )
     def post(self, request: Request, job_id: int) -> Response:
+        Input.read(request.data)
         return Response(shown(repeating.again(find(request, job_id), request.user)), status=201)
 
 

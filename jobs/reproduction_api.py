@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from common.serializers import Input
 from jobs import reproducing
 from jobs.models import Reproduction
 from registry.access import get_version
@@ -44,6 +45,7 @@ class ReproduceView(APIView):
         responses={201: ReproductionSerializer},
     )
     def post(self, request: Request, version_id: int) -> Response:
+        Input.read(request.data)
         made = reproducing.reproduce(get_version(request.user, version_id), request.user)
         return Response(ReproductionSerializer(made).data, status=201)
 

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from common.downloads import download, file_pieces
 from common.filters import IdFilter, StableFilterSet
+from common.serializers import Input
 from engine.catalogue import RECIPES
 from registry import merging
 from registry.access import get_model, get_version, models_for
@@ -122,6 +123,7 @@ class MergeView(APIView):
         responses={200: VersionSerializer, 202: VersionSerializer},
     )
     def post(self, request: Request, version_id: int) -> Response:
+        Input.read(request.data)
         made = merging.merge(find(request, version_id), request.user)
         version = listed().get(pk=made.version_id)
         ready = version.status == ModelVersion.Status.READY

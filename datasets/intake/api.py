@@ -72,5 +72,6 @@ class ImportCancelView(APIView):
         request=None, responses={200: ImportSerializer},
     )  # fmt: skip
     def post(self, request: Request, dataset_id: int, import_id: int) -> Response:
+        Input.read(request.data)
         source = _find(request, dataset_id, import_id)
         return Response(ImportSerializer(cancelling.cancel_import(source, request.user)).data)

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from common.access import get_visible
 from common.downloads import download
 from common.errors import InvalidInputError
+from common.serializers import Input
 from datasets import overview
 from datasets.items import browse, edits, exporting, filters
 from datasets.items.content import content_response, preview_response
@@ -161,6 +162,7 @@ class EditUndoView(APIView):
         "Sending it again does nothing.", request=None, responses=UndoneSerializer,
     )  # fmt: skip
     def post(self, request: Request, dataset_id: int, edit_id: int) -> Response:
+        Input.read(request.data)
         found = get_visible(Edit.objects.filter(dataset=dataset_id), request.user, "dataset__owner", pk=edit_id)
         return Response(UndoneSerializer(edits.undo(found, request.user)).data)
 

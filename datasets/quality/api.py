@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from common.access import get_visible
 from common.filters import IdFilter, StableFilterSet
+from common.serializers import Input
 from datasets import overview
 from datasets.models import Dataset, Finding, QualityRun
 from datasets.quality import acts, report, runs
@@ -72,6 +73,7 @@ class QualityView(APIView):
         request=None, responses={202: QualityRunSerializer},
     )  # fmt: skip
     def post(self, request: Request, dataset_id: int) -> Response:
+        Input.read(request.data)
         made = runs.start_run(_find(request, dataset_id), request.user)
         return Response(QualityRunSerializer(made).data, status=202)
 

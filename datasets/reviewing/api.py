@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from common.access import get_visible
 from common.errors import InvalidInputError, ProblemError
+from common.serializers import Input
 from datasets import overview
 from datasets.items.content import content_response, preview_response
 from datasets.models import Dataset
@@ -75,6 +76,7 @@ class ReviewUndoView(APIView):
         responses=ReviewItemSerializer,
     )  # fmt: skip
     def post(self, request: Request, dataset_id: int) -> Response:
+        Input.read(request.data)
         item = reviews.undo(reviews.find(request.user, dataset_id), request.user)
         return Response(ReviewItemSerializer(item).data)
 

@@ -122,5 +122,6 @@ class TryEndpointView(APIView):
         responses=EndpointAnswerSerializer,
     )
     def post(self, request: Request, endpoint_id: int) -> Response:
+        Input.read(request.data)
         tried = verbs.try_out(find(request, endpoint_id), request.user)
         return Response({"text": tried.text, "seconds": round(tried.seconds, 3)})

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.access import get_visible, visible
+from common.serializers import Input
 from datasets.models import Dataset, DatasetVersion
 from jobs.models import Search, Trial
 from jobs.search import overview, verbs
@@ -98,6 +99,7 @@ class CancelSearchView(APIView):
         responses=SearchSerializer,
     )
     def post(self, request: Request, search_id: int) -> Response:
+        Input.read(request.data)
         return Response(shown(verbs.cancel(find(request, search_id), request.user)))
 
 
@@ -123,4 +125,5 @@ class PromoteTrialView(APIView):
         responses=VersionSerializer,
     )
     def post(self, request: Request, search_id: int) -> Response:
+        Input.read(request.data)
         return Response(VersionSerializer(verbs.promote(find(request, search_id), request.user)).data)

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.pagination import Pages
+from common.serializers import Input
 from jobs.api import idempotency_key
 from performance.experiments import overview, verbs
 from performance.experiments.serializers import (
@@ -122,6 +123,7 @@ class LookView(APIView):
         responses={202: ExperimentResultsSerializer},
     )
     def post(self, request: Request, experiment_id: int) -> Response:
+        Input.read(request.data)
         row = find(request, experiment_id)
         verbs.ask_for_look(row, request.user)
         return Response(results(row), status=202)

@@ -169,5 +169,6 @@ class RedeliverView(APIView):
         responses={202: DeliverySerializer},
     )
     def post(self, request: Request, delivery_id: uuid.UUID) -> Response:
+        Input.read(request.data)
         sent = delivering.redeliver(get_delivery(request.user, delivery_id), request.user)
         return Response(DeliverySerializer(sent).data, status=202)

@@ -46,6 +46,16 @@ def refuse_constants(name):
     raise AssertionError(f"{name} in an answer")
 
 
+def test_what_takes_no_body_refuses_one(staff, world):
+    """Who sends one expects something of it."""
+    posts = {path: operations["post"] for path, operations in schema()["paths"].items() if "post" in operations}
+    bare = [path for path, operation in posts.items() if "requestBody" not in operation]
+    assert len(bare) > 20
+    for path in bare:
+        answer = staff.send("POST", path.format(**world.parameters()), {"nonsense": 1})
+        assert answer.status_code == 400 and "nonsense" in answer.json()["errors"], (path, answer.content)
+
+
 def test_S03_no_filter_reaches_beyond_what_is_offered(alice, world):
     for turn, route in enumerate(api_routes()):
         plain = alice.get(route.address(world.parameters()))
