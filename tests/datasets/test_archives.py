@@ -130,9 +130,9 @@ def test_a_flat_bomb_is_refused_at_once_with_little_memory():
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file, file.open("x.txt", "w") as member:
         for _ in range(300):
             member.write(bytes(MIB))
-    before, started = grown(), time.monotonic()
+    before, started = grown(), time.process_time()
     assert refused(out.getvalue()).code == "archive_bomb"
-    assert time.monotonic() - started < 1 and grown() - before < 50 * 1024
+    assert time.process_time() - started < 1 and grown() - before < 50 * 1024
 
 
 def test_a_bomb_in_a_tar_gz_is_refused_while_it_streams():
@@ -143,9 +143,9 @@ def test_a_bomb_in_a_tar_gz_is_refused_while_it_streams():
         packed.write(info.tobuf())
         for _ in range(300):
             packed.write(bytes(MIB))
-    before, started = grown(), time.monotonic()
+    before, started = grown(), time.process_time()
     assert refused(out.getvalue()).code == "archive_bomb"
-    assert time.monotonic() - started < 2 and grown() - before < 50 * 1024
+    assert time.process_time() - started < 2 and grown() - before < 50 * 1024
 
 
 def test_an_extended_header_of_any_size_takes_no_memory():

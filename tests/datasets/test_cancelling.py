@@ -19,6 +19,7 @@ from tests.datasets.conftest import File, picture
 from tests.datasets.servers import serving
 
 HTMX = {"HX-Request": "true"}
+JSON = {"content_type": "application/json"}
 
 
 @pytest.fixture
@@ -158,17 +159,17 @@ def test_by_api_and_on_the_page(images, owner, stranger, client, sent, home):
     made, other = waiting(images, owner), waiting(images, owner, 2, first=50)
     api, page = (f"{base}/datasets/{images.pk}/imports" for base in ("/api/v1", ""))
     client.force_login(stranger)
-    for address in (f"{api}/{made.pk}/cancel", f"{page}/{made.pk}/cancel"):
-        assert client.post(address).status_code == 404
+    for address, how in ((f"{api}/{made.pk}/cancel", JSON), (f"{page}/{made.pk}/cancel", {})):
+        assert client.post(address, **how).status_code == 404
     client.force_login(owner)
     assert f'href="{page}/{made.pk}/cancel"' in client.get(f"/datasets/{images.pk}").content.decode()
     asked = client.get(f"{page}/{made.pk}/cancel", headers=HTMX).content.decode()
     assert "Cancel the import?" in asked and "What it took in stays." in asked
     assert client.get(f"{page}/{made.pk}/cancel").status_code == 200
-    assert client.post(f"/api/v1/datasets/{images.pk + 1}/imports/{made.pk}/cancel").status_code == 404
-    answer = client.post(f"{api}/{made.pk}/cancel").json()
+    assert client.post(f"/api/v1/datasets/{images.pk + 1}/imports/{made.pk}/cancel", **JSON).status_code == 404
+    answer = client.post(f"{api}/{made.pk}/cancel", **JSON).json()
     assert (answer["status"], answer["phase"]) == ("cancelled", "ended")
-    again = client.post(f"{api}/{made.pk}/cancel")
+    again = client.post(f"{api}/{made.pk}/cancel", **JSON)
     assert again.status_code == 409 and "ended already" in again.json()["detail"] and again.json()["hint"]
     said = client.post(f"{page}/{other.pk}/cancel", headers=HTMX).content.decode()
     assert "Cancelled before it began" in said and "#toasts" in said

@@ -59,11 +59,11 @@ def test_what_is_no_picture_is_set_aside_with_the_reason(images, bring, content,
 def test_a_pixel_bomb_is_refused_from_its_header(images, bring):
     content = png_header(13_000, 13_000)
     assert len(content) < 300_000
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     ended = bring(images, ("bomb.png", content))
     assert ended.message == "It has more than 40,000,000 pixels."
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_a_webp_bomb_is_refused_before_its_decoder_makes_room(images, bring):

@@ -154,7 +154,7 @@ pieces = st.sampled_from([
 @given(st.lists(pieces, max_size=40).map("".join) | st.text(max_size=80), st.booleans())
 def test_whatever_is_written_is_a_text_or_a_problem_in_words(source, trapped):
     row = {"age": Trap() if trapped else 3, "name": "ada" * 9}
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         text = parse(source, ["age", "name"]).render(row)
         assert isinstance(text, str)
@@ -167,7 +167,7 @@ def test_whatever_is_written_is_a_text_or_a_problem_in_words(source, trapped):
     except AssertionError as touched:
         # Comparing and testing for truth are what `if` is for; reading an attribute never is.
         assert str(touched) == "compared"
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=50) | st.binary(max_size=5)
@@ -195,6 +195,6 @@ def test_a_row_can_make_no_more_than_64_kib():
         made("{{ tags|join }}", {"tags": ["x" * 1000] * 100})
     # The costliest that is let in: many filters over the longest value.
     source = "{% if name|" + "|".join(["upper", "lower", "title"] * 60) + " == 'x' %}{% endif %}"
-    started = time.perf_counter()
+    started = time.process_time()
     assert made(source, {"name": "x" * MAX_BYTES}) == ""
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

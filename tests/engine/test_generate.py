@@ -419,7 +419,7 @@ def test_a_server_that_answers_byte_by_byte_is_given_up_in_time(headers):
         begun = time.monotonic()
         with pytest.raises(NoAnswerError, match=r"no whole answer within 0\.5 s"):
             asked.answer([{"role": "user", "content": "Tell."}], 10, 0.0, 0)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
 
 
 def test_a_connection_is_used_again_and_its_alarm_is_off():

@@ -105,7 +105,9 @@ def test_another_champion_answers_within_two_seconds_and_the_last_one_stays_load
     )  # fmt: skip
     changed = time.monotonic()
     assert hub.post(f"/models/{model}/predict", ask)["version"] == second
-    hub.until(lambda: hub.get(f"/deployments/{made}")["ready_replicas"] == 1, 5, "the new champion to be loaded")
-    assert time.monotonic() - changed < 5
+    answered = time.monotonic() - changed
+    print(f"the new champion answered after {answered:.2f} s")
+    assert answered < 5, "two seconds, and as much again for what else the machine does"
+    hub.until(lambda: hub.get(f"/deployments/{made}")["ready_replicas"] == 1, 20, "the new champion to be loaded")
     loaded = {one["key"] for one in status(run_folder(hub.home) / "models.sock")["models"]}
     assert {f"version-{first}", f"version-{second}"} <= loaded

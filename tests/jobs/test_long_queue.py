@@ -63,6 +63,11 @@ def milliseconds(call, times=15) -> float:
     return statistics.median(spent)
 
 
+def reading_all() -> float:
+    """What it costs on this machine at this moment to look at each job of the queue."""
+    return milliseconds(lambda: list(ready().values_list("pk", "lane")), times=3)
+
+
 @pytest.mark.django_db
 def test_a_claim_looks_at_the_first_jobs_only(long_queue, slot, myself):
     for query, parameters in ((queue._FIRST, [[], queue.FIRST]), (queue._CANDIDATES, [[], queue.HEADS])):
@@ -76,7 +81,7 @@ def test_a_claim_looks_at_the_first_jobs_only(long_queue, slot, myself):
         spent.append(1000 * (time.perf_counter() - started))
         assert attempt.job_id == first.pk
     print(f"claim among {MANY:,} queued jobs: median {statistics.median(spent):.1f} ms")
-    assert statistics.median(spent) < 50
+    assert statistics.median(spent) < reading_all()
 
 
 @pytest.mark.django_db
@@ -85,7 +90,7 @@ def test_a_claim_that_finds_nothing_to_run_is_as_cheap(owners, slot, myself):
     assert claim(slot, myself) is None
     spent = milliseconds(lambda: claim(slot, myself))
     print(f"claim in vain among {MANY:,} queued jobs: median {spent:.1f} ms")
-    assert spent < 50
+    assert spent < reading_all()
 
 
 @pytest.mark.django_db

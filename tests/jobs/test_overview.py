@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.db import connection
+from django.utils import timezone
 
 from jobs import overview
+from jobs.models import Job
 from jobs.states import ACTIVE, Status
 from tests.world import make_job
 
@@ -16,7 +18,13 @@ def plan(rows) -> str:
     return rows.explain()
 
 
-def test_the_jobs_that_ended_last_come_from_an_index(owner, django_user_model):
+def test_the_jobs_that_ended_last_come_from_an_index(owner, stranger, django_user_model):
+    for person in (owner, stranger, stranger, stranger):
+        for number in range(10):
+            status = (Status.COMPLETED, Status.FAILED)[number % 2]
+            Job.objects.filter(pk=make_job(person).pk).update(status=status, completed_at=timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE jobs_job")  # or the planner has an idea of the table that another test left there
     mine = plan(overview.latest_completed(owner).values("pk"))
     assert "job_owner_ended" in mine and "Sort" not in mine
     everyones = plan(overview.latest_completed(django_user_model(is_staff=True, pk=0)).values("pk"))
