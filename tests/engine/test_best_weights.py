@@ -146,10 +146,14 @@ def test_of_pictures_too_the_statistics_of_the_best_are_kept(tmp_path):
         "keep": "best", "learning_rate": 0.3, "epochs": 8, "augmentation": "none", "warmup_ratio": 0.0,
         "minimum_learning_rate_ratio": 1.0,
     }  # fmt: skip
-    spec = image_spec(tmp_path, config=config)
-    code, sink = carry_out(spec)
-    assert code is Exit.COMPLETED
-    losses, found = curve(sink.events), sink.events[-1]["metrics"]
-    best = min(losses, key=losses.get)
-    assert best < max(losses), "the last weights are others"
-    assert found["validation/loss"] == pytest.approx(losses[best], rel=1e-5) == found["best/validation/loss"]
+    for seed in range(6):  # on some processors the last step of some seeds is the best one, which would show nothing
+        root = tmp_path / str(seed)
+        root.mkdir()
+        code, sink = carry_out(image_spec(root, config=config, seed=seed))
+        assert code is Exit.COMPLETED
+        losses, found = curve(sink.events), sink.events[-1]["metrics"]
+        best = min(losses, key=losses.get)
+        assert found["validation/loss"] == pytest.approx(losses[best], rel=1e-5) == found["best/validation/loss"]
+        if best < max(losses):
+            return
+    raise AssertionError("the last weights were the best of each seed")
