@@ -1,7 +1,8 @@
 """The audit trail: who decided what. Entries are never changed, and each one's hash takes in the one before it.
 
 An entry is written in the transaction of what it tells. The database gives it its place and its hash when that
-transaction commits (a deferred trigger, see the migration), so that writers wait for each other for that moment alone.
+transaction commits (a deferred trigger, see `migrations/_sql.py`), so that writers wait for each other for that moment
+alone.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ have rows lose them, and what migrations and `migrate` have put there stays.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from django.apps import apps
 from django.db import connections, transaction
+
+from datasets.migrations._default_policy import make_default_policy
 
 KEPT = {"django_migrations", "django_content_type", "auth_permission"}
 
@@ -28,4 +28,4 @@ def empty(alias: str) -> None:
         for name in filled:
             cursor.execute(f"DELETE FROM {name}")
         cursor.execute("SET LOCAL session_replication_role = origin")
-        import_module("datasets.migrations.0004_default_policy").make(apps, None)
+        make_default_policy(apps, None)

@@ -1,8 +1,8 @@
 """How many items each class has, kept beside the items.
 
-Triggers of the database count items as they come and go (migration 0003), whoever writes them; labels change by an
-edit alone (`datasets.items.edits`), which says so here. So a list of classes costs a row a class, however many items
-there are.
+Triggers of the database count items as they come and go (`datasets/migrations/_sql.py`), whoever writes them; labels
+change by an edit alone (`datasets.items.edits`), which says so here. So a list of classes costs a row a class, however
+many items there are.
 """
 
 from __future__ import annotations

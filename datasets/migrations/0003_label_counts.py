@@ -1,48 +1,19 @@
-"""Triggers that count the items of each label as they come and go, so that no list of classes counts a million rows.
-
-An UPDATE of labels is counted by `datasets.items.edits`, the only place that makes one.
-"""
+"""Triggers that count the items of each label as they come and go; those of before are counted here."""
 
 from django.db import migrations
 
-FORWARD = """
-CREATE FUNCTION datasets_count_labels_in() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO datasets_labelcount (dataset_id, label, count)
-    SELECT dataset_id, label, count(*) FROM added GROUP BY dataset_id, label ORDER BY dataset_id, label
-    ON CONFLICT (dataset_id, label) DO UPDATE SET count = datasets_labelcount.count + excluded.count;
-    RETURN NULL;
-END $$;
+from datasets.migrations._sql import COUNT_LABELS
 
-CREATE FUNCTION datasets_count_labels_out() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE datasets_labelcount AS known SET count = known.count - gone.items
-    FROM (SELECT dataset_id, label, count(*) AS items FROM removed GROUP BY dataset_id, label) AS gone
-    WHERE known.dataset_id = gone.dataset_id AND known.label = gone.label;
-    DELETE FROM datasets_labelcount
-    WHERE count <= 0 AND dataset_id IN (SELECT DISTINCT dataset_id FROM removed);
-    RETURN NULL;
-END $$;
-
-CREATE TRIGGER datasets_item_labels_in AFTER INSERT ON datasets_item
-REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION datasets_count_labels_in();
-
-CREATE TRIGGER datasets_item_labels_out AFTER DELETE ON datasets_item
-REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION datasets_count_labels_out();
-
+FILL = """
 INSERT INTO datasets_labelcount (dataset_id, label, count)
 SELECT dataset_id, label, count(*) FROM datasets_item GROUP BY dataset_id, label;
-"""
-
-BACKWARD = """
-DROP TRIGGER datasets_item_labels_out ON datasets_item;
-DROP TRIGGER datasets_item_labels_in ON datasets_item;
-DROP FUNCTION datasets_count_labels_out();
-DROP FUNCTION datasets_count_labels_in();
 """
 
 
 class Migration(migrations.Migration):
     dependencies = [("datasets", "0002_data_worth_training_on")]
 
-    operations = [migrations.RunSQL(FORWARD, BACKWARD)]
+    operations = [
+        migrations.RunSQL(*COUNT_LABELS),
+        migrations.RunSQL(FILL, migrations.RunSQL.noop),
+    ]

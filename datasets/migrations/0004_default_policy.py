@@ -2,16 +2,10 @@
 
 from django.db import migrations
 
-DEFAULT = {"responses": 2, "words": 50, "categories": 1}
-
-
-def make(apps, editor):
-    policies = apps.get_model("datasets", "EligibilityPolicy")
-    if not policies.objects.filter(is_default=True).exists():
-        policies.objects.create(name="Development default", criteria=DEFAULT, is_default=True)
+from datasets.migrations._default_policy import make_default_policy
 
 
 class Migration(migrations.Migration):
     dependencies = [("datasets", "0003_label_counts")]
 
-    operations = [migrations.RunPython(make, migrations.RunPython.noop)]
+    operations = [migrations.RunPython(make_default_policy, migrations.RunPython.noop)]

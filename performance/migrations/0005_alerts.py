@@ -5,13 +5,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-
-# What happened to an alert is never written anew; it goes with its alert.
-KEEP = """
-CREATE TRIGGER alert_event_keep BEFORE UPDATE ON performance_alertevent
-    FOR EACH ROW EXECUTE FUNCTION trainhub_append_only();
-"""
-CHANGEABLE = "DROP TRIGGER alert_event_keep ON performance_alertevent;"
+from performance.migrations._sql import KEEP_ALERT_EVENTS
 
 
 class Migration(migrations.Migration):
@@ -227,5 +221,5 @@ class Migration(migrations.Migration):
             model_name='deliverytry',
             constraint=models.UniqueConstraint(fields=('delivery', 'number'), name='delivery_try_once'),
         ),
-        migrations.RunSQL(KEEP, CHANGEABLE),
+        migrations.RunSQL(*KEEP_ALERT_EVENTS),
     ]

@@ -4,13 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-
-# A function of the registry's, see its 0003_models_in_use.
-APPEND_ONLY = """
-CREATE TRIGGER retraining_event_keep BEFORE UPDATE OR DELETE ON performance_retrainingevent
-    FOR EACH ROW EXECUTE FUNCTION trainhub_append_only();
-"""
-CHANGEABLE = "DROP TRIGGER retraining_event_keep ON performance_retrainingevent;"
+from performance.migrations._sql import KEEP_RETRAINING_EVENTS
 
 
 class Migration(migrations.Migration):
@@ -181,5 +175,5 @@ class Migration(migrations.Migration):
             model_name='retraining',
             constraint=models.CheckConstraint(condition=models.Q(('challenger__isnull', False), models.Q(('status__in', ['evaluating', 'challenger', 'testing', 'promoted']), _negated=True), _connector='OR'), name='retraining_compared_has_challenger'),
         ),
-        migrations.RunSQL(APPEND_ONLY, CHANGEABLE),
+        migrations.RunSQL(*KEEP_RETRAINING_EVENTS),
     ]

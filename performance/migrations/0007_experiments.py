@@ -4,11 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-
-APPEND_ONLY = """
-CREATE TRIGGER look_keep BEFORE UPDATE OR DELETE ON performance_look
-    FOR EACH ROW EXECUTE FUNCTION trainhub_append_only();
-"""
+from performance.migrations._sql import KEEP_LOOKS
 
 
 class Migration(migrations.Migration):
@@ -125,5 +121,5 @@ class Migration(migrations.Migration):
             model_name='look',
             index=models.Index(fields=['experiment', '-id'], name='look_of_experiment'),
         ),
-        migrations.RunSQL(APPEND_ONLY, "DROP TRIGGER look_keep ON performance_look;"),
+        migrations.RunSQL(*KEEP_LOOKS),
     ]

@@ -5,38 +5,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-
-# A name, a deployment and a change of a name are about versions of their own model.
-OF_ITS_MODEL = """
-ALTER TABLE registry_modelversion ADD CONSTRAINT version_with_its_model UNIQUE (id, model_id);
-ALTER TABLE registry_alias ADD CONSTRAINT alias_version_of_its_model
-    FOREIGN KEY (version_id, model_id) REFERENCES registry_modelversion (id, model_id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE registry_deployment ADD CONSTRAINT deployment_version_of_its_model
-    FOREIGN KEY (version_id, model_id) REFERENCES registry_modelversion (id, model_id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE registry_aliaschange ADD CONSTRAINT alias_change_after_of_its_model
-    FOREIGN KEY (after_id, model_id) REFERENCES registry_modelversion (id, model_id) DEFERRABLE INITIALLY DEFERRED;
-ALTER TABLE registry_aliaschange ADD CONSTRAINT alias_change_before_of_its_model
-    FOREIGN KEY (before_id, model_id) REFERENCES registry_modelversion (id, model_id) DEFERRABLE INITIALLY DEFERRED;
-"""
-OF_ANY = """
-ALTER TABLE registry_aliaschange DROP CONSTRAINT alias_change_before_of_its_model;
-ALTER TABLE registry_aliaschange DROP CONSTRAINT alias_change_after_of_its_model;
-ALTER TABLE registry_deployment DROP CONSTRAINT deployment_version_of_its_model;
-ALTER TABLE registry_alias DROP CONSTRAINT alias_version_of_its_model;
-ALTER TABLE registry_modelversion DROP CONSTRAINT version_with_its_model;
-"""
-APPEND_ONLY = """
-CREATE FUNCTION trainhub_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% is only added to', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
-END $$;
-CREATE TRIGGER alias_change_keep BEFORE UPDATE OR DELETE ON registry_aliaschange
-    FOR EACH ROW EXECUTE FUNCTION trainhub_append_only();
-"""
-CHANGEABLE = """
-DROP TRIGGER alias_change_keep ON registry_aliaschange;
-DROP FUNCTION trainhub_append_only;
-"""
+from registry.migrations._sql import KEEP_ALIAS_CHANGES, OF_THEIR_MODEL
 
 
 class Migration(migrations.Migration):
@@ -362,6 +331,6 @@ class Migration(migrations.Migration):
             model_name='outcome',
             constraint=models.CheckConstraint(condition=models.Q(('truth__isnull', False), ('value__isnull', False), _connector='OR'), name='outcome_says_something'),
         ),
-        migrations.RunSQL(OF_ITS_MODEL, OF_ANY),
-        migrations.RunSQL(APPEND_ONLY, CHANGEABLE),
+        migrations.RunSQL(*OF_THEIR_MODEL),
+        migrations.RunSQL(*KEEP_ALIAS_CHANGES),
     ]

@@ -4,22 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-
-OF_ITS_MODEL = """
-ALTER TABLE registry_promotionrequest ADD CONSTRAINT promotion_version_of_its_model
-    FOREIGN KEY (version_id, model_id) REFERENCES registry_modelversion (id, model_id) DEFERRABLE INITIALLY DEFERRED;
-"""
-OF_ANY = "ALTER TABLE registry_promotionrequest DROP CONSTRAINT promotion_version_of_its_model;"
-APPEND_ONLY = """
-CREATE TRIGGER promotion_evidence_keep BEFORE UPDATE OR DELETE ON registry_promotionevidence
-    FOR EACH ROW EXECUTE FUNCTION trainhub_append_only();
-CREATE TRIGGER approval_keep BEFORE UPDATE OR DELETE ON registry_approval
-    FOR EACH ROW EXECUTE FUNCTION trainhub_append_only();
-"""
-CHANGEABLE = """
-DROP TRIGGER approval_keep ON registry_approval;
-DROP TRIGGER promotion_evidence_keep ON registry_promotionevidence;
-"""
+from registry.migrations._sql import KEEP_EVIDENCE, PROMOTION_OF_ITS_MODEL
 
 
 class Migration(migrations.Migration):
@@ -122,6 +107,6 @@ class Migration(migrations.Migration):
             model_name='approval',
             constraint=models.UniqueConstraint(fields=('request', 'by'), name='approval_once_per_person'),
         ),
-        migrations.RunSQL(OF_ITS_MODEL, OF_ANY),
-        migrations.RunSQL(APPEND_ONLY, CHANGEABLE),
+        migrations.RunSQL(*PROMOTION_OF_ITS_MODEL),
+        migrations.RunSQL(*KEEP_EVIDENCE),
     ]

@@ -2,22 +2,7 @@
 
 from django.db import migrations, models
 
-
-# An outcome is told when its prediction may soon be gone: what it is divided by is copied in that moment, whoever tells.
-KEY_OF_OUTCOME = """
-CREATE FUNCTION trainhub_key_of_outcome() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    SELECT key INTO NEW.key FROM registry_prediction WHERE id = NEW.prediction_id;
-    NEW.key := coalesce(NEW.key, '');
-    RETURN NEW;
-END $$;
-CREATE TRIGGER outcome_takes_key BEFORE INSERT ON registry_outcome FOR EACH ROW
-    WHEN (NEW.arm_id IS NOT NULL AND NEW.key = '') EXECUTE FUNCTION trainhub_key_of_outcome();
-"""
-NO_KEY = """
-DROP TRIGGER outcome_takes_key ON registry_outcome;
-DROP FUNCTION trainhub_key_of_outcome;
-"""
+from registry.migrations._sql import KEY_OF_OUTCOME
 
 
 class Migration(migrations.Migration):
@@ -51,5 +36,5 @@ class Migration(migrations.Migration):
             model_name='routearm',
             constraint=models.CheckConstraint(condition=models.Q(('control', False), ('withdrawn_at', None), _connector='OR'), name='arm_control_stays'),
         ),
-        migrations.RunSQL(KEY_OF_OUTCOME, NO_KEY),
+        migrations.RunSQL(*KEY_OF_OUTCOME),
     ]

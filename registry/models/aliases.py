@@ -19,7 +19,7 @@ class Alias(models.Model):
 
     model = models.ForeignKey(Model, models.CASCADE, related_name="aliases")
     name = models.CharField(max_length=12, choices=Name)
-    # A version of this very model: by a foreign key on both columns, see the migration.
+    # A version of this very model: by a foreign key on both columns, see `registry/migrations/_sql.py`.
     version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="aliases")
     since = models.DateTimeField()
 

@@ -65,8 +65,8 @@ class Outcome(models.Model):
     model = models.ForeignKey(Model, models.CASCADE, related_name="+", db_index=False)
     version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="+", db_index=False)
     arm = models.ForeignKey(RouteArm, models.SET_NULL, null=True, related_name="outcomes", db_index=False)
-    # Of what took part in a comparison the database copies it (a trigger, see the migration), so that outcomes of one
-    # key can be taken together when the prediction is long gone.
+    # Of what took part in a comparison the database copies it (a trigger, see `registry/migrations/_sql.py`), so that
+    # outcomes of one key can be taken together when the prediction is long gone.
     key = models.CharField(max_length=64, blank=True, help_text="As of its prediction.")
     group = models.CharField(max_length=100, blank=True)
     predicted_at = models.DateTimeField()

@@ -84,7 +84,7 @@ class PromotionRequest(models.Model):
         WITHDRAWN = "withdrawn", "Withdrawn"
 
     model = models.ForeignKey(Model, models.CASCADE, related_name="promotion_requests")
-    # A version of this very model, see the migration.
+    # A version of this very model, see `registry/migrations/_sql.py`.
     version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="promotion_requests")
     status = models.CharField(max_length=10, choices=Status, default=Status.OPEN)
     # Null: the hub asked, and `evidence` says for what policy.
