@@ -41,6 +41,7 @@ ALONE = (
 LONG = (
     "tests/e2e/test_real_sets.py", "tests/e2e/test_merging.py", "tests/e2e/test_automatic_trainer.py",
     "tests/faults/test_smoke.py::test_nothing_is_lost_in_a_short_campaign",
+    "tests/test_migrations.py::test_a_new_database",
     "tests/hub/test_killed_work.py", "tests/hub/test_several_devices.py", "tests/hub/test_late_history.py",
     "tests/hub/test_merging.py", "tests/hub/test_stop.py", "tests/hub/test_nodes.py::test_a_database_that_knows",
     "tests/hub/test_closed_loop.py::test_where_nothing_changes",

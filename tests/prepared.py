@@ -1,7 +1,7 @@
 """A home as `manage.py prepare` leaves it, made once for all processes of all test runs with this very schema.
 
-Hubs begin with copies of it, and the tests' own databases as copies of its blank one, which spares each the minute of
-work that the schema of an empty database is on a busy machine.
+Hubs begin with copies of it, and the tests' own databases as copies of its blank one, which spares each the work that
+the schema of an empty database is.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def _prepare(home: Path) -> None:
 def _digest() -> str:
     """Of what the schema comes from. What else code makes, each hub and each test run makes where it is missing."""
     found = hashlib.sha256(sys.version.encode())
-    made_by = [PROJECT / name for name in ("common/embedded_postgres.py", "constraints.txt", "tests/prepared.py")]
-    for path in [*sorted(PROJECT.glob("*/migrations/*.py")), *made_by]:
+    made_by = ("common/baseline.py", "common/embedded_postgres.py", "constraints.txt", "tests/prepared.py")
+    for path in [*sorted(PROJECT.glob("*/migrations/*.py")), *(PROJECT / name for name in made_by)]:
         found.update(str(path.relative_to(PROJECT)).encode() + path.read_bytes())
     return found.hexdigest()[:12]
 

@@ -27,7 +27,7 @@ from common.embedded_postgres import EmbeddedPostgres
 from common.paths import PROJECT, run_folder
 from tests.prepared import PASSWORD, prepared_home
 
-START_SECONDS = 300  # an empty hub makes its schema first: a minute of a processor that others use too
+START_SECONDS = 120  # an empty hub makes its schema first, on processors that others use too
 
 
 class Hub:

@@ -18,6 +18,15 @@ from jobs import membership
 from registry.access import make_roles
 
 
+def migrate() -> None:
+    """Bring the schema up to date; a second start, with nothing to do, is spared most of the command's work."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", interactive=False, verbosity=0)
+    else:  # one that has gone through the whole chain is put down as standing at the baselines, too
+        executor.check_replacements()
+
+
 class Command(BaseCommand):
     help = "Migrate, collect static files, and create an administrator when there is none."
 
@@ -28,8 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            if self._pending():
-                call_command("migrate", interactive=False, verbosity=0)
+            migrate()
             membership.found(options["new_home"])
         except ProblemError as error:
             raise CommandError(f"{error.message} {error.hint}") from None
@@ -40,10 +48,6 @@ class Command(BaseCommand):
         self._collect_static()
         make_roles()
         self._administrator()
-
-    def _pending(self) -> bool:
-        executor = MigrationExecutor(connection)
-        return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
     def _collect_static(self) -> None:
         """Only when a source file is newer than what was collected: a second start takes seconds."""

@@ -1,0 +1,462 @@
+"""All of the app, for a database that has none of it yet; see docs/architecture.md, 'Migrations'."""
+
+import django.db.models.deletion
+import django.db.models.expressions
+import django.db.models.fields.json
+import uuid
+from django.conf import settings
+from django.db import migrations, models
+
+from common.baseline import CreateModels
+from datasets.migrations._default_policy import make_default_policy
+from datasets.migrations._sql import COUNT_LABELS
+
+
+class Migration(migrations.Migration):
+
+    replaces = [
+        ('datasets', '0001_initial'),
+        ('datasets', '0002_data_worth_training_on'),
+        ('datasets', '0003_label_counts'),
+        ('datasets', '0004_default_policy'),
+        ('datasets', '0005_cancelled_imports'),
+        ('datasets', '0006_checked_again'),
+    ]
+
+    initial = True
+
+    dependencies = [
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
+    ]
+
+    operations = [
+        CreateModels(
+            models=[
+                migrations.CreateModel(
+                    name='Subject',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('name', models.CharField(max_length=200)),
+                        ('kind', models.CharField(blank=True, help_text='person, machine, product …', max_length=50)),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='subjects', to=settings.AUTH_USER_MODEL)),
+                        ('attributes', models.JSONField(blank=True, default=dict, help_text='Name → text, number or true / false.')),
+                    ],
+                    options={
+                        'ordering': ['name'],
+                        'constraints': [models.UniqueConstraint(fields=('owner', 'name'), name='subject_name_once')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='EligibilityPolicy',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('name', models.CharField(max_length=100, unique=True)),
+                        ('criteria', models.JSONField(default=dict)),
+                        ('kind', models.CharField(blank=True, help_text='Only for subjects of this kind; empty: for all.', max_length=50)),
+                        ('is_default', models.BooleanField(default=False)),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('updated_at', models.DateTimeField(auto_now=True)),
+                    ],
+                    options={
+                        'verbose_name_plural': 'eligibility policies',
+                        'ordering': ['name'],
+                        'constraints': [models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='eligibility_one_default')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Dataset',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('name', models.CharField(max_length=200)),
+                        ('description', models.TextField(blank=True)),
+                        ('modality', models.CharField(choices=[('image', 'Images'), ('text', 'Texts'), ('audio', 'Audio'), ('video', 'Video'), ('table', 'Tables')], max_length=10)),
+                        ('status', models.CharField(choices=[('empty', 'Empty'), ('processing', 'Processing'), ('active', 'Active'), ('failed', 'Failed')], default='empty', max_length=12)),
+                        ('item_count', models.PositiveIntegerField(default=0)),
+                        ('byte_count', models.BigIntegerField(default=0)),
+                        ('idempotency_key', models.CharField(blank=True, max_length=200)),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('updated_at', models.DateTimeField(auto_now=True)),
+                        ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='datasets', to=settings.AUTH_USER_MODEL)),
+                        ('subject', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='datasets', to='datasets.subject')),
+                        ('approvals', models.PositiveSmallIntegerField(default=0, help_text='Reviewers who must approve an item; 0: none.')),
+                        ('governance_asked_at', models.DateTimeField(help_text='When a worker was last asked to apply the rules.', null=True)),
+                        ('governance_at', models.DateTimeField(help_text='Since when items are marked by the present rules; empty: all must be looked at again.', null=True)),
+                        ('governed', models.BooleanField(default=False, help_text='Only items that the governance rules allow are used.')),
+                        ('metadata', models.JSONField(blank=True, default=dict)),
+                        ('previews_at', models.DateTimeField(help_text='When previews of items were last made.', null=True)),
+                        ('quality', models.FloatField(help_text='0–100, of the latest check; empty before the first.', null=True)),
+                        ('quality_at', models.DateTimeField(null=True)),
+                        ('quality_by_itself', models.BooleanField(default=True, help_text='Checked after each import, without being asked.')),
+                    ],
+                    options={
+                        'ordering': ['-created_at', '-id'],
+                        'indexes': [models.Index(fields=['owner', '-created_at'], name='dataset_owner_newest')],
+                        'constraints': [models.UniqueConstraint(fields=('owner', 'name'), name='dataset_name_once'), models.UniqueConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), fields=('owner', 'idempotency_key'), name='dataset_request_once'), models.CheckConstraint(condition=models.Q(models.Q(('status', 'active'), _negated=True), ('item_count__gt', 0), _connector='OR'), name='dataset_active_has_items'), models.CheckConstraint(condition=models.Q(('approvals__lte', 5)), name='dataset_approvals'), models.CheckConstraint(condition=models.Q(('quality__isnull', True), models.Q(('quality__gte', 0), ('quality__lte', 100)), _connector='OR'), name='dataset_quality')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Import',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('status', models.CharField(choices=[('queued', 'Waiting'), ('running', 'Importing'), ('completed', 'Completed'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=10)),
+                        ('sources', models.JSONField(default=list)),
+                        ('total', models.PositiveIntegerField(help_text='Files to look at; empty until archives were opened.', null=True)),
+                        ('done', models.PositiveIntegerField(default=0)),
+                        ('accepted', models.PositiveIntegerField(default=0, help_text='Items that were added.')),
+                        ('set_aside', models.PositiveIntegerField(default=0, help_text='Files and rows that were not taken, with a reason.')),
+                        ('message', models.CharField(blank=True, help_text='What happened, in words.', max_length=500)),
+                        ('hint', models.CharField(blank=True, help_text='What to do next, when it failed.', max_length=500)),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('attempt', models.PositiveIntegerField(default=0)),
+                        ('started_at', models.DateTimeField(null=True)),
+                        ('heartbeat_at', models.DateTimeField(null=True)),
+                        ('finished_at', models.DateTimeField(null=True)),
+                        ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='imports', to='datasets.dataset')),
+                        ('bytes_done', models.BigIntegerField(default=0)),
+                        ('bytes_total', models.BigIntegerField(default=0)),
+                        ('options', models.JSONField(blank=True, default=dict)),
+                        ('origin', models.JSONField(blank=True, default=dict)),
+                        ('position', models.JSONField(blank=True, default=dict)),
+                    ],
+                    options={
+                        'ordering': ['-created_at', '-id'],
+                        'indexes': [models.Index(condition=models.Q(('status__in', ['queued', 'running'])), fields=['status', 'created_at'], name='import_open')],
+                        'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'running')), fields=('dataset',), name='import_one_running_per_dataset'), models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ['completed', 'failed', 'cancelled'])), models.Q(('finished_at__isnull', True), ('status__in', ['queued', 'running'])), _connector='OR'), name='import_finished_has_time')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Refusal',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('name', models.CharField(max_length=500)),
+                        ('code', models.CharField(max_length=40)),
+                        ('reason', models.CharField(max_length=500)),
+                        ('source', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='refusals', to='datasets.import')),
+                    ],
+                    options={
+                        'ordering': ['id'],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Item',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('sha256', models.CharField(max_length=64)),
+                        ('name', models.CharField(help_text='The path that the sender gave it.', max_length=500)),
+                        ('label', models.CharField(blank=True, help_text='The class, from folder, column or manifest.', max_length=200)),
+                        ('media_type', models.CharField(max_length=100)),
+                        ('bytes', models.BigIntegerField()),
+                        ('width', models.PositiveIntegerField(null=True)),
+                        ('height', models.PositiveIntegerField(null=True)),
+                        ('characters', models.PositiveIntegerField(null=True)),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='datasets.dataset')),
+                        ('source', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='items', to='datasets.import')),
+                        ('aside', models.CharField(blank=True, help_text='Why it is not trained on: duplicate, by_hand …', max_length=40)),
+                        ('caption', models.TextField(blank=True)),
+                        ('content', models.JSONField(blank=True, null=True)),
+                        ('facts', models.JSONField(blank=True, default=dict)),
+                        ('generated', models.JSONField(blank=True, null=True)),
+                        ('governance', models.CharField(choices=[('unchecked', 'Not checked'), ('allowed', 'Allowed'), ('refused', 'Refused')], default='unchecked', max_length=10)),
+                        ('group', models.CharField(blank=True, help_text='Items of one group stay in one part of a split.', max_length=200)),
+                        ('metadata', models.JSONField(blank=True, default=dict, help_text='Licence, consent, source … of this item alone.')),
+                        ('origin', models.JSONField(blank=True, default=dict)),
+                        ('quality', models.PositiveSmallIntegerField(help_text='0–100; empty before the first check.', null=True)),
+                        ('recorded_at', models.DateTimeField(blank=True, help_text='When it was taken; for splits by time.', null=True)),
+                        ('review', models.CharField(choices=[('none', 'Not reviewed'), ('approved', 'Approved'), ('change', 'Change asked for'), ('rejected', 'Rejected')], default='none', max_length=10)),
+                        ('review_round', models.PositiveIntegerField(default=1, help_text='Votes of this round count; a change begins one.')),
+                        ('subject', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='items', to='datasets.subject')),
+                    ],
+                    options={
+                        'ordering': ['id'],
+                        'indexes': [models.Index(fields=['dataset', 'label', 'id'], name='item_label'), models.Index(fields=['sha256'], name='item_content'), models.Index(fields=['dataset', 'id'], name='item_order'), models.Index(fields=['dataset', 'quality', 'id'], name='item_quality'), models.Index(fields=['dataset', 'review', 'id'], name='item_review'), models.Index(fields=['dataset', 'governance', 'id'], name='item_governance'), models.Index(condition=models.Q(('aside', ''), _negated=True), fields=['dataset', 'aside', 'id'], name='item_aside'), models.Index(condition=models.Q(('subject__isnull', False)), fields=['subject', 'id'], name='item_subject'), models.Index(condition=models.Q(('group', ''), _negated=True), fields=['dataset', 'group', 'id'], name='item_group'), models.Index(django.db.models.fields.json.KeyTextTransform('parquet', 'facts'), condition=models.Q(('facts__has_key', 'parquet')), name='item_parquet')],
+                        'constraints': [models.UniqueConstraint(fields=('dataset', 'sha256'), name='item_content_once_per_dataset'), models.CheckConstraint(condition=models.Q(('quality__isnull', True), ('quality__lte', 100), _connector='OR'), name='item_quality_range')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='LabelCount',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('label', models.CharField(blank=True, max_length=200)),
+                        ('count', models.BigIntegerField()),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='label_counts', to='datasets.dataset')),
+                    ],
+                    options={
+                        'ordering': ['label'],
+                        'constraints': [models.UniqueConstraint(fields=('dataset', 'label'), name='label_count_once')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Edit',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('at', models.DateTimeField(auto_now_add=True)),
+                        ('field', models.CharField(help_text='label, caption, group, subject, aside, metadata, content.', max_length=20)),
+                        ('value', models.JSONField(help_text='What it was set to.', null=True)),
+                        ('count', models.PositiveIntegerField(default=0)),
+                        ('undone_at', models.DateTimeField(null=True)),
+                        ('by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='edits', to='datasets.dataset')),
+                        ('undone_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                    ],
+                    options={
+                        'ordering': ['-id'],
+                        'indexes': [models.Index(fields=['dataset', '-id'], name='edit_newest')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='EditedItem',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('before', models.JSONField(null=True)),
+                        ('edit', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='datasets.edit')),
+                        ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='datasets.item')),
+                    ],
+                    options={
+                        'constraints': [models.UniqueConstraint(fields=('edit', 'item'), name='edited_item_once')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Upload',
+                    fields=[
+                        ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                        ('name', models.CharField(help_text='Relative path, as the sender gave it.', max_length=500)),
+                        ('bytes', models.BigIntegerField()),
+                        ('received', models.BigIntegerField(default=0)),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('updated_at', models.DateTimeField(auto_now=True)),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='uploads', to='datasets.dataset')),
+                        ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                        ('source', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='datasets.import')),
+                    ],
+                    options={
+                        'ordering': ['created_at'],
+                        'indexes': [models.Index(fields=['dataset', 'updated_at'], name='upload_dataset')],
+                        'constraints': [models.CheckConstraint(condition=models.Q(('bytes__gte', 0), ('received__gte', 0), ('received__lte', models.F('bytes'))), name='upload_received')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='DatasetVersion',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('number', models.PositiveIntegerField()),
+                        ('content_hash', models.CharField(help_text='SHA-256 of the manifest, which is also its address in the store.', max_length=64)),
+                        ('seed', models.BigIntegerField(default=0)),
+                        ('validation_fraction', models.FloatField()),
+                        ('test_fraction', models.FloatField()),
+                        ('counts', models.JSONField()),
+                        ('classes', models.JSONField(default=list)),
+                        ('byte_count', models.BigIntegerField(default=0)),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='datasets.dataset')),
+                        ('left_out', models.JSONField(blank=True, default=dict)),
+                        ('left_out_hash', models.CharField(blank=True, help_text='Address in the store of the list: a line each with id, name, reason.', max_length=64)),
+                        ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='children', to='datasets.datasetversion')),
+                        ('split_rule', models.JSONField(blank=True, default=dict)),
+                    ],
+                    options={
+                        'ordering': ['-created_at', '-id'],
+                        'constraints': [models.UniqueConstraint(fields=('dataset', 'number'), name='dataset_version_number_once'), models.UniqueConstraint(fields=('dataset', 'content_hash'), name='dataset_version_content_once'), models.CheckConstraint(condition=models.Q(('test_fraction__gte', 0), ('validation_fraction__gte', 0)), name='dataset_version_fractions')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='ReviewVote',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('verdict', models.CharField(choices=[('approved', 'Approved'), ('change', 'Change asked for'), ('rejected', 'Rejected')], max_length=10)),
+                        ('reason', models.CharField(blank=True, max_length=1000)),
+                        ('round', models.PositiveIntegerField(default=1)),
+                        ('at', models.DateTimeField(auto_now_add=True)),
+                        ('withdrawn_at', models.DateTimeField(help_text='Replaced by a later vote of the same reviewer.', null=True)),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='datasets.dataset')),
+                        ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='datasets.item')),
+                        ('reviewer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                    ],
+                    options={
+                        'ordering': ['id'],
+                        'indexes': [models.Index(fields=['dataset', 'reviewer', '-id'], name='vote_of_reviewer'), models.Index(fields=['item', 'round'], name='vote_of_item')],
+                        'constraints': [models.UniqueConstraint(condition=models.Q(('withdrawn_at__isnull', True)), fields=('item', 'reviewer', 'round'), name='vote_once_a_round'), models.CheckConstraint(condition=models.Q(('verdict', 'approved'), models.Q(('reason', ''), _negated=True), _connector='OR'), name='vote_against_has_reason')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Reviewer',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('share', models.PositiveSmallIntegerField(default=100, help_text='Percent of the items, chosen by a stable hash.')),
+                        ('added_at', models.DateTimeField(auto_now_add=True)),
+                        ('added_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reviewers', to='datasets.dataset')),
+                        ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='reviews_of', to=settings.AUTH_USER_MODEL)),
+                    ],
+                    options={
+                        'ordering': ['id'],
+                        'constraints': [models.UniqueConstraint(fields=('dataset', 'user'), name='reviewer_once'), models.CheckConstraint(condition=models.Q(('share__gte', 1), ('share__lte', 100)), name='reviewer_share')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='GovernanceRule',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('name', models.CharField(max_length=100, unique=True)),
+                        ('description', models.TextField(blank=True)),
+                        ('enabled', models.BooleanField(default=True)),
+                        ('position', models.PositiveIntegerField(default=100, help_text='Rules are tried in this order.')),
+                        ('modality', models.CharField(blank=True, choices=[('image', 'Images'), ('text', 'Texts'), ('audio', 'Audio'), ('video', 'Video'), ('table', 'Tables')], help_text='Empty: for all.', max_length=10)),
+                        ('condition', models.JSONField(blank=True, default=dict)),
+                        ('decision', models.CharField(choices=[('allow', 'Allow'), ('refuse', 'Refuse')], max_length=10)),
+                        ('reason', models.CharField(help_text='Shown with each item that it decides about.', max_length=300)),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('updated_at', models.DateTimeField(auto_now=True)),
+                        ('changed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                        ('dataset', models.ForeignKey(blank=True, help_text='Empty: for all datasets.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='datasets.dataset')),
+                    ],
+                    options={
+                        'ordering': ['position', 'id'],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='GovernanceDecision',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('rule_name', models.CharField(blank=True, help_text='Empty: no rule fitted.', max_length=100)),
+                        ('decision', models.CharField(choices=[('unchecked', 'Not checked'), ('allowed', 'Allowed'), ('refused', 'Refused')], max_length=10)),
+                        ('reason', models.CharField(max_length=300)),
+                        ('at', models.DateTimeField(auto_now_add=True)),
+                        ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='decisions', to='datasets.dataset')),
+                        ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='decisions', to='datasets.item')),
+                        ('rule', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='decisions', to='datasets.governancerule')),
+                    ],
+                    options={
+                        'ordering': ['-id'],
+                        'indexes': [models.Index(fields=['item', '-id'], name='decision_of_item'), models.Index(fields=['dataset', '-id'], name='decision_of_dataset')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='QualityRun',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('status', models.CharField(choices=[('queued', 'Waiting'), ('running', 'Checking'), ('completed', 'Completed'), ('failed', 'Failed')], default='queued', max_length=10)),
+                        ('phase', models.CharField(blank=True, help_text='What it does now, in words.', max_length=40)),
+                        ('total', models.PositiveIntegerField(default=0)),
+                        ('done', models.PositiveIntegerField(default=0)),
+                        ('score', models.FloatField(null=True)),
+                        ('summary', models.JSONField(default=dict)),
+                        ('message', models.CharField(blank=True, max_length=500)),
+                        ('hint', models.CharField(blank=True, max_length=500)),
+                        ('attempt', models.PositiveIntegerField(default=0)),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('started_at', models.DateTimeField(null=True)),
+                        ('heartbeat_at', models.DateTimeField(null=True)),
+                        ('finished_at', models.DateTimeField(null=True)),
+                        ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='quality_runs', to='datasets.dataset')),
+                        ('again', models.BooleanField(default=False, help_text='Something changed while it ran: another run follows it.')),
+                    ],
+                    options={
+                        'ordering': ['-id'],
+                        'indexes': [models.Index(fields=['dataset', '-id'], name='quality_run_newest')],
+                        'constraints': [models.UniqueConstraint(condition=models.Q(('status__in', ['queued', 'running'])), fields=('dataset',), name='quality_one_open_run'), models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ['completed', 'failed'])), models.Q(('finished_at__isnull', True), ('status__in', ['queued', 'running'])), _connector='OR'), name='quality_run_finished_has_time'), models.CheckConstraint(condition=models.Q(('done__lte', models.F('total'))), name='quality_run_counts'), models.CheckConstraint(condition=models.Q(('score__isnull', True), models.Q(('score__gte', 0), ('score__lte', 100)), _connector='OR'), name='quality_run_score')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Finding',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('row', models.BigIntegerField(help_text="Of a table's file, from 0; empty: the item itself.", null=True)),
+                        ('code', models.CharField(max_length=40)),
+                        ('points', models.PositiveSmallIntegerField(help_text='That it takes from 100.')),
+                        ('reason', models.CharField(max_length=500)),
+                        ('cluster', models.BigIntegerField(help_text="Items found to be alike share the lowest item's id.", null=True)),
+                        ('details', models.JSONField(blank=True, default=dict)),
+                        ('dismissed_at', models.DateTimeField(help_text='A person said that it is no fault.', null=True)),
+                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='datasets.dataset')),
+                        ('dismissed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                        ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='datasets.item')),
+                    ],
+                    options={
+                        'ordering': ['id'],
+                        'indexes': [models.Index(fields=['dataset', 'code', 'id'], name='finding_code'), models.Index(condition=models.Q(('cluster__isnull', False)), fields=['dataset', 'cluster'], name='finding_cluster')],
+                        'constraints': [models.UniqueConstraint(fields=('item', 'code', 'row'), name='finding_once_per_item_and_code', nulls_distinct=False), models.CheckConstraint(condition=models.Q(('points__lte', 100)), name='finding_points')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Fingerprint',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('sha256', models.CharField(max_length=64)),
+                        ('kind', models.CharField(max_length=20)),
+                        ('version', models.PositiveSmallIntegerField(help_text='Of the code that computed it.')),
+                        ('facts', models.JSONField(default=dict)),
+                        ('value', models.BinaryField(default=bytes)),
+                    ],
+                    options={
+                        'constraints': [models.UniqueConstraint(fields=('sha256', 'kind', 'version'), name='fingerprint_once')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Template',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('name', models.CharField(max_length=200)),
+                        ('system', models.TextField(blank=True)),
+                        ('prompt', models.TextField()),
+                        ('completion', models.TextField()),
+                        ('chat', models.BooleanField(default=False, help_text='Pairs become chat messages.')),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('updated_at', models.DateTimeField(auto_now=True)),
+                        ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sheet_templates', to=settings.AUTH_USER_MODEL)),
+                    ],
+                    options={
+                        'ordering': ['name', 'id'],
+                        'constraints': [models.UniqueConstraint(fields=('owner', 'name'), name='template_name_once')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Rendering',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('rendered_by', models.JSONField(default=dict, help_text='system, prompt, completion, chat.')),
+                        ('status', models.CharField(choices=[('queued', 'Waiting'), ('running', 'Rendering'), ('completed', 'Completed'), ('failed', 'Failed')], default='queued', max_length=10)),
+                        ('total', models.PositiveIntegerField(default=0)),
+                        ('done', models.PositiveIntegerField(default=0)),
+                        ('made', models.PositiveIntegerField(default=0)),
+                        ('failed', models.PositiveIntegerField(default=0)),
+                        ('message', models.CharField(blank=True, max_length=500)),
+                        ('hint', models.CharField(blank=True, max_length=500)),
+                        ('attempt', models.PositiveIntegerField(default=0)),
+                        ('created_at', models.DateTimeField(auto_now_add=True)),
+                        ('started_at', models.DateTimeField(null=True)),
+                        ('heartbeat_at', models.DateTimeField(null=True)),
+                        ('finished_at', models.DateTimeField(null=True)),
+                        ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                        ('sheet', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='renderings', to='datasets.dataset')),
+                        ('target', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rendered_from', to='datasets.dataset')),
+                        ('template', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='renderings', to='datasets.template')),
+                    ],
+                    options={
+                        'ordering': ['-id'],
+                        'constraints': [models.CheckConstraint(condition=models.Q(('done', django.db.models.expressions.CombinedExpression(models.F('made'), '+', models.F('failed')))), name='rendering_counts_add_up'), models.CheckConstraint(condition=models.Q(models.Q(('finished_at__isnull', False), ('status__in', ['completed', 'failed'])), models.Q(('finished_at__isnull', True), ('status__in', ['queued', 'running'])), _connector='OR'), name='rendering_finished_has_time'), models.UniqueConstraint(condition=models.Q(('status__in', ['queued', 'running'])), fields=('target',), name='rendering_one_open_per_target')],
+                    },
+                ),
+                migrations.CreateModel(
+                    name='RenderError',
+                    fields=[
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('row', models.BigIntegerField()),
+                        ('reason', models.CharField(max_length=500)),
+                        ('rendering', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='errors', to='datasets.rendering')),
+                    ],
+                    options={
+                        'ordering': ['row'],
+                        'constraints': [models.UniqueConstraint(fields=('rendering', 'row'), name='render_error_once')],
+                    },
+                ),
+            ],
+        ),
+        migrations.RunSQL(*COUNT_LABELS),
+        migrations.RunPython(make_default_policy, migrations.RunPython.noop),
+    ]
