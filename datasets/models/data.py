@@ -199,7 +199,7 @@ class Item(models.Model):
     one item; its rows are read from the columnar copy at `facts["parquet"]`, an address in the store.
     """
 
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="items")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="items", db_index=False)
     source = models.ForeignKey(Import, models.SET_NULL, null=True, related_name="items")
     sha256 = models.CharField(max_length=64)
     name = models.CharField(max_length=500, help_text="The path that the sender gave it.")
@@ -291,7 +291,7 @@ class Edit(models.Model):
 class EditedItem(models.Model):
     """What an item was before an edit."""
 
-    edit = models.ForeignKey(Edit, models.CASCADE, related_name="items")
+    edit = models.ForeignKey(Edit, models.CASCADE, related_name="items", db_index=False)
     item = models.ForeignKey(Item, models.CASCADE, related_name="+")
     before = models.JSONField(null=True)
 

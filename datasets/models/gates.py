@@ -12,8 +12,8 @@ from datasets.models.data import Dataset, Governance, Item, Modality, Review
 class ReviewVote(models.Model):
     """What one reviewer said of an item. A new round begins when the item was changed after its reviews."""
 
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="votes")
-    item = models.ForeignKey(Item, models.CASCADE, related_name="votes")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="votes", db_index=False)
+    item = models.ForeignKey(Item, models.CASCADE, related_name="votes", db_index=False)
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=10, choices=[choice for choice in Review.choices if choice[0] != "none"])
     reason = models.CharField(max_length=1000, blank=True)
@@ -91,8 +91,8 @@ class GovernanceRule(models.Model):
 class GovernanceDecision(models.Model):
     """What the rules said of an item, and which one; the newest counts."""
 
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="decisions")
-    item = models.ForeignKey(Item, models.CASCADE, related_name="decisions")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="decisions", db_index=False)
+    item = models.ForeignKey(Item, models.CASCADE, related_name="decisions", db_index=False)
     rule = models.ForeignKey(GovernanceRule, models.SET_NULL, null=True, related_name="decisions")
     rule_name = models.CharField(max_length=100, blank=True, help_text="Empty: no rule fitted.")
     decision = models.CharField(max_length=10, choices=Governance)

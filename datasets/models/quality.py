@@ -61,8 +61,8 @@ class QualityRun(models.Model):
 class Finding(models.Model):
     """One reason why an item, or a row of a table, is worth less than 100."""
 
-    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="findings")
-    item = models.ForeignKey(Item, models.CASCADE, related_name="findings")
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="findings", db_index=False)
+    item = models.ForeignKey(Item, models.CASCADE, related_name="findings", db_index=False)
     row = models.BigIntegerField(null=True, help_text="Of a table's file, from 0; empty: the item itself.")
     code = models.CharField(max_length=40)  # duplicate, near_duplicate, leak, blurred, clipped, personal_data …
     points = models.PositiveSmallIntegerField(help_text="That it takes from 100.")

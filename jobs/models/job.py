@@ -325,7 +325,7 @@ class Attempt(models.Model):
 class JobEvent(models.Model):
     """Who did what to a job, when, from which state to which. Append-only; `sequence` has no gaps."""
 
-    job = models.ForeignKey(Job, models.CASCADE, related_name="events")
+    job = models.ForeignKey(Job, models.CASCADE, related_name="events", db_index=False)
     sequence = models.PositiveIntegerField()
     at = models.DateTimeField()
     kind = models.CharField(max_length=30)  # created, queued, started, checkpoint, pause_requested, …

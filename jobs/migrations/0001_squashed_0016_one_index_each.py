@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
         ('jobs', '0013_example_sums'),
         ('jobs', '0014_ended_jobs'),
         ('jobs', '0015_reproductions'),
+        ('jobs', '0016_one_index_each'),
     ]
 
     initial = True
@@ -249,7 +250,7 @@ class Migration(migrations.Migration):
                         ('message', models.CharField(blank=True, max_length=500)),
                         ('details', models.JSONField(default=dict)),
                         ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                        ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='jobs.job')),
+                        ('job', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='jobs.job')),
                     ],
                     options={
                         'ordering': ['job', 'sequence'],

@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
         ('datasets', '0004_default_policy'),
         ('datasets', '0005_cancelled_imports'),
         ('datasets', '0006_checked_again'),
+        ('datasets', '0007_one_index_each'),
     ]
 
     initial = True
@@ -152,7 +153,7 @@ class Migration(migrations.Migration):
                         ('height', models.PositiveIntegerField(null=True)),
                         ('characters', models.PositiveIntegerField(null=True)),
                         ('created_at', models.DateTimeField(auto_now_add=True)),
-                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='datasets.dataset')),
+                        ('dataset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='datasets.dataset')),
                         ('source', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='items', to='datasets.import')),
                         ('aside', models.CharField(blank=True, help_text='Why it is not trained on: duplicate, by_hand …', max_length=40)),
                         ('caption', models.TextField(blank=True)),
@@ -211,7 +212,7 @@ class Migration(migrations.Migration):
                     fields=[
                         ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                         ('before', models.JSONField(null=True)),
-                        ('edit', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='datasets.edit')),
+                        ('edit', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='datasets.edit')),
                         ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='datasets.item')),
                     ],
                     options={
@@ -271,8 +272,8 @@ class Migration(migrations.Migration):
                         ('round', models.PositiveIntegerField(default=1)),
                         ('at', models.DateTimeField(auto_now_add=True)),
                         ('withdrawn_at', models.DateTimeField(help_text='Replaced by a later vote of the same reviewer.', null=True)),
-                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='datasets.dataset')),
-                        ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='datasets.item')),
+                        ('dataset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='datasets.dataset')),
+                        ('item', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='datasets.item')),
                         ('reviewer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                     ],
                     options={
@@ -326,8 +327,8 @@ class Migration(migrations.Migration):
                         ('reason', models.CharField(max_length=300)),
                         ('at', models.DateTimeField(auto_now_add=True)),
                         ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='decisions', to='datasets.dataset')),
-                        ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='decisions', to='datasets.item')),
+                        ('dataset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='decisions', to='datasets.dataset')),
+                        ('item', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='decisions', to='datasets.item')),
                         ('rule', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='decisions', to='datasets.governancerule')),
                     ],
                     options={
@@ -373,9 +374,9 @@ class Migration(migrations.Migration):
                         ('cluster', models.BigIntegerField(help_text="Items found to be alike share the lowest item's id.", null=True)),
                         ('details', models.JSONField(blank=True, default=dict)),
                         ('dismissed_at', models.DateTimeField(help_text='A person said that it is no fault.', null=True)),
-                        ('dataset', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='datasets.dataset')),
+                        ('dataset', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='datasets.dataset')),
                         ('dismissed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                        ('item', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='datasets.item')),
+                        ('item', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='datasets.item')),
                     ],
                     options={
                         'ordering': ['id'],
