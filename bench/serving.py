@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import statistics
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +25,51 @@ import psutil
 
 from bench.report import line
 from common.paths import run_folder
+from engine.serve import inputs_of, load_predictor
 from engine.serving.client import status
+from tests.engine.cast import FileLine
 from tests.hub.harness import Hub, digits, manual_text
+from tests.recipes.clips import film, films, moving, recordings, tone, wav
+from tests.recipes.pipelines import make_pipeline
 
 TURNS = 150
 THREADS = 4
 SECONDS = 8.0
 KILL_EVERY = 1.0
 
-Case = tuple[str, str, dict[str, bytes], dict[str, Any], Callable[[], Any], dict[str, Any]]
+
+@dataclass(frozen=True)
+class Case:
+    """A small model of a recipe, what it is asked, and with which parameters. Bytes travel in base64."""
+
+    modality: str
+    files: Callable[[], dict[str, bytes]]
+    config: dict[str, Any]
+    given: Any
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sent(self) -> Any:
+        """The input as the API takes it."""
+        return base64.b64encode(self.given).decode() if isinstance(self.given, bytes) else self.given
+
+    @property
+    def held(self) -> Any:
+        """The input as a predictor in this process takes it."""
+        if not isinstance(self.given, list):
+            return self.given
+        (rows,) = inputs_of({"inputs": [json.dumps(self.given)]}, [], takes_rows=True)
+        return rows
 
 
 def main() -> None:
     print("\n## Serving", flush=True)
-    hub = Hub()
+    bases = Path(tempfile.mkdtemp(prefix="thbench-bases-"))
+    make_pipeline(bases / "pipeline")
+    hub = Hub(TRAINHUB_MODEL_FOLDERS=str(bases))
     try:
         hub.start()
-        versions = {recipe: _deployed(hub, *case) for recipe, case in CASES.items()}
+        versions = {recipe: _deployed(hub, recipe) for recipe in CASES}
         for recipe, version in versions.items():
             _added(hub, recipe, version)
         for recipe in ("table-baseline", "text-classification"):
@@ -44,6 +77,7 @@ def main() -> None:
         _kills(hub, versions["table-baseline"])
     finally:
         hub.stop()
+        shutil.rmtree(bases)
 
 
 class Client:
@@ -78,32 +112,50 @@ def _series() -> bytes:
     return "\n".join(["time,value", *values]).encode()
 
 
-# Recipe → modality, files, settings, an input as the API takes it, parameters.
-CASES: dict[str, Any] = {
-    "table-baseline": ("table", {"rows.csv": _rows()}, {"target": "kind", "rounds": 20}, [{"a": 7.1, "b": 3}], {}),
-    "text-classification": ("text", _texts(), {"epochs": 2}, "The statement is executed in a new frame.", {}),
-    "image-classification": ("image", digits(12), {"epochs": 2}, None, {}),
-    "text-generation": (
-        "text", manual_text(10),
-        {"layers": 2, "heads": 2, "width": 64, "block_size": 64, "steps": 20, "sample_every": 0},
-        "The ", {"max_new_tokens": 8, "seed": 1},
+def _sensors() -> bytes:
+    dice = random.Random(0)
+    minutes = [datetime(2024, 1, 1) + timedelta(minutes=n) for n in range(4000)]
+    return "\n".join(["time,heat", *(f"{at.isoformat()},{dice.gauss(20, 1):.3f}" for at in minutes)]).encode()
+
+
+def _captioned() -> dict[str, bytes]:
+    return {f"{number}.png": data for number, data in enumerate(digits(1).values())}
+
+
+def _by_class(lines: list[FileLine]) -> dict[str, bytes]:
+    return {name: data for name, _, _, data in lines}
+
+
+NETWORK = {"layers": 2, "heads": 2, "width": 64, "block_size": 64, "steps": 20, "sample_every": 0}
+CASES = {
+    "table-baseline": Case(
+        "table", lambda: {"rows.csv": _rows()}, {"target": "kind", "rounds": 20}, [{"a": 7.1, "b": 3}]
     ),
-    "forecast": ("table", {"series.csv": _series()}, {}, [], {}),
+    "text-classification": Case("text", _texts, {"epochs": 2}, "The statement is executed in a new frame."),
+    "image-classification": Case("image", lambda: digits(12), {"epochs": 2}, next(iter(digits(1).values()))),
+    "audio-classification": Case(
+        "audio", lambda: _by_class(recordings(12)), {"epochs": 2}, wav(tone(rising=True, number=99))
+    ),
+    "video-classification": Case(
+        "video", lambda: _by_class(films(8)), {"epochs": 2, "width": 8, "image_size": 32},
+        film(moving(right=True, number=99)),
+    ),
+    "forecast": Case("table", lambda: {"series.csv": _series()}, {}, []),
+    "anomaly": Case(
+        "table", lambda: {"sensors.csv": _sensors()}, {"trees": 20}, [{"time": "2024-01-09T00:00:00", "heat": 27.5}]
+    ),
+    "text-generation": Case("text", lambda: manual_text(10), NETWORK, "The ", {"max_new_tokens": 8, "seed": 1}),
+    "image-generation": Case(
+        "image", _captioned, {"base_model": "pipeline", "prompt": "a sks digit", "resolution": 16, "steps": 4,
+        "sample_every": 1000}, "a sks digit", {"steps": 2, "seed": 1},
+    ),
 }  # fmt: skip
 
 
-def _input(recipe: str) -> Any:
-    if recipe != "image-classification":
-        return CASES[recipe][3]
-    import base64
-
-    return base64.b64encode(next(iter(digits(1).values()))).decode()
-
-
-def _deployed(hub: Hub, modality: str, files: dict[str, bytes], config: Any, given: Any, parameters: Any) -> int:
-    recipe = next(name for name, case in CASES.items() if case[1] is files)
-    dataset = hub.dataset(recipe, modality, files)["id"]
-    job = hub.post("/training/jobs", {"recipe": recipe, "dataset": dataset, "config": config})["id"]
+def _deployed(hub: Hub, recipe: str) -> int:
+    case = CASES[recipe]
+    dataset = hub.dataset(recipe, case.modality, case.files())["id"]
+    job = hub.post("/training/jobs", {"recipe": recipe, "dataset": dataset, "config": case.config})["id"]
     version = hub.wait_job(job, seconds=300)["model_version"]
     made = hub.post(f"/versions/{version}/deploy", {"replicas": 1})["id"]
     hub.until(lambda: hub.get(f"/deployments/{made}")["ready_replicas"] == 1, 60, f"{recipe} to be loaded")
@@ -114,26 +166,17 @@ def _added(hub: Hub, recipe: str, version: int) -> None:
     """The two ways take turns, so that what else the machine does falls on both."""
     import torch
 
-    from engine.serve import inputs_of, load_predictor
-
     torch.set_num_threads(1)
     predictor = load_predictor(Path(hub.home) / "artifacts" / str(version), recipe, {})
-    given, parameters = _input(recipe), CASES[recipe][4]
-    raw: Any = given
-    if recipe == "image-classification":
-        import base64
-
-        raw = base64.b64decode(given)
-    elif isinstance(given, list):
-        (raw,) = inputs_of({"inputs": [json.dumps(given)]}, [], takes_rows=True)
-    client = Client(hub)
+    case, client = CASES[recipe], Client(hub)
+    held, sent = case.held, case.sent
     direct, asked = [], []
     for turn in range(TURNS):
         began = time.perf_counter()
-        predictor.predict([raw], parameters)
+        predictor.predict([held], case.parameters)
         between = time.perf_counter()
-        code, _ = client.ask(version, given, parameters)
-        assert code == 200
+        code, answer = client.ask(version, sent, case.parameters)
+        assert code == 200, answer
         if turn > 20:
             direct.append(between - began)
             asked.append(time.perf_counter() - between)
@@ -145,7 +188,7 @@ def _added(hub: Hub, recipe: str, version: int) -> None:
 
 
 def _rate(hub: Hub, recipe: str, version: int) -> None:
-    given, until, taken = _input(recipe), time.monotonic() + SECONDS, []
+    given, until, taken = CASES[recipe].sent, time.monotonic() + SECONDS, []
 
     def ask(_: int) -> int:
         client, count = Client(hub), 0
