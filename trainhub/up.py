@@ -145,7 +145,7 @@ def _serve(host: str, port: int, database: EmbeddedPostgres | None = None) -> in
 
 def _prepare(stopping: list[int]) -> int:
     """Bring database and files up to date, or stop on the way; the exit code."""
-    say("Preparing the database and the pages. The first time this may take a minute.")
+    say("Preparing the database and the pages. The first time this may take half a minute.")
     preparing = subprocess.Popen([*MANAGE, "prepare"], cwd=PROJECT, start_new_session=True, preexec_fn=_die_with_parent)
     while preparing.poll() is None:
         if stopping:
