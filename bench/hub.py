@@ -14,7 +14,7 @@ SUBMISSIONS = 20
 
 def main() -> None:
     print("\n## Hub", flush=True)
-    hub = Hub()
+    hub = Hub(prepared=False)
     try:
         hub.start()
         line("first start, empty home (environment installed)", f"{hub.start_seconds:.1f} s")
