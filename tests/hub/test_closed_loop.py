@@ -19,7 +19,7 @@ SCRIPT = PROJECT / "docs" / "examples" / "closing_the_loop.py"
 
 def looping(hub, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-I", str(SCRIPT), hub.url, "--username", "admin", "--password", PASSWORD, *more]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
