@@ -23,7 +23,7 @@ test: $(DEV) $(ASSETS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 3 --max-worker-restart 0 -m "not alone and not long"
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --max-worker-restart 0 -m "not alone and not long"
 	$(BIN)/python -m pytest -m "alone and not long"
 
 test-long: $(DEV) $(ASSETS)

@@ -66,13 +66,13 @@ def test_from_a_folder_of_images_to_a_classified_image(signed_in, newcomers_hub,
     page.get_by_test_id("job-result").get_by_test_id("model-version").click()
     page.get_by_test_id("prediction-input").set_input_files(next((tmp_path / "digits" / "3").glob("[0-9]*.png")))
     page.get_by_test_id("try-version").click()
-    expect(page.get_by_test_id("prediction-output")).to_be_visible(timeout=30_000)
+    expect(page.get_by_test_id("prediction-output")).to_be_visible(timeout=90_000)
     expect(page.get_by_test_id("prediction-label").first).to_contain_text("3")
 
     # The run in the history.
     page.goto("/history")
     row = page.get_by_test_id("session-row").first
-    expect(row).to_contain_text("Digits of mine", timeout=15_000)
+    expect(row).to_contain_text("Digits of mine", timeout=60_000)
 
 
 def test_text_is_generated_in_the_browser(signed_in, newcomers_hub):
@@ -87,7 +87,7 @@ def test_text_is_generated_in_the_browser(signed_in, newcomers_hub):
     page.goto(f"/versions/{version['id'] if isinstance(version, dict) else version}")
     page.get_by_test_id("prediction-input").fill("The ")
     page.get_by_test_id("try-version").click()
-    expect(page.get_by_test_id("prediction-output")).to_contain_text("The ", timeout=30_000)
+    expect(page.get_by_test_id("prediction-output")).to_contain_text("The ", timeout=90_000)
 
 
 def test_a_lost_connection_is_shown_and_the_page_catches_up(signed_in, newcomers_hub):
@@ -105,7 +105,7 @@ def test_a_lost_connection_is_shown_and_the_page_catches_up(signed_in, newcomers
     newcomers_hub.until(newcomers_hub.healthy, 30, "the web process to be back")
     step = newcomers_hub.job(job)["current_step"]
     caught_up = """(step) => parseFloat(document.querySelector('[data-testid="job-step"]').textContent) >= step"""
-    page.wait_for_function(caught_up, arg=step, timeout=30_000)
+    page.wait_for_function(caught_up, arg=step, timeout=90_000)
     expect(page.locator("#connection")).to_be_hidden()
     newcomers_hub.post(f"/training/jobs/{job}/cancel")
     newcomers_hub.wait_job(job, "cancelled")

@@ -27,6 +27,7 @@ from common.embedded_postgres import EmbeddedPostgres
 from common.paths import PROJECT, run_folder
 from tests.prepared import PASSWORD, prepared_home
 
+PATIENCE = 3  # times what a wait takes at most on a quiet machine: it ends what hangs, not what is slow
 START_SECONDS = 120  # an empty hub makes its schema first, on processors that others use too
 
 
@@ -134,7 +135,7 @@ class Hub:
         for name, value in (headers or {}).items():
             request.add_header(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=90) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as refusal:
             refusal.add_note(refusal.read(2000).decode(errors="replace"))  # what was wrong, in the report of the test
@@ -221,7 +222,7 @@ class Hub:
 
     def until(self, holds: Callable[[], bool], seconds: float, what: str) -> None:
         """Wait for a condition, not for a time; transport errors count as 'not yet'."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE * seconds
         while True:
             try:
                 if holds():
@@ -229,7 +230,7 @@ class Hub:
             except (urllib.error.URLError, ConnectionError, http.client.HTTPException, psycopg.OperationalError):
                 pass
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited {seconds} s for {what}\n{self.tail()}")
+                raise AssertionError(f"waited {PATIENCE * seconds} s for {what}\n{self.tail()}")
             time.sleep(0.05)
 
 

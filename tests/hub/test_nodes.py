@@ -30,7 +30,7 @@ def join(hub):
     yield start
     for process in started:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=120)
 
 
 def node(hub, name=SECOND):
@@ -64,7 +64,7 @@ def test_a_node_that_stops_hands_its_job_over_without_losing_a_step(hub, join):
     job = simulate(hub, "handed over", resources={"labels": ["fast-disk"]}, steps=60)
     hub.wait_step(job, 10)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=40)
+    process.communicate(timeout=120)
     stopped = hub.job(job)
     assert (stopped["status"], stopped["failure"]) == ("queued", None)
     step = stopped["current_step"]
@@ -79,7 +79,7 @@ def test_a_node_that_stops_hands_its_job_over_without_losing_a_step(hub, join):
 
 def test_a_second_manager_of_the_same_name_is_refused_in_words(hub, join):
     process = join(TRAINHUB_NODE="test")
-    text, _ = process.communicate(timeout=30)
+    text, _ = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "A node called 'test' is already running here" in text
     assert "Traceback" not in text
@@ -99,14 +99,14 @@ def test_a_machine_with_another_home_is_refused_in_words(hub, join, tmp_path):
 
     url = EmbeddedPostgres(hub.home).url
     process = join(TRAINHUB_HOME=str(tmp_path), DATABASE_URL=url)
-    text, _ = process.communicate(timeout=30)
+    text, _ = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "No hub was ever started in TRAINHUB_HOME" in text
     assert os.listdir(tmp_path) == [], "nothing is written into a folder that is none of ours"
     for name in ("home_id", "secret_key"):  # the home of some other hub
         (tmp_path / name).write_text("x" * 60)
     process = join(TRAINHUB_HOME=str(tmp_path), DATABASE_URL=url)
-    text, _ = process.communicate(timeout=30)
+    text, _ = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "is not the hub's home" in text
     assert "Traceback" not in text
@@ -118,7 +118,7 @@ def test_a_database_that_knows_neither_user_nor_name_ends_the_node_with_the_sett
     from common.embedded_postgres import EmbeddedPostgres
 
     process = join(DATABASE_URL=EmbeddedPostgres(hub.home).url.replace(*wrong))
-    text, _ = process.communicate(timeout=30)
+    text, _ = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "does not exist" in text and "in DATABASE_URL" in text
     assert "Traceback" not in text
