@@ -31,7 +31,7 @@ def pytest_configure(config) -> None:
 
 # What measures time or memory: one at a time, after all that share the machine.
 ALONE = (
-    "tests/faults/test_smoke.py", "tests/hub/test_doors.py", "tests/engine/test_ahead.py",
+    "tests/faults/test_smoke.py", "tests/hub/test_closed_loop.py", "tests/hub/test_doors.py", "tests/engine/test_ahead.py",
     "tests/engine/test_commands.py", "tests/engine/test_events.py", "tests/engine/test_launch.py",
     "tests/engine/serving/test_predicting.py", "tests/engine/test_results.py", "tests/engine/test_several_processes.py",
     "tests/engine/test_telemetry.py", "tests/engine/test_warm.py",
