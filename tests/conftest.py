@@ -29,12 +29,12 @@ def pytest_configure(config) -> None:
     hypothesis.settings.load_profile("shared")
 
 
-# What measures time or memory: one at a time, after all that share the machine.
+# What measures time or memory, and the loop: one at a time, after all that share the machine.
 ALONE = (
-    "tests/faults/test_smoke.py", "tests/hub/test_closed_loop.py", "tests/hub/test_doors.py", "tests/engine/test_ahead.py",
-    "tests/engine/test_commands.py", "tests/engine/test_events.py", "tests/engine/test_launch.py",
-    "tests/engine/serving/test_predicting.py", "tests/engine/test_results.py", "tests/engine/test_several_processes.py",
-    "tests/engine/test_telemetry.py", "tests/engine/test_warm.py",
+    "tests/faults/test_smoke.py", "tests/hub/test_closed_loop.py", "tests/hub/test_doors.py",
+    "tests/engine/test_ahead.py", "tests/engine/test_commands.py", "tests/engine/test_events.py",
+    "tests/engine/test_launch.py", "tests/engine/serving/test_predicting.py", "tests/engine/test_results.py",
+    "tests/engine/test_several_processes.py", "tests/engine/test_telemetry.py", "tests/engine/test_warm.py",
 )  # fmt: skip
 # `make test-long` runs these beside all the others: a minute or more each, or variants of what another one of the same
 # file shows already.
