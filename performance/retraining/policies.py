@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -24,7 +25,7 @@ from registry import access
 from registry.access import Action
 from registry.models import Model
 
-NAMED = 20  # figures, where one is not found
+NAMED = 3  # figures that are like one that is not found
 After, Window = RetrainingPolicy.After, RetrainingPolicy.Window
 # What a person settles. Rows are named by their ids.
 FIELDS = (
@@ -176,7 +177,9 @@ def no_such_figure(row: RetrainingPolicy) -> str:
     refused, because the program that records it may start later."""
     if not row.metric or row.metric in (known := trends.names(row.model)):
         return ""
-    return f"{row.model} has no figure {row.metric} so far. It has: {', '.join(known[:NAMED]) or 'none'}."
+    near = get_close_matches(row.metric, known, NAMED, 0.5)
+    hint = f" Is {' or '.join(near)} meant?" if near else ""
+    return f"The model has no figure {row.metric} so far.{hint}"
 
 
 _PROMOTES = {After.PROMOTE, After.AB, After.SHADOW}

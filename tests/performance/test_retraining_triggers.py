@@ -274,8 +274,11 @@ def test_a_policy_says_in_words_what_it_will_do(model, owner):
 
 def test_a_figure_that_the_model_has_not_is_told_and_one_that_it_has_is_shown(model, owner):
     policy = policies.change(model, owner, enabled=True, metric="production/acuracy", metric_value=0.9)
-    said = f"{model} has no figure production/acuracy so far. It has: "
-    assert said in policies.in_words(policy) and overview.standing(policy)[0].startswith(said)
+    said = "The model has no figure production/acuracy so far."
+    assert said in policies.in_words(policy) and overview.standing(policy)[0] == said
+    for name in ("production/accuracy", "validation/loss"):
+        recording.record(champion_of(model), name, 0.5)
+    assert overview.standing(policy)[0] == f"{said} Is production/accuracy meant?"
     policy = policies.change(model, owner, metric="score")
     assert "has no figure score so far" in policies.in_words(policy)
     recording.record(champion_of(model), "score", 0.4)
