@@ -189,14 +189,19 @@ def until_noticed(hub: Hub, stream: Stream) -> tuple[dict, int]:
 
 
 def until_followed(hub: Hub, model: int, count: int) -> None:
-    """Until the hub has looked at each outcome, which it does when it is half a minute old, and acted on it."""
+    """Until the hub has looked at each outcome, which it does when it is half a minute old, and each check of what it
+    saw has ended."""
 
     def followed() -> dict:
         rows = hub.get(f"models/{model}/drift-monitor")["followed"]
         return {"status": f"{sum(row['count'] for row in rows if row['about'] == 'errors'):,} outcomes"}
 
+    def checks() -> dict:
+        found = (hub.get("performance/drift/checks", model=model, status=one) for one in ("queued", "running"))
+        return {"status": f"{sum(page['count'] for page in found)} open"}
+
     wait("Followed", followed, lambda state: state["status"] == f"{count:,} outcomes", 180)
-    time.sleep(15)  # alerts and retraining have their turn about every ten seconds
+    wait("Checks", checks, lambda state: state["status"] == "0 open")
 
 
 def retraining(hub: Hub, model: int) -> dict:
@@ -237,7 +242,8 @@ def main() -> None:
     if given.steady:
         stream.flow(PATIENCE)
         until_followed(hub, model, STEADY + PATIENCE)
-        if alerts(hub, model) or retraining(hub, model)["id"]:
+        moved = hub.get("performance/drift/checks", model=model, moved="true")["count"]  # what the others come of
+        if moved or alerts(hub, model) or retraining(hub, model)["id"]:
             raise SystemExit("Something was noticed although nothing had changed.")
         print("Nothing has changed, and nothing happened.")
         return
